@@ -1,0 +1,16 @@
+"""Strict numerics and the Hypothesis profiles."""
+
+import os
+
+import jax
+from hypothesis import HealthCheck, settings
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Compilation dominates: no deadline, few examples. `ci` is derandomised, so that it never flakes.
+_common = dict(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", max_examples=20, **_common)
+settings.register_profile("ci", max_examples=15, derandomize=True, **_common)
+settings.register_profile("thorough", max_examples=300, **_common)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

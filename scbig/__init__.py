@@ -1,0 +1,52 @@
+"""scBIG: single-cell perturbation prediction with balanced gene programs and conditional flows.
+
+Subpackages load on first use, so that `import scbig` starts neither JAX nor scanpy.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scbig import (
+        alignment as alignment,
+        baselines as baselines,
+        config as config,
+        data as data,
+        flow as flow,
+        metrics as metrics,
+        model as model,
+        nn as nn,
+        ot as ot,
+        plotting as plotting,
+        priors as priors,
+        programs as programs,
+        train as train,
+    )
+
+__version__ = "0.1.0"
+
+_ROOMS = [
+    "alignment",
+    "baselines",
+    "config",
+    "data",
+    "flow",
+    "metrics",
+    "model",
+    "nn",
+    "ot",
+    "plotting",
+    "priors",
+    "programs",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"scbig.{name}")
+    raise AttributeError(f"module 'scbig' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ROOMS])
