@@ -1,0 +1,5 @@
+"""What a person looks at: figures, drawn without a window."""
+
+from ._comparison import comparison as comparison
+from ._curves import training_curves as training_curves
+from ._save import save as save

@@ -1,0 +1,18 @@
+"""What was known before: gene embeddings, interactions and pathways, from files, by name."""
+
+from ._coverage import Coverage as Coverage
+from ._embeddings import (
+    AlignedEmbeddings as AlignedEmbeddings,
+    EmbeddingTable as EmbeddingTable,
+)
+from ._interactions import (
+    AlignedGraph as AlignedGraph,
+    InteractionGraph as InteractionGraph,
+)
+from ._pathways import (
+    PathwayLibrary as PathwayLibrary,
+    PathwayMembership as PathwayMembership,
+    read_pathways as read_pathways,
+)
+from ._read_embeddings import read_embeddings as read_embeddings
+from ._read_interactions import read_interactions as read_interactions

@@ -1,0 +1,102 @@
+"""Laws of the priors: the order of genes, the direction of edges, standardisation."""
+
+import numpy as np
+from hypothesis import given, strategies as st
+
+from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
+
+POOL = [f"G{i}" for i in range(12)]
+orders = st.lists(st.sampled_from(POOL), min_size=1, unique=True).flatmap(
+    lambda genes: st.tuples(st.just(genes), st.permutations(range(len(genes))))
+)
+edges = st.lists(st.tuples(st.sampled_from(POOL), st.sampled_from(POOL)), min_size=1)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def graph_of(pairs) -> InteractionGraph:
+    return InteractionGraph(tuple(a for a, _ in pairs), tuple(b for _, b in pairs))
+
+
+def whole(pairs):
+    """Edges, with one that touches every gene, so that alignment is never without overlap."""
+    return graph_of([*pairs, *((gene, "hub") for gene in POOL)])
+
+
+def adjacency(aligned, size):
+    matrix = np.zeros((size, size), int)
+    np.add.at(matrix, (aligned.source, aligned.target), 1)
+    return matrix
+
+
+@given(orders, seeds, st.sampled_from(["zero", "mean"]))
+def test_embeddings_follow_the_order_of_the_genes(order, seed, missing):
+    genes, permutation = order
+    names = (*POOL[::2], *genes[:1])
+    vectors = np.random.default_rng(seed).normal(size=(len(set(names)), 3)).astype(np.float32)
+    table = EmbeddingTable(tuple(dict.fromkeys(names)), vectors)
+    straight = table.align(genes, missing=missing)
+    permuted = table.align([genes[i] for i in permutation], missing=missing)
+    np.testing.assert_array_equal(permuted.vectors, straight.vectors[permutation])
+    np.testing.assert_array_equal(permuted.found, straight.found[permutation])
+    assert set(permuted.coverage.missing) == set(straight.coverage.missing)
+
+
+@given(orders, edges)
+def test_graphs_follow_the_order_of_the_genes(order, pairs):
+    genes, permutation = order
+    straight = whole(pairs).align(genes)
+    permuted = whole(pairs).align([genes[i] for i in permutation])
+    expected = adjacency(straight, len(genes))[np.ix_(permutation, permutation)]
+    np.testing.assert_array_equal(adjacency(permuted, len(genes)), expected)
+    assert permuted.coverage.found == straight.coverage.found
+
+
+@given(orders, edges)
+def test_graphs_are_simple_and_symmetric(order, pairs):
+    genes, _ = order
+    matrix = adjacency(whole(pairs).align(genes), len(genes))
+    assert matrix.max() <= 1
+    assert not matrix.diagonal().any()
+    np.testing.assert_array_equal(matrix, matrix.T)
+    wanted = {frozenset(p) for p in pairs if p[0] != p[1] and {*p} <= {*genes}}
+    found = {frozenset((genes[i], genes[j])) for i, j in np.argwhere(matrix)}
+    assert found == wanted
+
+
+@given(edges, st.data())
+def test_direction_and_repetition_of_edges_do_not_matter(pairs, data):
+    flips = data.draw(st.lists(st.booleans(), min_size=len(pairs), max_size=len(pairs)))
+    turned = [(b, a) if flip else (a, b) for (a, b), flip in zip(pairs, flips, strict=True)]
+    repeated = data.draw(st.permutations(turned + data.draw(st.permutations(pairs))))
+    straight, again = whole(pairs).align(POOL), whole(repeated).align(POOL)
+    np.testing.assert_array_equal(straight.source, again.source)
+    np.testing.assert_array_equal(straight.target, again.target)
+    assert straight.coverage == again.coverage
+
+
+@given(orders, st.integers(1, 4), st.data())
+def test_pathways_follow_the_order_of_the_genes(order, min_genes, data):
+    genes, permutation = order
+    some = st.lists(st.sampled_from(POOL), min_size=1, max_size=6).map(tuple)
+    sets = data.draw(st.dictionaries(st.sampled_from("abcd"), some))
+    library = PathwayLibrary({**sets, "all": tuple(POOL)})
+    least = min(min_genes, len(genes))  # "all" is then always kept
+    straight = library.align(genes, min_genes=least)
+    permuted = library.align([genes[i] for i in permutation], min_genes=least)
+    assert permuted.names == straight.names
+    np.testing.assert_array_equal(permuted.matrix, straight.matrix[:, permutation])
+    assert straight.matrix.sum(axis=1).min() >= least
+
+
+@given(st.integers(2, 30), seeds, st.floats(-6, 6), st.floats(-100, 100))
+def test_standardised_features_have_mean_0_and_variance_1(rows, seed, log_scale, shift):
+    noise = np.random.default_rng(seed).normal(size=(rows, 3))
+    vectors = ((noise + shift) * 10**log_scale).astype(np.float32)
+    vectors[:, 2] = np.float32(10**log_scale)  # a constant feature
+    table = EmbeddingTable(tuple(map(str, range(rows))), vectors)
+    result = table.standardised().vectors.astype(np.float64)
+    np.testing.assert_allclose(result.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(result[:, :2].var(axis=0), 1, rtol=1e-4)
+    np.testing.assert_array_equal(result[:, 2], 0)
+    twice = table.standardised().standardised().vectors
+    np.testing.assert_allclose(twice, result, atol=1e-4)

@@ -1,0 +1,91 @@
+"""Atomic files, and array trees behind a JSON header that says what they are. Never a pickle."""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import io
+import json
+import os
+import pathlib
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+Tree = TypeVar("Tree")
+
+
+@contextlib.contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Yields a temporary path of the same suffix beside `path`, and renames it at a clean exit.
+
+    If the block raises, `path` is as it was and the temporary file is gone.
+    """
+    target = pathlib.Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Opened by the caller, so that the file gets the permissions that the user's umask gives.
+    temporary = target.parent / f".partial-{uuid.uuid4().hex}{target.suffix}"
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_tree(path: str | os.PathLike[str], kind: str, header: dict[str, Any], tree: Any) -> None:
+    """Writes a JSON line (kind, header, versions, size, SHA-256), then the tree's leaves."""
+    import equinox as eqx
+
+    leaves = io.BytesIO()
+    eqx.tree_serialise_leaves(leaves, tree)
+    payload = leaves.getvalue()
+    line = {
+        "kind": kind,
+        "header": header,
+        "versions": {name: importlib.metadata.version(name) for name in ("jax", "equinox")},
+        "bytes": len(payload),
+        "sha256": hashlib.sha256(payload).hexdigest(),
+    }
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        file.write(json.dumps(line).encode() + b"\n")
+        file.write(payload)
+
+
+def read_tree(
+    path: str | os.PathLike[str], kind: str, build: Callable[[dict[str, Any]], Tree]
+) -> tuple[dict[str, Any], Tree]:
+    """Reads what `write_tree` wrote.
+
+    **Arguments:** `build`, makes from the header a tree of the right structure; it is only traced
+    for its shapes and allocates nothing.
+
+    **Raises:** `ValueError` if the file is of another kind, truncated, or altered.
+    """
+    import equinox as eqx
+
+    with pathlib.Path(path).open("rb") as file:
+        first, payload = file.readline(), file.read()
+    line = _parse(first, path, kind)
+    if len(payload) != line["bytes"]:
+        raise ValueError(
+            f"{path} is truncated: its header promises {line['bytes']} bytes of arrays, "
+            f"{len(payload)} are there. Copy it again, or go back to an earlier one."
+        )
+    if hashlib.sha256(payload).hexdigest() != line["sha256"]:
+        raise ValueError(f"{path} is damaged: its arrays do not match the SHA-256 in its header.")
+    skeleton = eqx.filter_eval_shape(lambda: build(line["header"]))
+    return line["header"], eqx.tree_deserialise_leaves(io.BytesIO(payload), skeleton)
+
+
+def _parse(first: bytes, path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
+    wrong = f"{path} is not a scBIG {kind} file"
+    if not first.endswith(b"\n"):
+        raise ValueError(f"{wrong}, or is truncated within its header.")
+    try:
+        line = json.loads(first)
+    except ValueError as error:
+        raise ValueError(f"{wrong}: its first line is not JSON.") from error
+    if not isinstance(line, dict) or line.get("kind") != kind:
+        found = line.get("kind") if isinstance(line, dict) else None
+        raise ValueError(f"{wrong}: its header says kind {found!r}.")
+    return line

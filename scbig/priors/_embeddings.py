@@ -1,0 +1,101 @@
+"""Pretrained gene embeddings: a table of named vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from ._coverage import Coverage
+from ._names import examples, no_overlap, require_genes, require_unique, rows_of
+
+_WHAT = "gene embeddings"
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedEmbeddings:
+    """One vector for each gene that was asked for, in that order.
+
+    `found` is false where the vector was filled in by the policy for missing genes.
+    """
+
+    vectors: Float32[np.ndarray, "genes features"]
+    found: Bool[np.ndarray, " genes"]
+    coverage: Coverage
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingTable:
+    """Named vectors, of genes or of drugs.
+
+    **Arguments:** `names`, unique; `vectors`, one row for each name, finite.
+    """
+
+    names: tuple[str, ...]
+    vectors: Float32[np.ndarray, "names features"]
+
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 2 or len(self.names) != len(self.vectors) or not self.vectors.size:
+            raise ValueError(
+                f"{_WHAT}: {len(self.names)} names need vectors of shape (names, features), both "
+                f"positive; got {self.vectors.shape}."
+            )
+        require_unique(self.names, _WHAT)
+        broken = np.flatnonzero(~np.isfinite(self.vectors).all(axis=1))
+        if len(broken):
+            raise ValueError(
+                f"{_WHAT}: {len(broken)} names have NaN or infinite entries: "
+                f"{examples(self.names[row] for row in broken)}. Remove or repair these rows."
+            )
+
+    def align(
+        self, genes: Sequence[str], *, missing: Literal["error", "zero", "mean"] = "error"
+    ) -> AlignedEmbeddings:
+        """The vectors of `genes`, in their order.
+
+        **Arguments:** `genes`, distinct names; `missing`, what a gene without a vector gets:
+        an error, zeros, or the mean of the whole table (which does not depend on `genes`).
+
+        **Raises:** `ValueError` that names the missing genes under `"error"`, and, whatever the
+        policy, if the table has none of the genes.
+        """
+        require_genes(genes)
+        if missing not in ("error", "zero", "mean"):
+            raise ValueError(f'missing must be "error", "zero" or "mean"; got {missing!r}.')
+        rows = rows_of(genes, self.names)
+        found = rows >= 0
+        if not found.any():
+            raise no_overlap(_WHAT, genes, self.names)
+        absent = tuple(gene for gene, known in zip(genes, found, strict=True) if not known)
+        if absent and missing == "error":
+            raise ValueError(
+                f"{_WHAT}: {len(absent)} of {len(genes)} genes have no vector: {examples(absent)}. "
+                'Drop these genes, or choose missing="zero" (a vector of zeros) or '
+                'missing="mean" (the mean of the table).'
+            )
+        fill = self.vectors.mean(axis=0, dtype=np.float64) if missing == "mean" else 0.0
+        vectors = np.where(found[:, None], self.vectors[rows], fill).astype(np.float32)
+        return AlignedEmbeddings(vectors, found, Coverage(_WHAT, int(found.sum()), absent))
+
+    def select(self, names: Sequence[str]) -> "EmbeddingTable":
+        """The table of only these names, in this order; an unknown name is a `ValueError`."""
+        rows = rows_of(names, self.names)
+        unknown = [name for name, row in zip(names, rows, strict=True) if row < 0]
+        if unknown:
+            raise ValueError(
+                f"{_WHAT}: {len(unknown)} of {len(names)} names are unknown: {examples(unknown)}; "
+                f"the table has {len(self.names)}, such as {examples(self.names)}."
+            )
+        return EmbeddingTable(tuple(names), self.vectors[rows])
+
+    def standardised(self) -> "EmbeddingTable":
+        """Every feature shifted and scaled to mean 0 and variance 1 over the table.
+
+        A feature that is constant becomes 0.
+        """
+        wide = self.vectors.astype(np.float64)
+        deviation = wide.std(axis=0)  # exactly 0 for a constant: equal float32 sum without rounding
+        scale = np.where(deviation == 0, 1.0, deviation)
+        standard = ((wide - wide.mean(axis=0)) / scale).astype(np.float32)
+        return EmbeddingTable(self.names, standard)

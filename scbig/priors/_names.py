@@ -1,0 +1,80 @@
+"""Gene names at the border: checked once, quoted in errors, turned into rows."""
+
+import contextlib
+import gzip
+import pathlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TextIO
+
+import numpy as np
+from jaxtyping import Int
+
+
+def examples(names: Iterable[str], count: int = 5) -> str:
+    """The first `count` names for a message, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
+
+
+def require_unique(names: Sequence[str], what: str) -> None:
+    """Raises `ValueError`, naming the culprits, if a name is empty or occurs twice."""
+    if any(not name.strip() for name in names):
+        rows = [str(row) for row, name in enumerate(names) if not name.strip()]
+        raise ValueError(f"{what}: {len(rows)} empty names, at positions {examples(rows)}.")
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f"{what}: names must be unique; {len(repeated)} occur more than once: "
+            f"{examples(repeated)}."
+        )
+
+
+def require_genes(genes: Sequence[str]) -> None:
+    """Raises `ValueError` unless `genes` is a list of distinct names with at least one entry."""
+    if isinstance(genes, str) or not len(genes):
+        raise ValueError(f"genes must be a non-empty sequence of names; got {genes!r}.")
+    require_unique(genes, "genes")
+
+
+def rows_of(wanted: Sequence[str], known: Sequence[str]) -> Int[np.ndarray, " genes"]:
+    """The position in `known` of each wanted name; -1 where it is absent."""
+    row = {name: position for position, name in enumerate(known)}
+    return np.fromiter((row.get(name, -1) for name in wanted), np.int64, len(wanted))
+
+
+def no_overlap(what: str, genes: Sequence[str], known: Sequence[str]) -> ValueError:
+    """The error of a prior that knows none of the genes."""
+    return ValueError(
+        f"{what}: none of the {len(genes)} genes ({examples(genes)}) is among its {len(known)} "
+        f"names ({examples(known)}). Both must use the same kind of name, for instance gene "
+        "symbols (TP53) and not Ensembl identifiers (ENSG00000141510), of the same species."
+    )
+
+
+def format_of(path: pathlib.Path, formats: Sequence[str], what: str) -> str:
+    """The file's suffix without `.gz`, after checking that it exists and is one of `formats`."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{what}: no such file: {path}.")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    packed = suffixes[-1:] == [".gz"]
+    suffix = "".join(suffixes[-2:-1] if packed else suffixes[-1:])
+    gzippable = suffix in (".csv", ".tsv", ".txt", ".gmt")
+    if suffix not in formats or (packed and not gzippable):
+        raise ValueError(
+            f"{what}: {path} is in none of the formats that are read: {', '.join(formats)} "
+            "(text also as .gz)."
+        )
+    return suffix
+
+
+@contextlib.contextmanager
+def open_text(path: pathlib.Path) -> Iterator[TextIO]:
+    """Opens a text file, unpacked if it ends in `.gz`; what is not text is a `ValueError`."""
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8") as lines:
+            yield lines  # pyright: ignore[reportReturnType]
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+        raise ValueError(f"{path} cannot be read as text: {error}") from error

@@ -1,0 +1,120 @@
+"""Pathways: named sets of genes, and their membership matrix."""
+
+import os
+import pathlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+
+from ._coverage import Coverage
+from ._names import examples, format_of, no_overlap, open_text, require_genes
+
+_WHAT = "pathways"
+
+
+@dataclass(frozen=True, eq=False)
+class PathwayMembership:
+    """Which of the genes that were asked for belong to which pathway.
+
+    `names` are the pathways kept, `dropped` those with fewer than `min_genes` of the genes;
+    `coverage` counts the genes in at least one kept pathway.
+    """
+
+    names: tuple[str, ...]
+    matrix: Bool[np.ndarray, "pathways genes"]
+    coverage: Coverage
+    dropped: tuple[str, ...]
+    min_genes: int
+
+    def summary(self) -> str:
+        """One line: the number of pathways kept and dropped, then the coverage of the genes."""
+        return (
+            f"{_WHAT}: {len(self.names)} of {len(self.names) + len(self.dropped)} sets have at "
+            f"least {self.min_genes} of the genes; {self.coverage.summary()}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PathwayLibrary:
+    """Named sets of genes."""
+
+    sets: dict[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        empty = [name for name, genes in self.sets.items() if not genes]
+        if empty or not self.sets:
+            raise ValueError(
+                f"{_WHAT}: {len(self.sets)} sets, of which {len(empty)} have no genes"
+                f"{': ' if empty else ''}{examples(empty)}."
+            )
+
+    def align(self, genes: Sequence[str], *, min_genes: int = 3) -> PathwayMembership:
+        """The sets restricted to `genes`, without those of which fewer than `min_genes` remain.
+
+        **Arguments:** `genes`, distinct names; `min_genes`, at least 1.
+
+        **Raises:** `ValueError` if no set remains.
+        """
+        require_genes(genes)
+        if min_genes < 1:
+            raise ValueError(f"min_genes must be at least 1; got {min_genes}.")
+        row = {gene: position for position, gene in enumerate(genes)}
+        members = {
+            name: sorted({row[gene] for gene in one if gene in row})
+            for name, one in self.sets.items()
+        }
+        largest = max(map(len, members.values()))
+        if largest == 0:
+            known = tuple(dict.fromkeys(gene for one in self.sets.values() for gene in one))
+            raise no_overlap(_WHAT, genes, known)
+        if largest < min_genes:
+            raise ValueError(
+                f"{_WHAT}: no set has {min_genes} of the {len(genes)} genes; the best has "
+                f"{largest}. Lower min_genes, or take more genes."
+            )
+        names = tuple(name for name, rows in members.items() if len(rows) >= min_genes)
+        dropped = tuple(name for name, rows in members.items() if len(rows) < min_genes)
+        matrix = np.zeros((len(names), len(genes)), bool)
+        for pathway, name in enumerate(names):
+            matrix[pathway, members[name]] = True
+        covered = {column for name in names for column in members[name]}
+        lonely = tuple(gene for gene in genes if row[gene] not in covered)
+        coverage = Coverage(_WHAT, len(covered), lonely)
+        return PathwayMembership(names, matrix, coverage, dropped, min_genes)
+
+
+def read_pathways(path: str | os.PathLike[str]) -> PathwayLibrary:
+    """Reads a GMT file: on each line a name, a description and the genes, between tabs; also gz.
+
+    A gene that a line repeats counts once. Blank lines and tabs at the end of a line are ignored.
+
+    **Raises:** `FileNotFoundError`; `ValueError` for another format, or with the line's number for
+    a line without genes, an empty gene or name, or a name that was there before.
+    """
+    path = pathlib.Path(path)
+    format_of(path, (".gmt",), "pathways")
+    sets: dict[str, tuple[str, ...]] = {}
+    with open_text(path) as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            name, genes = _gmt_line(f"{path}, line {number}", line)
+            if name in sets:
+                raise ValueError(f"{path}, line {number}: the set {name!r} was there before.")
+            sets[name] = genes
+    if not sets:
+        raise ValueError(f"{path}: no sets.")
+    return PathwayLibrary(sets)
+
+
+def _gmt_line(where: str, line: str) -> tuple[str, tuple[str, ...]]:
+    name, *rest = line.rstrip().split("\t")
+    genes = tuple(dict.fromkeys(rest[1:]))
+    if not name or not genes or "" in genes:
+        raise ValueError(
+            f"{where}: not GMT, which is a name, a description and at least one gene, between "
+            f"tabs; got {line[:60].rstrip()!r}."
+        )
+    return name, genes

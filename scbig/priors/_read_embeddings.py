@@ -1,0 +1,184 @@
+"""Embedding tables from npz, csv, tsv, parquet and h5ad files."""
+
+import os
+import pathlib
+import zipfile
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float32, Num
+
+from ._embeddings import EmbeddingTable
+from ._names import examples, format_of, open_text
+
+_FORMATS = (".npz", ".csv", ".tsv", ".txt", ".parquet", ".h5ad")
+_Columns = tuple[list[str], np.ndarray]
+
+
+def read_embeddings(
+    path: str | os.PathLike[str],
+    *,
+    names: str = "names",
+    vectors: str = "embeddings",
+    duplicates: Literal["error", "mean", "first"] = "error",
+) -> EmbeddingTable:
+    """Reads a table of named vectors.
+
+    | format | names | vectors |
+    |---|---|---|
+    | npz | the array `names` | the array `vectors` |
+    | csv, or tsv and txt (tabs), also gz | first column, under a header row | the others |
+    | parquet | the index if it holds text, else the first text column | the other columns |
+    | h5ad | `obs_names` | `X` |
+
+    A gene symbol cannot contain a tab, so of a name with tabs only what follows the last one is
+    kept: some tables write a row number in front (`"7\\tPERM1"`).
+
+    **Arguments:** `path`; `names` and `vectors`, the keys of an npz; `duplicates`, what to do with
+    a name on several rows, such as a gene with two start sites: an error, the mean of its rows,
+    or the first of them.
+
+    **Raises:** `FileNotFoundError`; `ValueError` for another format or a broken table.
+    """
+    path = pathlib.Path(path)
+    suffix = format_of(path, _FORMATS, "embeddings")
+    if suffix == ".npz":
+        labels, values = _from_npz(path, names, vectors)
+    elif suffix == ".parquet":
+        labels, values = _from_parquet(path)
+    elif suffix == ".h5ad":
+        labels, values = _from_h5ad(path)
+    else:
+        labels, values = _from_text(path, "," if suffix == ".csv" else "\t")
+    if values.ndim != 2 or len(labels) != len(values) or not values.size:
+        raise ValueError(
+            f"{path}: {len(labels)} names need vectors of shape (names, features), both positive; "
+            f"got {values.shape}."
+        )
+    labels = [label.rsplit("\t", 1)[-1] for label in labels]
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is an error
+        values = values.astype(np.float32)
+    return _table(path, labels, values, duplicates)
+
+
+def _table(
+    path: pathlib.Path,
+    labels: list[str],
+    values: Float32[np.ndarray, "rows features"],
+    duplicates: str,
+) -> EmbeddingTable:
+    if duplicates not in ("error", "mean", "first"):
+        raise ValueError(f'duplicates must be "error", "mean" or "first"; got {duplicates!r}.')
+    kept, first, group, count = np.unique(
+        np.asarray(labels), return_index=True, return_inverse=True, return_counts=True
+    )
+    if duplicates != "error" and len(kept) < len(labels):
+        if duplicates == "mean":
+            total = np.zeros((len(kept), values.shape[1]))
+            np.add.at(total, group, values)
+            values[first] = total / count[:, None]
+        rows = np.sort(first)
+        labels, values = [labels[row] for row in rows], values[rows]
+    try:
+        return EmbeddingTable(tuple(labels), values)
+    except ValueError as error:
+        hint = ' Or choose duplicates="mean" or "first".' if "unique" in str(error) else ""
+        raise ValueError(f"{path}: {error}{hint}") from error
+
+
+def _from_npz(path: pathlib.Path, names: str, vectors: str) -> _Columns:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            absent = [key for key in (names, vectors) if key not in arrays.files]
+            if absent:
+                raise ValueError(
+                    f"no array {examples(absent)}; it has {examples(arrays.files)}. "
+                    "Say which ones hold the names and the vectors: names=, vectors=."
+                )
+            labels, values = arrays[names], arrays[vectors]
+    except (ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"{path} cannot be read as npz without pickle: {error}") from error
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8")
+    if labels.dtype.kind != "U" or labels.ndim != 1 or values.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{path}: {names!r} must be a list of text and {vectors!r} numbers; got "
+            f"{labels.dtype} of shape {labels.shape} and {values.dtype}."
+        )
+    return labels.tolist(), values
+
+
+def _from_text(path: pathlib.Path, delimiter: str) -> _Columns:
+    import pyarrow as pa
+    import pyarrow.csv as csv
+
+    with open_text(path) as lines:
+        head = lines.readline().rstrip("\r\n").split(delimiter)
+    _require_header(path, head[1:])
+    try:
+        table = csv.read_csv(
+            path,
+            # The header may be one short (R leaves the names without one): columns go by position.
+            read_options=csv.ReadOptions(skip_rows=1, autogenerate_column_names=True),
+            parse_options=csv.ParseOptions(delimiter=delimiter),
+            convert_options=csv.ConvertOptions(column_types={"f0": pa.string()}),
+        )
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path}: {error}") from error
+    frame = table.to_pandas()
+    if frame.shape[1] == len(head):
+        frame.columns = ["f0", *head[1:]]
+    return frame["f0"].tolist(), _numbers(path, frame.iloc[:, 1:])
+
+
+def _require_header(path: pathlib.Path, columns: list[str]) -> None:
+    """A first row of numbers is a gene, unless they count the columns as pandas does."""
+    try:
+        values = [float(column.strip('"')) for column in columns]
+    except ValueError:
+        return
+    if values not in ([*range(len(values))], [*range(1, len(values) + 1)]):
+        raise ValueError(
+            f"{path}: the first row holds numbers, so the first gene would be taken for the column "
+            "names. Add a header row."
+        )
+
+
+def _from_parquet(path: pathlib.Path) -> _Columns:
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        frame = pd.read_parquet(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} cannot be read as parquet: {error}") from error
+    if not pd.api.types.is_string_dtype(frame.index):
+        text = [name for name in frame.columns if pd.api.types.is_string_dtype(frame[name])]
+        if not text:
+            raise ValueError(f"{path}: neither the index nor a column holds text, the names.")
+        frame = frame.set_index(text[0])
+    return frame.index.tolist(), _numbers(path, frame)
+
+
+def _numbers(path: pathlib.Path, frame: Any) -> Num[np.ndarray, "rows features"]:
+    text = [str(name) for name, dtype in frame.dtypes.items() if dtype.kind not in "fiu"]
+    if text:
+        raise ValueError(
+            f"{path}: {len(text)} columns after the names do not hold numbers: {examples(text)}."
+        )
+    return frame.to_numpy(np.float64)
+
+
+def _from_h5ad(path: pathlib.Path) -> _Columns:
+    import anndata
+    from scipy import sparse
+
+    try:
+        table = anndata.read_h5ad(path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read as h5ad: {error}") from error
+    values: Any = table.X
+    if values is None:
+        raise ValueError(f"{path}: X is empty; it must hold the vectors, one row a name.")
+    dense = values.toarray() if sparse.issparse(values) else np.asarray(values)
+    return table.obs_names.astype(str).tolist(), dense
