@@ -1,0 +1,11 @@
+"""Losses that keep program and pathway structure through encode, solve, decode."""
+
+from ._abstract import AbstractAlignment as AbstractAlignment
+from ._correlation import (
+    CorrelationAlignment as CorrelationAlignment,
+    cluster_correlation as cluster_correlation,
+)
+from ._pathway import (
+    PathwayAlignment as PathwayAlignment,
+    pathway_weights as pathway_weights,
+)

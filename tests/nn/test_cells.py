@@ -1,0 +1,140 @@
+"""The encoder and the decoder against Eq. 2 to 4 written out in NumPy."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from scbig import nn
+
+K, C, D, W, L = 3, 4, 5, 8, 6
+OPTIONS = dict(width=W, heads=2, layers=2, inducing=2, latent=L, mlp_width=16, dropout=0.5)
+
+
+def priors(kind="mean"):
+    centroids, vectors = jr.normal(jr.key(1), (K, D)), jr.normal(jr.key(2), (K, C, D))
+    streams = {
+        "mean": nn.MeanSemantics(vectors[:, 0]),
+        "weighted": nn.WeightedSemantics(vectors),
+        "none": None,
+    }
+    return nn.ProgramPriors(centroids, streams[kind])
+
+
+def encoder(semantics="mean", norm="post", pooling="mean"):
+    return nn.GeneClusterEncoder(
+        C, D, **OPTIONS, norm=norm, semantics=semantics, pooling=pooling, key=jr.key(0)
+    )
+
+
+def layer_norm(x, norm):
+    centred = x - x.mean(-1, keepdims=True)
+    scaled = centred / np.sqrt(x.var(-1, keepdims=True) + norm.eps)
+    return scaled * np.asarray(norm.weight) + np.asarray(norm.bias)
+
+
+def attend(module, q, kv):
+    """Multi-head attention, one head and one query at a time."""
+    heads = module.num_heads
+    project = lambda linear, x: x @ np.asarray(linear.weight).T
+    query, keys, values = (
+        project(module.query_proj, q),
+        project(module.key_proj, kv),
+        project(module.value_proj, kv),
+    )
+    size = query.shape[1] // heads
+    out = np.zeros_like(query)
+    for h in range(heads):
+        part = slice(h * size, (h + 1) * size)
+        for i in range(len(q)):
+            scores = keys[:, part] @ query[i, part] / np.sqrt(size)
+            weights = np.exp(scores - scores.max())
+            out[i, part] = (weights / weights.sum()) @ values[:, part]
+    return project(module.output_proj, out)
+
+
+def gelu_mlp(mlp, x):
+    for linear in mlp.layers[:-1]:
+        x = np.asarray(jax.nn.gelu(x @ np.asarray(linear.weight).T + np.asarray(linear.bias)))
+    return x @ np.asarray(mlp.layers[-1].weight).T + np.asarray(mlp.layers[-1].bias)
+
+
+def block_by_hand(block, h):
+    i, norms = np.asarray(block.inducing), block.norms
+    z = layer_norm(i + attend(block.compress, i, h), norms[0])
+    z = layer_norm(z + attend(block.process, z, z), norms[1])
+    h = layer_norm(h + attend(block.broadcast, h, z), norms[2])
+    return layer_norm(h + gelu_mlp(block.mlp, h), norms[3])
+
+
+def test_the_encoder_is_equations_2_to_4():
+    module, known = encoder(), priors()
+    x = np.asarray(jr.normal(jr.key(3), (K, C)))
+    h = x @ np.asarray(module.expression.weight).T + np.asarray(module.expression.bias)
+    h = h + np.asarray(known.semantics.vectors) @ np.asarray(module.semantic.weight).T
+    position = np.asarray(known.centroids) @ np.asarray(module.position.linear.weight).T
+    h = h + layer_norm(position, module.position.norm)
+    for block in module.blocks:
+        h = block_by_hand(block, h)
+    z = np.asarray(module.latent.weight) @ h.mean(0) + np.asarray(module.latent.bias)
+    np.testing.assert_allclose(module(jnp.asarray(x), known), z, rtol=2e-4, atol=2e-5)
+
+
+def test_the_position_encoding_has_no_bias():
+    assert encoder().position.linear.bias is None
+
+
+def test_the_weighted_stream_depends_on_the_cell():
+    slots = jr.normal(jr.key(4), (K, C))
+    stream = priors("weighted").semantics
+    by_hand = np.zeros((K, D))
+    for k in range(K):
+        for c in range(C):
+            by_hand[k] += float(slots[k, c]) * np.asarray(stream.vectors)[k, c] / C
+    np.testing.assert_allclose(stream(slots), by_hand, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("semantics", "norm", "pooling"),
+    [
+        ("mean", "post", "mean"),
+        ("weighted", "pre", "attention"),
+        ("none", "post", "pma"),
+    ],
+)
+def test_every_variant_encodes_with_finite_gradients(semantics, norm, pooling):
+    module, known = encoder(semantics, norm, pooling), priors(semantics)
+    loss = lambda m, x: jnp.sum(m(x, known) ** 2)
+    gradient = eqx.filter_grad(loss)(module, jnp.zeros((K, C)))
+    leaves = jax.tree.leaves(eqx.filter(gradient, eqx.is_array))
+    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in leaves)
+
+
+def test_the_encoder_does_not_depend_on_the_order_of_programs():
+    module, known, order = encoder(), priors(), jnp.array([2, 0, 1])
+    x = jr.normal(jr.key(5), (K, C))
+    moved = nn.ProgramPriors(
+        known.centroids[order], nn.MeanSemantics(known.semantics.vectors[order])
+    )
+    np.testing.assert_allclose(module(x, known), module(x[order], moved), rtol=1e-4, atol=1e-5)
+
+
+def test_dropout_acts_only_with_a_key():
+    module, known = encoder(), priors()
+    x = jr.normal(jr.key(6), (K, C))
+    assert jnp.array_equal(module(x, known), module(x, known))
+    first, second = (module(x, known, key=jr.key(k)) for k in (0, 1))
+    assert not jnp.allclose(first, second)
+
+
+def test_the_decoder_tells_programs_apart_by_their_position():
+    decoder = nn.GeneClusterDecoder(C, D, **OPTIONS, norm="post", key=jr.key(0))
+    known, order = priors(), jnp.array([2, 0, 1])
+    z = jr.normal(jr.key(7), (L,))
+    out = decoder(z, known)
+    assert out.shape == (K, C)
+    assert not jnp.allclose(out[0], out[1])
+    moved = nn.ProgramPriors(known.centroids[order], None)
+    np.testing.assert_allclose(decoder(z, moved), out[order], rtol=1e-4, atol=1e-5)

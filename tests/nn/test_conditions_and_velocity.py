@@ -1,0 +1,84 @@
+"""Condition encoder, poolings, time features and the velocity field."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from scbig import nn
+
+
+def make(pooling="attention", dropout=0.0):
+    return nn.ConditionEncoder(
+        5, hidden=16, width=7, dropout=dropout, pooling=pooling, key=jr.key(0)
+    )
+
+
+@pytest.mark.parametrize("pooling", ["attention", "mean", "sum"])
+def test_control_is_the_same_whatever_stands_in_the_padding(pooling):
+    encoder = make(pooling)
+    nothing = jnp.zeros(2, bool)
+    first = encoder(jnp.zeros((2, 5)), nothing)
+    second = encoder(jr.normal(jr.key(1), (2, 5)), nothing)
+    assert jnp.all(jnp.isfinite(first))
+    np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_two_conditions_differ():
+    encoder, tokens = make(), jr.normal(jr.key(1), (3, 5))
+    pair = lambda i, j: encoder(tokens[jnp.array([i, j])], jnp.ones(2, bool))
+    assert not jnp.allclose(pair(0, 1), pair(0, 2))
+
+
+def test_poolings_of_a_full_set_match_numpy():
+    tokens, full = jr.normal(jr.key(2), (4, 6)), jnp.ones(4, bool)
+    np.testing.assert_allclose(
+        nn.MeanPooling()(tokens, full), np.asarray(tokens).mean(0), rtol=1e-5
+    )
+    np.testing.assert_allclose(nn.SumPooling()(tokens, full), np.asarray(tokens).sum(0), rtol=1e-5)
+
+
+def test_masked_softmax_equals_softmax_of_the_real_entries():
+    scores, mask = jr.normal(jr.key(3), (5,)), jnp.array([True, False, True, True, False])
+    weights = nn.masked_softmax(scores, mask)
+    np.testing.assert_allclose(weights[mask], jax.nn.softmax(scores[mask]), rtol=1e-5)
+    assert jnp.all(weights[~mask] == 0)
+
+
+def test_condition_dropout_is_drawn_for_each_condition():
+    encoder = make(dropout=0.5)
+    tokens, mask = jr.normal(jr.key(1), (2, 5)), jnp.ones(2, bool)
+    outs = jax.vmap(lambda k: encoder(tokens, mask, key=k))(jr.split(jr.key(0), 4))
+    assert len(np.unique(np.asarray(outs) == 0, axis=0)) > 1
+
+
+def field(top=3.0, dropout=0.0):
+    return nn.VelocityField(
+        4, 7, frequencies=6, top_frequency=top, hidden=16, depth=2, dropout=dropout, key=jr.key(0)
+    )
+
+
+def test_the_time_features_change_no_faster_than_the_top_frequency():
+    features = nn.TimeFeatures(6, 3.0)
+    slopes = jax.vmap(jax.jacfwd(features))(jnp.linspace(0, 1, 50))
+    largest = jnp.max(jnp.abs(slopes))
+    assert 2.5 < float(largest) <= 3.0 + 1e-5
+
+
+@pytest.mark.parametrize("changed", ["t", "z", "c"])
+def test_the_velocity_depends_on_time_cell_and_condition(changed):
+    velocity = field()
+    base = {"t": jnp.array(0.2), "z": jnp.ones(4), "c": jnp.arange(7.0)}
+    # The condition stream is normalised: a change must not be a mere shift or scale.
+    other = {"t": jnp.array(0.9), "z": -jnp.ones(4), "c": jnp.arange(7.0) ** 2}
+    moved = base | {changed: other[changed]}
+    args = lambda values: (values["t"], values["z"], values["c"])
+    assert not jnp.allclose(velocity(*args(base)), velocity(*args(moved)))
+
+
+def test_velocity_dropout_needs_a_key():
+    velocity = field(dropout=0.5)
+    args = (jnp.array(0.2), jnp.ones(4), jnp.arange(7.0))
+    assert jnp.array_equal(velocity(*args), velocity(*args))
+    assert not jnp.allclose(velocity(*args, key=jr.key(0)), velocity(*args, key=jr.key(1)))
