@@ -9,7 +9,7 @@ import hashlib
 import json
 import typing
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 
 def _require(ok: bool, owner: object, requirement: str) -> None:
@@ -56,10 +56,10 @@ class SimulationConfig:
     """Probability of an interaction between two genes of one program."""
     edges_between: float = 0.01
     """Probability of an interaction between genes of two programs."""
-    effect: float = 1.0
-    """Size of a perturbation's effect on a program's log expression."""
-    interaction: float = 0.4
-    """Size of the non-additive part of a double, relative to `effect`."""
+    effect: float = 0.5
+    """Root mean square of the perturbations' effects on the log expression of programs."""
+    interaction: float = 1.5
+    """Largest non-additive part of a double on a program, relative to `effect`."""
     program_noise: float = 0.3
     """Standard deviation of the cell-to-cell log activity of a program."""
     dispersion: float = 0.2
@@ -230,14 +230,14 @@ class AutoencoderTraining:
     epochs: int = 100
     clip_norm: float = 1.0
     validation: float = 0.1
-    """Share of the cells held out for early stopping."""
+    """Share of each condition's cells held out for early stopping."""
     patience: int = 10
     """Validations without improvement after which training stops."""
     steps_per_call: int = 100
     """Steps of one compiled call; a validation follows each call."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.validation < 1, self, "validation must lie in [0, 1)")
+        _require(0 < self.validation < 1, self, "validation must lie in (0, 1)")
         _require(min(self.batch, self.epochs, self.steps_per_call) > 0, self, "sizes are positive")
 
 
@@ -266,6 +266,8 @@ class FlowTraining:
     """Compiled calls between two validations."""
     criterion: Literal["pearson_delta", "flow"] = "pearson_delta"
     """What selects the best parameters: mean validation Pearson delta, or validation loss."""
+    validation_cells: int = 256
+    """Control cells transported for each validated condition, or draws of the validated loss."""
 
     def __post_init__(self) -> None:
         sizes = (self.groups, self.cells, self.steps, self.accumulate, self.steps_per_call)
@@ -297,7 +299,7 @@ class ScBIGConfig:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
+    def from_dict(cls, data: dict[str, Any]) -> "ScBIGConfig":
         """The inverse of `to_dict`; an unknown field is a `ValueError` that names it."""
         return _from_dict(cls, data, "config")
 

@@ -1,0 +1,31 @@
+"""From data to parameters: two stages, one loop."""
+
+from ._autoencoder import (
+    autoencoder_stage as autoencoder_stage,
+    batch_rows as batch_rows,
+    reconstruction_loss as reconstruction_loss,
+    standardise as standardise,
+)
+from ._fit import Fit as Fit, Priors as Priors, fit as fit
+from ._flow import FlowData as FlowData, flow_stage as flow_stage, objective as objective
+from ._loop import Stage as Stage, run as run
+from ._record import MetricsLog as MetricsLog, Recorder as Recorder
+from ._state import (
+    RunState as RunState,
+    TrainState as TrainState,
+    compile_steps as compile_steps,
+    initial_state as initial_state,
+    make_optimiser as make_optimiser,
+    trainable as trainable,
+    update as update,
+)
+from ._targets import (
+    correlation_targets as correlation_targets,
+    flow_data as flow_data,
+    hold_out_cells as hold_out_cells,
+)
+from ._validation import (
+    FlowValidation as FlowValidation,
+    ResponseValidation as ResponseValidation,
+    pearson as pearson,
+)

@@ -1,0 +1,154 @@
+"""The model: one pytree with everything that a prediction needs."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import anndata as ad
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scbig._typing import (
+    Array,
+    Bool,
+    ConditionVector,
+    Expression,
+    ExpressionBatch,
+    Float,
+    Int,
+    Latent,
+    LatentBatch,
+    PRNGKeyArray,
+)
+from scbig.config import ScBIGConfig, TransportConfig
+from scbig.data import expression_of
+from scbig.flow import Transport, make_transport
+from scbig.nn import (
+    AbstractVelocity,
+    ConditionEncoder,
+    GeneClusterDecoder,
+    GeneClusterEncoder,
+    ProgramPriors,
+)
+from scbig.programs import GenePartition
+
+from ._names import Names
+from ._populations import assemble, source_rows
+
+
+class ScBIG(eqx.Module):
+    """Gene programs, autoencoder, condition table and velocity field, with their names.
+
+    `encode`, `decode` and `condition` act on one cell or one condition: `vmap` them. Latents are
+    shifted and scaled to mean 0 and variance 1 over the training cells, if the config says so.
+    """
+
+    partition: GenePartition
+    priors: ProgramPriors
+    mean: Expression
+    encoder: GeneClusterEncoder
+    decoder: GeneClusterDecoder
+    shift: Latent
+    scale: Latent
+    tokens: Float[Array, "perturbations features"]
+    condition_encoder: ConditionEncoder
+    velocity: AbstractVelocity
+    names: Names = eqx.field(static=True)
+    config: ScBIGConfig = eqx.field(static=True)
+
+    def encode(self, expression: Expression, *, key: PRNGKeyArray | None = None) -> Latent:
+        """Latent of one cell of log-normalised expression; dropout acts if a key is given."""
+        slots = self.partition.gather(expression - self.mean)
+        return (self.encoder(slots, self.priors, key=key) - self.shift) / self.scale
+
+    def decode(self, latent: Latent, *, key: PRNGKeyArray | None = None) -> Expression:
+        """Log-normalised expression of one latent; dropout acts if a key is given."""
+        slots = self.decoder(latent * self.scale + self.shift, self.priors, key=key)
+        return self.partition.scatter(slots) + self.mean
+
+    def condition(
+        self,
+        tokens: Int[Array, " tokens"],
+        mask: Bool[Array, " tokens"],
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> ConditionVector:
+        """Encoded condition of one set of rows of the token table."""
+        return self.condition_encoder(self.tokens[tokens], mask, key=key)
+
+    def encode_cells(self, expression: ExpressionBatch, *, batch: int = 256) -> LatentBatch:
+        """Latents of many cells, `batch` at a time; without dropout."""
+        return _encode_cells(self, expression, batch)
+
+    def decode_cells(self, latents: LatentBatch, *, batch: int = 256) -> ExpressionBatch:
+        """Expression of many latents, `batch` at a time; without dropout."""
+        return _decode_cells(self, latents, batch)
+
+    def predict(
+        self,
+        controls: ad.AnnData,
+        conditions: Sequence[str],
+        *,
+        key: PRNGKeyArray,
+        cells: int | None = None,
+        nonnegative: bool = True,
+        transport: TransportConfig | None = None,
+    ) -> ad.AnnData:
+        """Predicts the population that each condition makes of the given control cells.
+
+        **Arguments:**
+
+        - `controls`: log-normalised control cells with the model's genes in any order.
+        - `conditions`: labels such as `"CEBPE+KLF1"`; the order within a label does not matter.
+        - `key`: draws the controls if `cells` is given.
+        - `cells`: control cells to transport for each condition; all of them by default, drawn
+            with replacement if there are fewer.
+        - `nonnegative`: whether predicted expression below zero becomes zero.
+        - `transport`: the solve; the model's own by default.
+
+        **Returns:** an AnnData of predicted cells with the model's genes; `obs["condition"]` is
+        the label as given, `obs["source"]` the control cell, and `uns["transport"]` the solver's
+        steps for each condition. One program is compiled for all conditions.
+
+        **Raises:** `ValueError` naming unknown perturbations or missing genes.
+        """
+        if isinstance(conditions, str):
+            raise ValueError(f"conditions must be a list of labels; got the string {conditions!r}.")
+        tokens, mask = self.names.tokens(conditions, self.config.max_tokens)
+        expression = expression_of(controls, self.names.genes)
+        rows = source_rows(expression.shape[0], len(conditions), cells, key=key)
+        latents = self.encode_cells(jnp.asarray(expression))
+        solve = make_transport(**dataclasses.asdict(transport or self.config.transport))
+        parts, steps = [], []
+        for row, token, real in zip(rows, tokens, mask, strict=True):
+            moved = _carry(self, solve, latents[row], jnp.asarray(token), jnp.asarray(real))
+            values = np.asarray(moved[0])
+            parts.append(np.maximum(values, 0.0) if nonnegative else values)
+            steps.append((int(moved[1]), int(moved[2])))
+        sources = controls.obs_names.to_numpy()[rows]
+        return assemble(conditions, parts, self.names.genes, sources=sources, steps=steps)
+
+
+@eqx.filter_jit
+def _encode_cells(model: ScBIG, expression: ExpressionBatch, batch: int) -> LatentBatch:
+    return jax.lax.map(model.encode, expression, batch_size=min(batch, expression.shape[0]))
+
+
+@eqx.filter_jit
+def _decode_cells(model: ScBIG, latents: LatentBatch, batch: int) -> ExpressionBatch:
+    return jax.lax.map(model.decode, latents, batch_size=min(batch, latents.shape[0]))
+
+
+@eqx.filter_jit
+def _carry(
+    model: ScBIG,
+    transport: Transport,
+    latents: LatentBatch,
+    tokens: Int[Array, " tokens"],
+    mask: Bool[Array, " tokens"],
+) -> tuple[ExpressionBatch, Int[Array, ""], Int[Array, ""]]:
+    """Transports and decodes one population; returns expression, solver steps, rejected steps."""
+    condition = model.condition(tokens, mask)
+    moved = transport(model.velocity, latents[None], condition[None])
+    return model.decode_cells(moved.latents[0]), moved.steps, moved.rejected

@@ -1,0 +1,99 @@
+"""From a screen to the arrays that stage 2 reads: latents, tokens, cached alignment targets."""
+
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Bool
+
+from scbig._typing import Array, Float, LatentBatch, PRNGKeyArray
+from scbig.alignment import (
+    AbstractAlignment,
+    CorrelationAlignment,
+    PathwayAlignment,
+    cluster_correlation,
+    pathway_weights,
+)
+from scbig.data import CellIndex, PerturbationScreen
+from scbig.model import ScBIG
+from scbig.programs import GenePartition
+
+from ._flow import FlowData
+
+
+def flow_data(
+    model: ScBIG,
+    screen: PerturbationScreen,
+    pathways: Bool[np.ndarray, "pathways genes"] | None = None,
+) -> FlowData:
+    """What stage 2 reads of a screen, on the device.
+
+    **Arguments:** `pathways`, the membership for the pathway alignment; `None` for data that is
+    only validated on, for which no alignment targets are made.
+    """
+    config = model.config
+    index = CellIndex.from_screen(screen)
+    tokens, mask = model.names.tokens(screen.conditions, config.max_tokens)
+    alignments: dict[str, AbstractAlignment] = {}
+    if pathways is not None and config.alignment.correlation_weight > 0:
+        targets = correlation_targets(screen, index, model.partition)
+        alignments["correlation"] = CorrelationAlignment(model.partition, targets)
+    if pathways is not None and config.alignment.pathway_weight > 0:
+        weights = pathway_weights(jnp.asarray(pathways))
+        alignments["pathway"] = PathwayAlignment(
+            weights,
+            jnp.asarray(screen.expression @ np.asarray(weights).T, jnp.float32),
+            config.alignment.epsilon,
+            config.alignment.iterations,
+        )
+    return FlowData(
+        index=index,
+        tokens=jnp.asarray(tokens),
+        mask=jnp.asarray(mask),
+        latents=latents_of(model, screen),
+        expression=None if config.stage2.trainable == "flow" else jnp.asarray(screen.dense()),
+        alignments=alignments,
+    )
+
+
+def latents_of(model: ScBIG, screen: PerturbationScreen, *, chunk: int = 16_384) -> LatentBatch:
+    """Latents of all cells of a screen, made dense `chunk` cells at a time."""
+    rows = np.arange(screen.num_cells)
+    parts = [rows[i : i + chunk] for i in range(0, len(rows), chunk)]
+    return jnp.concatenate([model.encode_cells(jnp.asarray(screen.dense(part))) for part in parts])
+
+
+def correlation_targets(
+    screen: PerturbationScreen, index: CellIndex, partition: GenePartition
+) -> Float[Array, "groups clusters clusters"]:
+    """`R_p` of Eq. 7 for each group of the index, from all of its cells."""
+    order, start, size = (np.asarray(x) for x in (index.order, index.start, index.size))
+    rows = [order[s : s + n] for s, n in zip(start, size, strict=True)]
+    return jnp.stack(
+        [cluster_correlation(jnp.asarray(screen.dense(np.sort(r))), partition) for r in rows]
+    )
+
+
+def hold_out_cells(
+    screen: PerturbationScreen, share: float, *, key: PRNGKeyArray
+) -> tuple[PerturbationScreen, PerturbationScreen]:
+    """Splits the cells of every condition in every context, at random, by the same share.
+
+    **Returns:** the kept and the held-out screen. Each gets at least one cell of every condition.
+
+    **Raises:** `ValueError` naming the conditions that have a single cell in some context.
+    """
+    group = screen.condition_index.astype(np.int64) * len(screen.contexts) + screen.context_index
+    noise = np.asarray(jr.uniform(key, (screen.num_cells,)))
+    order = np.lexsort((noise, group))
+    _, start, size = np.unique(group[order], return_index=True, return_counts=True)
+    single = [screen.conditions[screen.condition_index[order[s]]].name for s in start[size < 2]]
+    if single:
+        raise ValueError(
+            f"{len(single)} conditions have a single cell, which cannot be both trained and "
+            f"validated on: {', '.join(single[:5])}. Drop them with `screen.without`."
+        )
+    held = np.clip(np.round(share * size).astype(int), 1, size - 1)
+    rank = np.arange(screen.num_cells) - np.repeat(start, size)
+    is_held = np.zeros(screen.num_cells, bool)
+    is_held[order] = rank < np.repeat(held, size)
+    return screen.take(np.flatnonzero(~is_held)), screen.take(np.flatnonzero(is_held))

@@ -1,0 +1,100 @@
+"""What selects the best parameters of stage 2."""
+
+from typing import Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from scbig._typing import Array, Bool, Expression, Float, Int, PRNGKeyArray, Scalar
+from scbig.config import ScBIGConfig
+from scbig.data import CellIndex, PerturbationScreen
+from scbig.flow import Transport
+from scbig.model import ScBIG
+
+from ._flow import AbstractValidation, FlowData, matching
+
+
+class ResponseValidation(AbstractValidation):
+    """Mean Pearson delta of predicted populations over the groups of a validation screen.
+
+    **Fields:** `controls`, expression of control cells by context; `context`, `tokens` and `mask`
+    of each group; `origin`, mean control expression by context; `response`, each group's observed
+    mean expression less its context's origin.
+    """
+
+    transport: Transport
+    controls: Float[Array, "contexts cells genes"]
+    origin: Float[Array, "contexts genes"]
+    context: Int[Array, " groups"]
+    tokens: Int[Array, "groups tokens"]
+    mask: Bool[Array, "groups tokens"]
+    response: Float[Array, "groups genes"]
+
+    @classmethod
+    def from_screen(
+        cls,
+        screen: PerturbationScreen,
+        model: ScBIG,
+        transport: Transport,
+        *,
+        cells: int,
+        key: PRNGKeyArray,
+    ) -> Self:
+        """Draws the control cells, once, and measures the observed responses."""
+        index = CellIndex.from_screen(screen)
+        condition, context = np.asarray(index.condition), np.asarray(index.context)
+        rows = [
+            np.flatnonzero(screen.is_control & (screen.context_index == c))
+            for c in range(len(screen.contexts))
+        ]
+        origin = np.stack([screen.mean(r) for r in rows])
+        draw = lambda r, k: r[np.asarray(jr.randint(k, (cells,), 0, len(r)))]
+        drawn = [draw(r, jr.fold_in(key, c)) for c, r in enumerate(rows)]
+        means = [
+            screen.mean(np.flatnonzero((screen.condition_index == p) & (screen.context_index == c)))
+            for p, c in zip(condition, context, strict=True)
+        ]
+        tokens, mask = model.names.tokens(screen.conditions, model.config.max_tokens)
+        return cls(
+            transport=transport,
+            controls=jnp.asarray(np.stack([screen.dense(r) for r in drawn])),
+            origin=jnp.asarray(origin),
+            context=index.context,
+            tokens=jnp.asarray(tokens[condition]),
+            mask=jnp.asarray(mask[condition]),
+            response=jnp.asarray(np.stack(means) - origin[context]),
+        )
+
+    def __call__(self, model: ScBIG) -> Scalar:
+        starts = jax.lax.map(jax.vmap(model.encode), self.controls)
+
+        def correlation(group: Int[Array, ""]) -> Scalar:
+            context = self.context[group]
+            condition = model.condition(self.tokens[group], self.mask[group])
+            moved = self.transport(model.velocity, starts[context][None], condition[None])
+            predicted = jnp.mean(jax.vmap(model.decode)(moved.latents[0]), axis=0)
+            return pearson(predicted - self.origin[context], self.response[group])
+
+        return jnp.mean(jax.lax.map(correlation, jnp.arange(self.context.shape[0])))
+
+
+class FlowValidation(AbstractValidation):
+    """Minus the flow-matching loss on fixed draws from a validation screen."""
+
+    data: FlowData
+    config: ScBIGConfig = eqx.field(static=True)
+    draws: int = eqx.field(static=True)
+
+    def __call__(self, model: ScBIG) -> Scalar:
+        loss = lambda k: matching(model, self.data, self.config, key=k, dropout=False)[0]
+        return -jnp.mean(jax.lax.map(loss, jr.split(jr.key(0), self.draws)))
+
+
+def pearson(x: Expression, y: Expression) -> Scalar:
+    """Pearson correlation over genes; 0 if either is constant."""
+    x, y = x - jnp.mean(x), y - jnp.mean(y)
+    power = jnp.sum(x**2) * jnp.sum(y**2)
+    return jnp.where(power > 0, jnp.sum(x * y) * jax.lax.rsqrt(jnp.where(power > 0, power, 1.0)), 0)
