@@ -1,0 +1,264 @@
+"""A measured perturbation screen, checked once at the border."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float32, Int, Int32
+from scipy import sparse
+
+from scbig.data._checks import (
+    check_log_normalised,
+    check_not_empty,
+    check_unique,
+    column,
+    listed,
+)
+from scbig.data._condition import CONTROLS, JOINT, Condition
+from scbig.data._matrix import expression_matrix, read_csr
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class PerturbationScreen:
+    """Log-normalised expression of cells, with the condition and the context of each.
+
+    It lives on the host and never changes: it takes over the arrays that it is given and locks
+    them. Every context has control cells.
+    """
+
+    expression: sparse.csr_matrix
+    """Cells by genes, float32, log1p of normalised counts."""
+    genes: tuple[str, ...]
+    cells: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    """Distinct, sorted by name, the control among them."""
+    condition_index: Int32[np.ndarray, " cells"]
+    """For each cell, its place in `conditions`."""
+    contexts: tuple[str, ...] = ("",)
+    """Distinct and sorted: cell lines, stimulations or batches; one empty name if none."""
+    context_index: Int32[np.ndarray, " cells"]
+    """For each cell, its place in `contexts`."""
+
+    def __post_init__(self) -> None:
+        check_not_empty(self.num_cells, self.num_genes)
+        _check_shapes(self)
+        _check_controls(self)
+        matrix = self.expression
+        for array in (
+            *(matrix.data, matrix.indices, matrix.indptr),
+            *(self.condition_index, self.context_index),
+        ):
+            array.flags.writeable = False
+
+    @classmethod
+    def from_anndata(
+        cls,
+        adata: ad.AnnData,
+        *,
+        condition_key: str,
+        control: str | Sequence[str] = CONTROLS,
+        context_key: str | None = None,
+        layer: str | None = None,
+        separator: str = JOINT,
+    ) -> "PerturbationScreen":
+        """Reads and checks a screen; `adata` is left as it is.
+
+        **Arguments:**
+
+        - `adata`: cells by genes, log-normalised, dense or sparse, backed or in memory.
+        - `condition_key`: the column of `obs` with the condition labels.
+        - `control`: the name or names that stand for "not perturbed" in the labels. In the screen
+            the control is always called `control`.
+        - `context_key`: the column of `obs` with the context; without it, there is one context.
+        - `layer`: the layer with the expression; without it, `X`.
+        - `separator`: what joins the perturbations of a label.
+
+        **Raises:** a ValueError that says what is wrong with the data and how to repair it.
+        """
+        check_not_empty(adata.n_obs, adata.n_vars)
+        genes = tuple(map(str, adata.var_names))
+        cells = tuple(map(str, adata.obs_names))
+        check_unique(genes, what="gene", repair="Use adata.var_names_make_unique, or merge them.")
+        check_unique(cells, what="cell", repair="Use adata.obs_names_make_unique.")
+        conditions, condition_index = _conditions(
+            column(adata, condition_key, what="condition"), separator, control
+        )
+        contexts, context_index = _contexts(adata, context_key)
+        expression = read_csr(expression_matrix(adata, layer=layer))
+        check_log_normalised(expression, genes)
+        return cls(
+            expression=expression,
+            genes=genes,
+            cells=cells,
+            conditions=conditions,
+            condition_index=condition_index,
+            contexts=contexts,
+            context_index=context_index,
+        )
+
+    @property
+    def num_cells(self) -> int:
+        """The number of cells."""
+        return len(self.cells)
+
+    @property
+    def num_genes(self) -> int:
+        """The number of genes."""
+        return len(self.genes)
+
+    @property
+    def perturbations(self) -> tuple[str, ...]:
+        """Every name that is perturbed in some condition, sorted."""
+        return tuple(sorted({name for c in self.conditions for name in c.perturbations}))
+
+    @property
+    def is_control(self) -> Bool[np.ndarray, " {self.num_cells}"]:
+        """Whether each cell is a control."""
+        return self.condition_index == self._places_by_condition[Condition()]
+
+    def rows(
+        self, condition: str | Condition, context: str | None = None
+    ) -> Int[np.ndarray, " rows"]:
+        """The rows of a condition's cells, in a context or in all; empty if it has none there."""
+        chosen = self.condition_index == self._place(condition)
+        if context is not None:
+            if context not in self.contexts:
+                raise ValueError(
+                    f"Unknown context {context!r}; the screen has {listed(self.contexts)}."
+                )
+            chosen &= self.context_index == self.contexts.index(context)
+        return np.flatnonzero(chosen)
+
+    def select(self, conditions: Sequence[str | Condition]) -> "PerturbationScreen":
+        """The cells of these conditions, and all controls."""
+        return self._subset(np.isin(self.condition_index, self._places(conditions)))
+
+    def without(self, conditions: Sequence[str | Condition]) -> "PerturbationScreen":
+        """All cells but those of these conditions, which must not be the control."""
+        places = self._places(conditions)
+        if self._places_by_condition[Condition()] in places:
+            raise ValueError("A screen cannot be without its controls.")
+        return self._subset(~np.isin(self.condition_index, places))
+
+    def take(self, rows: Int[np.ndarray, " rows"]) -> "PerturbationScreen":
+        """The cells of these rows, among which every context must keep its controls."""
+        used, condition_index = np.unique(self.condition_index[rows], return_inverse=True)
+        return dataclasses.replace(
+            self,
+            expression=self.expression[rows],
+            cells=tuple(self.cells[i] for i in rows),
+            conditions=tuple(self.conditions[i] for i in used),
+            condition_index=condition_index.astype(np.int32),
+            context_index=self.context_index[rows],
+        )
+
+    def mean(
+        self, rows: Int[np.ndarray, " rows"] | None = None
+    ) -> Float32[np.ndarray, " {self.num_genes}"]:
+        """Mean expression over some rows, or over all cells."""
+        if rows is not None and len(rows) == 0:
+            raise ValueError("There is no mean over no cells.")
+        chosen = self.expression if rows is None else self.expression[rows]
+        # In float32 a sum over 100,000 cells would lose three digits.
+        mean = chosen.astype(np.float64).mean(axis=0)
+        return np.asarray(mean, np.float32).ravel()
+
+    def dense(
+        self, rows: Int[np.ndarray, " rows"] | None = None
+    ) -> Float32[np.ndarray, "rows {self.num_genes}"]:
+        """Expression of some rows, or of all cells, as a dense array."""
+        chosen = self.expression if rows is None else self.expression[rows]
+        return chosen.toarray()
+
+    def to_anndata(
+        self, condition_key: str = "condition", context_key: str = "context"
+    ) -> ad.AnnData:
+        """A new AnnData with canonical condition names; a context column only if there are any."""
+        names = [condition.name for condition in self.conditions]
+        obs = {condition_key: pd.Categorical.from_codes(self.condition_index, names)}
+        if self.contexts != ("",):
+            obs[context_key] = pd.Categorical.from_codes(self.context_index, list(self.contexts))
+        return ad.AnnData(
+            self.expression.copy(),
+            obs=pd.DataFrame(obs, index=pd.Index(self.cells)),
+            var=pd.DataFrame(index=pd.Index(self.genes)),
+        )
+
+    @functools.cached_property
+    def _places_by_condition(self) -> dict[Condition, int]:
+        return {condition: i for i, condition in enumerate(self.conditions)}
+
+    def _place(self, condition: str | Condition) -> int:
+        wanted = Condition.parse(condition) if isinstance(condition, str) else condition
+        if wanted not in self._places_by_condition:
+            known = listed([c.name for c in self.conditions], most=10)
+            raise ValueError(f"Unknown condition {wanted.name!r}; the screen has {known}.")
+        return self._places_by_condition[wanted]
+
+    def _places(self, conditions: Sequence[str | Condition]) -> list[int]:
+        if isinstance(conditions, str):
+            raise ValueError(f"A list of conditions is needed, not the one name {conditions!r}.")
+        return [self._place(condition) for condition in conditions]
+
+    def _subset(self, keep: np.ndarray) -> "PerturbationScreen":
+        return self.take(np.flatnonzero(keep | self.is_control))
+
+
+def _conditions(
+    labels: pd.Series, separator: str, control: str | Sequence[str]
+) -> tuple[tuple[Condition, ...], np.ndarray]:
+    # Each distinct label is parsed once; several labels may be one condition.
+    codes, distinct = pd.factorize(labels)
+    parsed = [Condition.parse(str(x), separator=separator, controls=control) for x in distinct]
+    conditions = tuple(sorted(set(parsed), key=lambda condition: condition.name))
+    place = {condition: i for i, condition in enumerate(conditions)}
+    if Condition() not in place:
+        raise ValueError(
+            f"There are no control cells: no condition label means {control!r}. The labels are "
+            f"{listed(map(str, distinct), most=10)}. Pass the control's name as `control`."
+        )
+    return conditions, np.array([place[c] for c in parsed], np.int32)[codes]
+
+
+def _contexts(adata: ad.AnnData, key: str | None) -> tuple[tuple[str, ...], np.ndarray]:
+    if key is None:
+        return ("",), np.zeros(adata.n_obs, np.int32)
+    codes, distinct = pd.factorize(column(adata, key, what="context"))
+    names, place = np.unique([str(x) for x in distinct], return_inverse=True)
+    return tuple(map(str, names)), place.astype(np.int32)[codes]
+
+
+def _check_shapes(screen: PerturbationScreen) -> None:
+    wanted = (screen.num_cells, screen.num_genes)
+    if screen.expression.shape != wanted:
+        raise ValueError(
+            f"The expression is {screen.expression.shape}, but there are {wanted[0]} cell and "
+            f"{wanted[1]} gene names."
+        )
+    if screen.expression.dtype != np.float32:
+        raise ValueError(f"The expression is {screen.expression.dtype}; float32 is needed.")
+    for what, index, names in (
+        ("condition", screen.condition_index, [c.name for c in screen.conditions]),
+        ("context", screen.context_index, list(screen.contexts)),
+    ):
+        if names != sorted(set(names)):
+            raise ValueError(f"The {what} names are not distinct and sorted: {listed(names)}.")
+        if len(index) != screen.num_cells:
+            raise ValueError(f"There are {len(index)} {what} entries for {wanted[0]} cells.")
+        if index.min() < 0 or index.max() >= len(names):
+            raise ValueError(f"The {what} index points outside the {len(names)} {what} names.")
+
+
+def _check_controls(screen: PerturbationScreen) -> None:
+    if Condition() not in screen.conditions:
+        raise ValueError("There are no control cells in the screen.")
+    have = set(screen.context_index[screen.is_control])
+    lacking = [name for i, name in enumerate(screen.contexts) if i not in have]
+    if lacking:
+        raise ValueError(
+            f"{len(lacking)} contexts have no control cells: {listed(lacking)}. Drop those "
+            "contexts, or merge each with one that has controls."
+        )
