@@ -1,0 +1,15 @@
+"""What a model must beat: closed-form predictors under one protocol."""
+
+from ._compare import averages as averages, compare as compare, margins as margins
+from ._effects import MeanEffects as MeanEffects, mean_effects as mean_effects
+from ._emit import (
+    Predictor as Predictor,
+    predict_cells as predict_cells,
+    shift_cells as shift_cells,
+)
+from ._linear import LinearEmbedding as LinearEmbedding
+from ._simple import (
+    Additive as Additive,
+    Control as Control,
+    PerturbedMean as PerturbedMean,
+)

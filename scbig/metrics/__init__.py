@@ -1,0 +1,22 @@
+"""How far a prediction is from the truth: pure functions on arrays, and one table on AnnData."""
+
+from ._cells import canonical_name as canonical_name
+from ._distribution import (
+    Projection as Projection,
+    discrimination_scores as discrimination_scores,
+    energy_distance as energy_distance,
+    fit_projection as fit_projection,
+)
+from ._evaluate import (
+    evaluate as evaluate,
+    split_half as split_half,
+    summarise as summarise,
+)
+from ._response import (
+    cosine as cosine,
+    direction_accuracy as direction_accuracy,
+    pearson as pearson,
+    response as response,
+    response_scores as response_scores,
+    top_genes as top_genes,
+)

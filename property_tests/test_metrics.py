@@ -1,0 +1,94 @@
+"""Laws of the metrics."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from hypothesis import given, strategies as st
+from hypothesis.extra import numpy as hnp
+
+from scbig import metrics
+
+entries = st.floats(0, 20, allow_subnormal=False, width=32)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def screens(draw):
+    """Cells of a control and a few perturbations, with ties, zeros and one-gene cases."""
+    genes = draw(st.integers(1, 8))
+    sizes = draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
+    labels = np.repeat(["control", *(f"P{i}" for i in range(len(sizes)))], [3, *sizes])
+    values = draw(hnp.arrays(np.float32, (len(labels), genes), elements=entries))
+    obs = pd.DataFrame({"condition": labels}, index=pd.Index([f"c{i}" for i in range(len(labels))]))
+    return ad.AnnData(
+        values, obs=obs, var=pd.DataFrame(index=pd.Index([f"g{i}" for i in range(genes)]))
+    )
+
+
+def reordered(adata, rng):
+    cells, genes = rng.permutation(adata.n_obs), rng.permutation(adata.n_vars)
+    return adata[cells][:, genes].copy()
+
+
+@given(screens(), seeds)
+def test_a_perfect_prediction_has_no_error_and_every_direction(observed, seed):
+    predicted = reordered(observed, np.random.default_rng(seed))
+    table = metrics.evaluate(predicted, observed, control="control")
+    np.testing.assert_allclose(table[["l2", "mse", "mae"]], 0, atol=1e-5)
+    np.testing.assert_allclose(table[["acc", "acc_deg20"]], 1)
+    np.testing.assert_allclose(table["e_distance"], 0, atol=1e-5)
+    np.testing.assert_allclose(table["pearson_delta"].dropna(), 1)
+    assert set(table["discr_cos"].round(9)) <= {0, 1}
+
+
+@given(screens(), seeds)
+def test_every_score_keeps_to_its_range(observed, seed):
+    rng = np.random.default_rng(seed)
+    predicted = observed.copy()
+    predicted.X = rng.permutation(predicted.X.ravel()).reshape(predicted.shape)
+    table = metrics.evaluate(predicted, observed, control="control")
+    for column in ("pearson_delta", "pearson_delta_deg20", "discr_cos"):
+        assert table[column].dropna().between(-1, 1).all()
+    for column in ("acc", "acc_deg20"):
+        assert table[column].between(0, 1).all()
+    assert table["pds"].dropna().between(0, 1).all()
+    assert table[["l2", "mse", "mae", "e_distance"]].to_numpy().min() >= 0
+    # Errors of the mean are ordered: the mean absolute error is at most the root mean square.
+    assert (table["mae"] <= np.sqrt(table["mse"]) + 1e-9).all()
+
+
+@given(seeds)
+def test_the_order_of_genes_and_cells_does_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(["control", "A", "B", "A+B"], 6)
+    obs = pd.DataFrame({"condition": labels}, index=pd.Index([f"c{i}" for i in range(24)]))
+    var = pd.DataFrame(index=pd.Index([f"g{i}" for i in range(9)]))
+    observed = ad.AnnData(rng.gamma(1, size=(24, 9)), obs=obs, var=var)
+    predicted = ad.AnnData(rng.gamma(1, size=(24, 9)), obs=obs, var=var)
+    expected = metrics.evaluate(predicted, observed, control="control")
+    found = metrics.evaluate(reordered(predicted, rng), reordered(observed, rng), control="control")
+    pd.testing.assert_frame_equal(found, expected)
+
+
+@given(seeds, st.floats(0.1, 10))
+def test_energy_distance_is_symmetric_and_scales_with_the_cells(seed, scale):
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(6, 3)), rng.normal(size=(9, 3))
+    distance = metrics.energy_distance(x, y)
+    np.testing.assert_allclose(metrics.energy_distance(y, x), distance, atol=1e-9)
+    np.testing.assert_allclose(
+        metrics.energy_distance(scale * x + 1, scale * y + 1), scale * distance, atol=1e-9
+    )
+
+
+@given(seeds, st.floats(0.1, 10), st.floats(-3, 3))
+def test_correlation_ignores_scale_and_offset(seed, scale, offset):
+    x, y = np.random.default_rng(seed).normal(size=(2, 12))
+    np.testing.assert_allclose(
+        metrics.pearson(scale * x + offset, y), metrics.pearson(x, y), atol=1e-9
+    )
+
+
+@given(st.permutations(["A", "B", "C", "ctrl", "control"]))
+def test_a_condition_has_one_name(parts):
+    assert metrics.canonical_name("+".join(parts)) == "A+B+C"

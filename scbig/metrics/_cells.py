@@ -1,0 +1,160 @@
+"""From AnnData to checked arrays: genes matched by name, conditions as unordered sets."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from jaxtyping import Bool, Float, Int
+from scipy import sparse
+
+if TYPE_CHECKING:  # scipy ships no types, and those that pyright infers are wrong
+    Matrix = Any
+else:
+    Matrix = np.ndarray | sparse.csr_matrix
+
+CONTROL_NAMES = ("control", "ctrl")
+
+
+def shortlist(names: Iterable[str], most: int = 5) -> str:
+    """The first few names and how many there are, for an error message."""
+    names = list(names)
+    dots = ", ..." if len(names) > most else ""
+    return f"{len(names)} ({', '.join(names[:most])}{dots})"
+
+
+def canonical_name(
+    label: str, *, separator: str = "+", controls: Sequence[str] = CONTROL_NAMES
+) -> str:
+    """One name for all spellings of a condition: `B+A` is `A+B`, `ctrl+A` is `A`.
+
+    Control names among the perturbations are dropped; nothing left is `"control"`.
+
+    Raises:
+        ValueError: an empty part (`"A+"`) or a perturbation that occurs twice (`"A+A"`).
+    """
+    parts = label.split(separator)
+    if not all(part.strip() for part in parts):
+        raise ValueError(f"Condition {label!r} has an empty part between {separator!r}.")
+    perturbations = sorted(part.strip() for part in parts if part.strip() not in controls)
+    if len(set(perturbations)) < len(perturbations):
+        raise ValueError(f"Condition {label!r} names a perturbation twice.")
+    return "+".join(perturbations) or "control"
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How condition labels are written."""
+
+    separator: str
+    controls: tuple[str, ...]
+
+    @classmethod
+    def of(cls, control: str | AnnData, separator: str) -> "Spelling":
+        """The usual control names, and the label of the control cells where it is one."""
+        own = () if isinstance(control, AnnData) else (control,)
+        return cls(separator, (*CONTROL_NAMES, *own))
+
+    def canonical(self, label: str) -> str:
+        """The canonical name of a label."""
+        return canonical_name(label, separator=self.separator, controls=self.controls)
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Expression of cells, as stored (dense or CSR), and the rows of each condition."""
+
+    values: Matrix
+    rows: dict[str, Int[np.ndarray, " cells"]]
+
+    def of(self, name: str) -> Matrix:
+        """Expression of the cells of one condition."""
+        return self.values[self.rows[name]]
+
+    def mean(self, name: str) -> Float[np.ndarray, " genes"]:
+        """Mean profile of one condition, in float64."""
+        return mean_profile(self.of(name))
+
+
+def mean_profile(values: Matrix) -> Float[np.ndarray, " genes"]:
+    """Mean over cells, accumulated in float64."""
+    return np.asarray(values.mean(axis=0, dtype=np.float64)).ravel()
+
+
+def gene_names(adata: AnnData, what: str) -> list[str]:
+    """The genes of `adata`; a name that occurs twice is an error."""
+    genes = pd.Index(adata.var_names)
+    repeated = sorted(set(genes[genes.duplicated()].astype(str)))
+    if repeated:
+        raise ValueError(
+            f"Gene names of the {what} cells are not unique: {shortlist(repeated)} repeated. "
+            "Call adata.var_names_make_unique() or drop the copies."
+        )
+    return list(genes.astype(str))
+
+
+def aligned_matrix(adata: AnnData, genes: Sequence[str], what: str) -> Matrix:
+    """Expression of `adata` with its columns in the order of `genes`; the sets must be equal."""
+    own = gene_names(adata, what)
+    lacking, extra = sorted(set(genes) - set(own)), sorted(set(own) - set(genes))
+    if lacking or extra:
+        raise ValueError(
+            f"The {what} cells do not have the genes of the observed cells: {shortlist(lacking)} "
+            f"lacking, {shortlist(extra)} extra. Subset both to their common genes first."
+        )
+    values: Matrix = (adata.to_memory() if adata.isbacked else adata).X
+    if values is None:
+        raise ValueError(f"The {what} cells have no X.")
+    values = sparse.csr_matrix(values) if sparse.issparse(values) else np.asarray(values)
+    if not np.issubdtype(values.dtype, np.floating):
+        values = values.astype(np.float64)
+    return values if own == list(genes) else values[:, pd.Index(own).get_indexer(list(genes))]
+
+
+def condition_rows(
+    adata: AnnData, condition_key: str, what: str, spelling: Spelling
+) -> dict[str, Int[np.ndarray, " cells"]]:
+    """The rows of each condition under its canonical name, sorted by name."""
+    if condition_key not in adata.obs:
+        raise ValueError(
+            f"The {what} cells have no obs column {condition_key!r}; there are: "
+            f"{shortlist(map(str, adata.obs.columns))}. Set condition_key."
+        )
+    labels = adata.obs[condition_key]
+    unlabelled = int(pd.isna(labels).to_numpy().sum())
+    if unlabelled:
+        raise ValueError(f"{unlabelled} of the {what} cells have no label in {condition_key!r}.")
+    codes, labels_seen = pd.factorize(labels.astype(str))
+    names = np.array([spelling.canonical(str(label)) for label in labels_seen], dtype=object)
+    return {str(name): np.flatnonzero((names == name)[codes]) for name in sorted(set(names))}
+
+
+def read_cells(
+    adata: AnnData,
+    genes: Sequence[str],
+    condition_key: str,
+    what: str,
+    spelling: Spelling,
+) -> Cells:
+    """Checked cells: genes aligned, conditions matched, every value finite."""
+    rows = condition_rows(adata, condition_key, what, spelling)
+    cells = Cells(aligned_matrix(adata, genes, what), rows)
+    bad = ~finite_rows(cells.values)
+    if bad.any():
+        culprits = [name for name, own in rows.items() if bad[own].any()]
+        raise ValueError(
+            f"NaN or infinite expression in {int(bad.sum())} of the {what} cells, of conditions: "
+            f"{shortlist(culprits)}."
+        )
+    return cells
+
+
+def finite_rows(values: Matrix) -> Bool[np.ndarray, " cells"]:
+    """Which cells have only finite entries."""
+    if isinstance(values, np.ndarray):
+        return np.asarray(np.isfinite(values).all(axis=1))
+    bad = np.zeros(values.shape[0], bool)
+    bad[np.searchsorted(values.indptr, np.flatnonzero(~np.isfinite(values.data)), "right") - 1] = 1
+    return ~bad

@@ -1,0 +1,254 @@
+"""The closed-form predictors, each against a separate calculation from the cells."""
+
+import anndata as ad
+import jax.random as jr
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge
+
+from scbig import metrics
+from scbig.baselines import Additive, Control, LinearEmbedding, PerturbedMean, Predictor
+from scbig.data import Condition, PerturbationScreen
+
+GENES = [f"g{i}" for i in range(12)]
+SIZES = {"control": 9, "A": 5, "B+ctrl": 3, "C": 8, "B+A": 4}
+TABLE = np.random.default_rng(9).normal(size=(5, 3))
+NAMES = ["C", "A", "D", "B", "E"]
+PAIR = Condition(("A", "B"))
+
+
+def make_cells(sizes, seed, context="x"):
+    rng = np.random.default_rng(seed)
+    labels = [label for label, size in sizes.items() for _ in range(size)]
+    centres = np.random.default_rng(5).uniform(0.5, 3, (len(sizes), len(GENES)))
+    centre = np.repeat(centres, list(sizes.values()), axis=0)
+    values = np.maximum(centre + rng.normal(0, 0.7, centre.shape), 0).astype(np.float32)
+    index = pd.Index([f"{context}{i}" for i in range(len(labels))])
+    obs = pd.DataFrame({"condition": labels, "context": context}, index=index)
+    return ad.AnnData(values, obs=obs, var=pd.DataFrame(index=pd.Index(GENES)))
+
+
+def dense(cells):
+    return np.asarray(cells.X)
+
+
+@pytest.fixture
+def cells():
+    return make_cells(SIZES, 0)
+
+
+@pytest.fixture
+def screen(cells):
+    return PerturbationScreen.from_anndata(cells, condition_key="condition")
+
+
+@pytest.fixture
+def controls(cells):
+    return cells[cells.obs["condition"] == "control"]
+
+
+def mean_of(cells, label):
+    return dense(cells[cells.obs["condition"] == label]).astype(float).mean(0)
+
+
+def fit_all(screen):
+    return {
+        "control": Control.fit(screen),
+        "perturbed mean": PerturbedMean.fit(screen),
+        "additive": Additive.fit(screen),
+        "linear": LinearEmbedding.fit(screen, NAMES, TABLE),
+    }
+
+
+def test_every_predictor_emits_dispersed_cells_with_its_mean(screen, controls):
+    for name, predictor in fit_all(screen).items():
+        predicted = predictor.predict(controls, ["B+A", "C"], key=jr.key(0))
+        assert list(predicted.var_names) == GENES
+        assert list(predicted.obs["condition"]) == ["B+A"] * 9 + ["C"] * 9
+        assert predicted.obs_names.is_unique
+        assert dense(predicted).min() >= 0
+        for label, condition in (("B+A", PAIR), ("C", Condition(("C",)))):
+            found = mean_of(predicted, label)
+            expected = np.maximum(predictor.mean(condition), 0)
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6, err_msg=name)
+        assert (dense(predicted)[:9].std(axis=0) > 0).any()  # dispersed cells
+        drawn = predictor.predict(controls, ["A"], key=jr.key(0), cells=4)
+        assert drawn.n_obs == 4
+
+
+def test_predictors_are_told_by_what_they_do(screen):
+    assert all(isinstance(predictor, Predictor) for predictor in fit_all(screen).values())
+    assert not isinstance(screen, Predictor)
+
+
+def test_every_predictor_leaves_the_control_alone(screen, controls):
+    for name, predictor in fit_all(screen).items():
+        predicted = predictor.predict(controls, ["ctrl"], key=jr.key(0))
+        np.testing.assert_allclose(dense(predicted), dense(controls), rtol=1e-6, err_msg=name)
+
+
+def test_control_is_the_control_cells_themselves(screen, controls):
+    predicted = Control.fit(screen).predict(controls, ["A"], key=jr.key(0))
+    np.testing.assert_array_equal(dense(predicted), dense(controls))
+
+
+def test_perturbed_mean_weighs_perturbations_not_cells(screen, cells):
+    expected = sum(mean_of(cells, label) for label in ("A", "B+ctrl", "C", "B+A")) / 4
+    found = PerturbedMean.fit(screen).mean(Condition(("unseen",)))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_additive_sums_the_effects_of_the_singles(screen, cells):
+    single = mean_of(cells, "A") + mean_of(cells, "B+ctrl")
+    expected = single - mean_of(cells, "control")
+    additive = Additive.fit(screen)
+    np.testing.assert_allclose(additive.mean(PAIR), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(additive.mean(Condition(("A",))), mean_of(cells, "A"), rtol=1e-5)
+
+
+def test_additive_names_the_perturbations_not_measured_alone(screen, controls):
+    additive = Additive.fit(screen)
+    with pytest.raises(ValueError, match=r"not measured: 2 \(X, Y\)"):
+        additive.predict(controls, ["A+X", "C", "Y"], key=jr.key(0))
+
+
+def test_additive_can_use_the_perturbed_mean_instead(screen, cells):
+    additive = Additive.fit(screen, missing="perturbed_mean")
+    expected = PerturbedMean.fit(screen).delta + mean_of(cells, "A")
+    np.testing.assert_allclose(additive.mean(Condition(("A", "X"))), expected, rtol=1e-5)
+
+
+def test_additive_without_any_single(cells):
+    doubles = cells[cells.obs["condition"].isin(["control", "B+A"])]
+    screen = PerturbationScreen.from_anndata(doubles, condition_key="condition")
+    with pytest.raises(ValueError, match=r"1 \(A\)"):
+        Additive.fit(screen).mean(Condition(("A",)))
+
+
+def linear_by_scikit_learn(cells, ridge, components, table):
+    """Two ridge regressions in turn: effects on gene scores, then weights on embeddings."""
+    labels = ["A", "B+ctrl", "C", "B+A"]
+    profiles = np.stack([mean_of(cells, label) for label in labels], axis=1)
+    effects = profiles - mean_of(cells, "control")[:, None]
+    offset = effects.mean(axis=1, keepdims=True)
+    vector = dict(zip(NAMES, table, strict=True))
+    embeddings = np.stack([vector["A"], vector["B"], vector["C"], vector["A"] + vector["B"]])
+    centred = profiles - profiles.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    scores = centred @ axes[:, ::-1][:, :components]
+    fit = lambda x, y: Ridge(alpha=ridge, fit_intercept=False).fit(x, y).coef_
+    weights = fit(embeddings, fit(scores, effects - offset))  # (components, features)
+    predict = lambda p: scores @ weights @ p + offset[:, 0] + mean_of(cells, "control")
+    return predict, vector
+
+
+@pytest.mark.parametrize(("ridge", "components", "standardise"), [(0.1, 10, True), (2.0, 2, False)])
+def test_linear_equals_two_ridge_regressions(screen, cells, ridge, components, standardise):
+    fitted = LinearEmbedding.fit(
+        screen, NAMES, TABLE, ridge=ridge, components=components, standardise=standardise
+    )
+    table = (TABLE - TABLE.mean(0)) / TABLE.std(0) if standardise else TABLE
+    predict, vector = linear_by_scikit_learn(cells, ridge, components, table)
+    unseen = Condition(("D", "E"))
+    for condition in (PAIR, unseen):
+        embedding = sum(vector[p] for p in condition.perturbations)
+        np.testing.assert_allclose(fitted.mean(condition), predict(embedding), rtol=1e-4, atol=1e-5)
+
+
+def test_linear_with_a_heavy_ridge_is_the_perturbed_mean(screen):
+    heavy = LinearEmbedding.fit(screen, NAMES, TABLE, ridge=1e9)
+    expected = PerturbedMean.fit(screen).mean(PAIR)
+    np.testing.assert_allclose(heavy.mean(PAIR), expected, rtol=1e-5)
+
+
+def test_linear_ignores_constant_features(screen):
+    expected = LinearEmbedding.fit(screen, NAMES, TABLE).mean(PAIR)
+    wide = np.concatenate([TABLE, np.full((5, 1), 0.1)], axis=1)
+    found = LinearEmbedding.fit(screen, NAMES, wide).mean(PAIR)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_linear_names_perturbations_without_an_embedding(screen, controls):
+    with pytest.raises(ValueError, match=r"without an embedding: 1 \(C\)"):
+        LinearEmbedding.fit(screen, NAMES[1:], TABLE[1:])
+    with pytest.raises(ValueError, match=r"without an embedding: 2 \(X, Y\)"):
+        LinearEmbedding.fit(screen, NAMES, TABLE).predict(controls, ["X", "A+Y"], key=jr.key(0))
+
+
+def test_linear_refuses_bad_tables(screen):
+    for names, table, message in [
+        (["A", "A"], TABLE[:2], "twice"),
+        (NAMES, np.full((5, 3), np.nan), "NaN"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            LinearEmbedding.fit(screen, names, table)
+    with pytest.raises(ValueError, match="must be positive"):
+        LinearEmbedding.fit(screen, NAMES, TABLE, ridge=0.0)
+
+
+def test_effects_are_taken_within_each_context_and_then_averaged():
+    # Context y is x plus 2 everywhere, and has other numbers of cells: effects are the same.
+    first = make_cells({"control": 6, "A": 4, "B": 5}, 1)
+    sizes = {"control": 60, "A": 40, "B": 5}
+    second = make_cells(sizes, 1, "y")
+    values = dense(first)
+    second.X = np.concatenate([np.repeat(values[:10], 10, axis=0), values[10:]]) + 2
+    both = ad.concat([first, second])
+    screen = PerturbationScreen.from_anndata(both, condition_key="condition", context_key="context")
+    effect = mean_of(first, "A") - mean_of(first, "control")
+    found = Additive.fit(screen).effects([Condition(("A",))])[0]
+    np.testing.assert_allclose(found, effect, rtol=1e-4, atol=1e-5)
+    stronger = second.copy()
+    stronger.X = np.where(
+        (second.obs["condition"] == "A").to_numpy()[:, None], dense(second) + 1, dense(second)
+    )
+    screen = PerturbationScreen.from_anndata(
+        ad.concat([first, stronger]), condition_key="condition", context_key="context"
+    )
+    found = Additive.fit(screen).effects([Condition(("A",))])[0]
+    np.testing.assert_allclose(found, effect + 0.5, rtol=1e-4, atol=1e-5)
+
+
+def test_effects_are_added_to_the_controls_that_are_given(screen, cells):
+    moved = cells.copy()
+    moved.X = dense(cells) + 2
+    there = moved[moved.obs["condition"] == "control"]
+    predicted = Additive.fit(screen).predict(there, ["A"], key=jr.key(0))
+    np.testing.assert_allclose(mean_of(predicted, "A"), mean_of(moved, "A"), rtol=1e-4)
+
+
+def test_a_screen_without_perturbations_cannot_be_fitted(controls):
+    screen = PerturbationScreen.from_anndata(controls, condition_key="condition")
+    for fit in (PerturbedMean.fit, Additive.fit):
+        with pytest.raises(ValueError, match="no perturbation"):
+            fit(screen)
+
+
+def test_real_doubles_are_nearly_additive(shared_file):
+    path = shared_file("data/norman19_k562_3375x500.h5ad")
+    observed = ad.read_h5ad(path)
+    screen = PerturbationScreen.from_anndata(observed, condition_key="condition")
+    doubles = [
+        *("KLF1+MAP2K6", "KLF1+TGFBR2", "MAPK1+TGFBR2", "MAP2K3+MAP2K6", "MAP2K3+SLC38A2"),
+    ]
+    training = screen.without(doubles)
+    controls = observed[observed.obs["condition"] == "control"]
+    scores = {}
+    for name, predictor in {
+        "control": Control.fit(training),
+        "perturbed mean": PerturbedMean.fit(training),
+        "additive": Additive.fit(training),
+    }.items():
+        predicted = predictor.predict(controls, doubles, key=jr.key(0))
+        scores[name] = metrics.evaluate(predicted, observed, control="control", unbiased=True)
+    pearson = pd.DataFrame({name: table["pearson_delta"] for name, table in scores.items()})
+    assert pearson.loc["KLF1+MAP2K6", "additive"] > 0.95
+    assert 0.75 < pearson.loc["KLF1+MAP2K6", "perturbed mean"] < 0.9
+    assert np.isnan(pearson["control"]).all()
+    assert scores["additive"]["pds"].mean() > scores["perturbed mean"]["pds"].mean() == 0.5
+    ceiling = metrics.split_half(observed, control="control", conditions=doubles, unbiased=True)[
+        "e_distance"
+    ].mean()
+    energy = {name: table["e_distance"].mean() for name, table in scores.items()}
+    assert abs(ceiling) < 0.03 < energy["additive"] < energy["control"]
