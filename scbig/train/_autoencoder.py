@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from scbig._typing import Array, ExpressionBatch, Int, LatentBatch, PRNGKeyArray, Scalar
+from scbig._typing import Array, ExpressionBatch, Float, Int, LatentBatch, PRNGKeyArray, Scalar
 from scbig.config import AutoencoderTraining
 from scbig.model import ScBIG
 
@@ -47,7 +47,7 @@ def batch_rows(
 def autoencoder_stage(
     model: ScBIG,
     cells: ExpressionBatch,
-    held_out: ExpressionBatch,
+    held_out: Float[Array, "held genes"],
     config: AutoencoderTraining,
     *,
     key: PRNGKeyArray,
@@ -103,7 +103,7 @@ def standardise(model: ScBIG, latents: LatentBatch) -> ScBIG:
     **Arguments:** `latents`, of training cells, by this model, whose own shift and scale are
     undone first.
     """
-    raw = latents * model.scale + model.shift
+    raw = jax.vmap(lambda z: z * model.scale + model.shift)(latents)
     spread = jnp.std(raw, axis=0)
     # A latent that never varies is left as it is.
     scale = jnp.where(spread > 1e-6, spread, 1.0)

@@ -4,7 +4,7 @@ import json
 import os
 import pathlib
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -61,7 +61,7 @@ class ProgressBar:
         )
         self._task = self._progress.add_task(stage, total=total, completed=start, text="")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ProgressBar":
         self._progress.start()
         return self
 

@@ -1,7 +1,5 @@
 """What selects the best parameters of stage 2."""
 
-from typing import Self
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -42,7 +40,7 @@ class ResponseValidation(AbstractValidation):
         *,
         cells: int,
         key: PRNGKeyArray,
-    ) -> Self:
+    ) -> "ResponseValidation":
         """Draws the control cells, once, and measures the observed responses."""
         index = CellIndex.from_screen(screen)
         condition, context = np.asarray(index.condition), np.asarray(index.context)

@@ -1,0 +1,156 @@
+"""Whole runs: what trains, what is kept, how a run goes on."""
+
+import dataclasses
+import json
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from scbig.model import load
+from scbig.train import Recorder, fit
+
+from .conftest import TINY, stage2
+
+
+@pytest.fixture(scope="module")
+def whole(screen, priors, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    return fit(screen, priors, TINY, out=out, progress=False, key=jr.key(0)), out
+
+
+def same(a, b) -> bool:
+    return bool(eqx.tree_equal(a, b))
+
+
+def test_both_stages_learn(whole):
+    history = whole[0].history
+    stage1 = history[history.stage == "autoencoder"].reconstruction
+    assert stage1.iloc[-1] < stage1.iloc[0]
+    stage2 = history[history.stage == "flow"]
+    assert list(stage2.step) == [4, 8, 12]
+    assert stage2[["flow", "correlation", "pathway", "validation"]].notna().all(axis=None)
+    assert (stage2.solver_steps >= 1).all()
+
+
+def test_the_run_writes_its_metrics_config_and_model(whole):
+    result, out = whole
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert len(rows) == len(result.history)
+    assert {"stage", "step", "steps_per_second"} <= set(rows[0])
+    assert json.loads((out / "config.json").read_text())["config"] == TINY.to_dict()
+    assert same(load(out / "model.scbig"), result.model)
+
+
+def test_the_objective_is_the_weighted_sum_of_its_parts(whole):
+    rows = whole[0].history.query("stage == 'flow'")
+    total = rows.flow + 0.1 * rows.correlation + 0.1 * rows.pathway
+    np.testing.assert_allclose(rows.loss, total, rtol=1e-4)
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("stage", "save"), [("autoencoder", 1), ("flow", 2)])
+def test_a_stopped_run_goes_on_to_identical_parameters(
+    whole, screen, priors, tmp_path, monkeypatch, stage, save
+):
+    write, count = Recorder.save, []
+
+    def stop(self, name, state):
+        write(self, name, state)
+        count.append(name)
+        if count.count(stage) == save:
+            raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "save", stop)
+        with pytest.raises(Stopped):
+            fit(screen, priors, TINY, out=tmp_path, progress=False, key=jr.key(0))
+    # A kill can also cut the last line of the log short.
+    with (tmp_path / "metrics.jsonl").open("a") as log:
+        log.write('{"stage": "fl')
+    resumed = fit(screen, priors, TINY, out=tmp_path, progress=False, key=jr.key(0))
+    assert same(resumed.model, whole[0].model)
+    untimed = lambda table: table.drop(columns="steps_per_second")
+    assert untimed(resumed.history).equals(untimed(whole[0].history))
+
+
+def test_a_finished_run_is_read_not_repeated(whole, screen, priors):
+    result, out = whole
+    again = fit(screen, priors, TINY, out=out, progress=False, key=jr.key(0))
+    assert same(again.model, result.model)
+    assert len(again.history) == len(result.history)
+
+
+def test_another_runs_folder_is_refused(whole, screen, priors):
+    other = stage2(TINY, learning_rate=1e-3)
+    with pytest.raises(ValueError, match="belongs to another run"):
+        fit(screen, priors, other, out=whole[1], progress=False, key=jr.key(0))
+
+
+def test_a_truncated_checkpoint_is_an_error(whole, screen, priors, tmp_path):
+    source = whole[1]
+    for name in ("config.json", "autoencoder.checkpoint", "flow.checkpoint"):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    path = tmp_path / "flow.checkpoint"
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(ValueError, match=r"flow.checkpoint is truncated"):
+        fit(screen, priors, TINY, out=tmp_path, progress=False, key=jr.key(0))
+
+
+def test_the_key_decides_the_numbers(whole, screen, priors):
+    other = fit(screen, priors, TINY, progress=False, key=jr.key(1))
+    first = jax.tree.leaves(eqx.filter(whole[0].model.velocity, eqx.is_array))
+    second = jax.tree.leaves(eqx.filter(other.model.velocity, eqx.is_array))
+    assert not all(bool(jnp.array_equal(a, b)) for a, b in zip(first, second, strict=True))
+
+
+def test_latents_of_the_training_cells_are_standardised(whole, screen):
+    latents = whole[0].model.encode_cells(jnp.asarray(screen.dense()))
+    np.testing.assert_allclose(latents.mean(0), 0.0, atol=0.2)
+    np.testing.assert_allclose(latents.std(0), 1.0, atol=0.2)
+
+
+def test_everything_can_train_on_accumulated_gradients_with_an_average(whole, screen, priors):
+    config = stage2(
+        TINY, trainable="all", accumulate=2, ema=0.9, sigma=0.1, criterion="flow", steps=4
+    )
+    config = dataclasses.replace(config, alignment=dataclasses.replace(config.alignment, period=4))
+    result = fit(screen, priors, config, progress=False, key=jr.key(0))
+    # Stage 1 is the same run, so any difference is stage 2's.
+    for part in ("encoder", "decoder", "velocity", "condition_encoder"):
+        assert not same(getattr(result.model, part), getattr(whole[0].model, part)), part
+    assert same(result.model.partition, whole[0].model.partition)
+    assert same(result.model.tokens, whole[0].model.tokens)
+    rows = result.history.query("stage == 'flow'")
+    assert (rows.reconstruction > 0).all()
+    assert (rows.pathway > 0).all()
+
+
+def test_validation_conditions_select_and_do_not_train(screen, priors):
+    names = [c.name for c in screen.conditions if len(c.perturbations) == 2][:1]
+    result = fit(
+        screen, priors, stage2(TINY, steps=4), validation=names, progress=False, key=jr.key(0)
+    )
+    rows = result.history.query("stage == 'flow'")
+    assert rows.validation.between(-1, 1).all()
+    spoilt = screen.without(names)
+    assert result.model.mean.shape == (spoilt.num_genes,)
+
+
+def test_a_perturbation_without_an_embedding_is_named(screen, priors):
+    few = priors.genes.select([g for g in priors.genes.names if g not in screen.perturbations[:2]])
+    lacking = dataclasses.replace(priors, perturbations=few)
+    with pytest.raises(ValueError, match=rf"2 perturbed gene\(s\): {screen.perturbations[0]}"):
+        fit(screen, lacking, TINY, progress=False, key=jr.key(0))
+
+
+def test_more_programs_than_genes(screen, priors):
+    config = dataclasses.replace(TINY, programs=dataclasses.replace(TINY.programs, clusters=25))
+    with pytest.raises(ValueError, match="25"):
+        fit(screen, priors, config, progress=False, key=jr.key(0))

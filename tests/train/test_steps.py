@@ -1,0 +1,184 @@
+"""The parts of a training run, one at a time."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from scipy import stats
+
+from scbig import train
+from scbig.data import CellIndex
+from scbig.programs import GenePartition
+
+
+def quadratic(params):
+    loss = jnp.sum((params["w"] - 3.0) ** 2)
+    return loss, {"loss": loss}
+
+
+def steps(state, optimiser, count, **options):
+    for _ in range(count):
+        state, metrics = train.update(state, quadratic, optimiser, **options)
+    return state, metrics
+
+
+def start(optimiser, **options):
+    return train.initial_state({"w": jnp.zeros(2)}, optimiser, **options).train
+
+
+def test_accumulation_moves_only_at_every_kth_step():
+    optimiser = train.make_optimiser(0.1, 1.0, accumulate=3)
+    state = start(optimiser)
+    twice, _ = steps(state, optimiser, 2)
+    thrice, _ = steps(state, optimiser, 3)
+    assert jnp.all(twice.params["w"] == 0)
+    # The first Adam step has the size of the learning rate.
+    np.testing.assert_allclose(thrice.params["w"], 0.1, rtol=1e-4)
+
+
+def test_the_average_is_exponential():
+    optimiser = train.make_optimiser(0.1, 1.0)
+    state = start(optimiser, average=True)
+    by_hand = np.zeros(2)
+    for _ in range(4):
+        state, _ = train.update(state, quadratic, optimiser, ema=0.75)
+        by_hand = 0.75 * by_hand + 0.25 * np.asarray(state.params["w"])
+    np.testing.assert_allclose(state.average["w"], by_hand, rtol=1e-5)
+    assert state.chosen is state.average
+
+
+def test_the_gradient_norm_is_logged_before_clipping():
+    optimiser = train.make_optimiser(0.1, 1e-3)
+    _, metrics = steps(start(optimiser), optimiser, 1)
+    np.testing.assert_allclose(metrics["gradient_norm"], 6 * np.sqrt(2), rtol=1e-5)
+
+
+def test_the_steps_of_a_call_are_compiled_once_and_average_their_metrics():
+    traces = []
+    optimiser = train.make_optimiser(0.1, 1.0)
+
+    def step(state, data, key):
+        traces.append(1)
+        loss = lambda p: (jnp.sum((p["w"] - data) ** 2), {"seen": state.step.astype(jnp.float32)})
+        return train.update(state, loss, optimiser)
+
+    advance = train.compile_steps(step, 5)
+    state = start(optimiser)
+    state, first = advance(state, jnp.ones(2), jr.key(0))
+    state, second = advance(state, jnp.ones(2), jr.key(0))
+    assert (float(first["seen"]), float(second["seen"])) == (2.0, 7.0)
+    assert len(traces) == 1
+
+
+def test_a_steps_key_depends_on_the_step_alone():
+    optimiser = train.make_optimiser(0.1, 1.0)
+
+    def step(state, data, key):
+        drawn = jr.uniform(key)
+        loss = lambda p: (jnp.sum(p["w"]) * drawn, {"drawn": drawn})
+        return train.update(state, loss, optimiser)
+
+    one = train.compile_steps(step, 1)
+    state, seen = start(optimiser), []
+    for _ in range(4):
+        state, metrics = one(state, None, jr.key(7))
+        seen.append(float(metrics["drawn"]))
+    four = train.compile_steps(step, 4)
+    _, metrics = four(start(optimiser), None, jr.key(7))
+    np.testing.assert_allclose(metrics["drawn"], np.mean(seen), rtol=1e-6)
+    assert len(set(seen)) == 4
+
+
+def test_only_the_named_parts_are_trainable():
+    model = {"a": eqx.nn.Linear(2, 2, key=jr.key(0)), "b": eqx.nn.Linear(2, 2, key=jr.key(1))}
+
+    class Pair(eqx.Module):
+        a: eqx.nn.Linear
+        b: eqx.nn.Linear
+
+    spec = train.trainable(Pair(**model), "b")
+    assert jax.tree.leaves(spec.a) == [False, False]
+    assert jax.tree.leaves(spec.b) == [True, True]
+
+
+def test_an_epoch_never_repeats_a_cell():
+    rows = [train.batch_rows(jr.key(0), jnp.array(s), cells=10, batch=3) for s in range(6)]
+    epoch = np.concatenate(rows[:3])
+    assert len(set(epoch.tolist())) == 9
+    assert set(epoch.tolist()) != set(np.concatenate(rows[3:]).tolist()) or not np.array_equal(
+        epoch, np.concatenate(rows[3:])
+    )
+
+
+def test_holding_out_splits_the_cells_of_every_condition(screen, key):
+    kept, held = train.hold_out_cells(screen, 0.25, key=key)
+    assert set(kept.cells) | set(held.cells) == set(screen.cells)
+    assert not set(kept.cells) & set(held.cells)
+    for condition in screen.conditions:
+        share = len(held.rows(condition)) / len(screen.rows(condition))
+        assert abs(share - 0.25) < 0.05, condition.name
+
+
+def test_a_condition_of_a_single_cell_is_named(screen, key):
+    condition = next(c for c in screen.conditions if not c.is_control)
+    drop = screen.rows(condition)[1:]
+    few = screen.take(np.setdiff1d(np.arange(screen.num_cells), drop))
+    with pytest.raises(ValueError, match=condition.name):
+        train.hold_out_cells(few, 0.25, key=key)
+
+
+def test_correlation_targets_use_all_cells_of_a_group(screen):
+    partition = GenePartition.from_labels(np.arange(screen.num_genes) % 3, 3)
+    index = CellIndex.from_screen(screen)
+    targets = train.correlation_targets(screen, index, partition)
+    for group in range(index.num_groups):
+        cells = screen.dense(screen.rows(screen.conditions[int(index.condition[group])]))
+        means = np.stack([cells[:, k::3].mean(1) for k in range(3)])
+        np.testing.assert_allclose(targets[group], np.corrcoef(means), atol=1e-4)
+
+
+def test_pearson_is_scipys_and_zero_for_a_constant():
+    x, y = jr.normal(jr.key(0), (2, 30))
+    np.testing.assert_allclose(train.pearson(x, y), stats.pearsonr(x, y)[0], rtol=1e-4)
+    assert float(train.pearson(jnp.ones(30), y)) == 0.0
+    gradient = jax.grad(lambda v: train.pearson(v, y))(jnp.ones(30))
+    assert jnp.all(jnp.isfinite(gradient))
+
+
+def stage_of(losses):
+    """A stage whose n-th call logs the n-th loss and validates to minus the loss."""
+
+    def advance(state, data, key):
+        call = int(state.step)
+        params = {"w": jnp.full(2, call + 1.0)}
+        moved = dataclasses.replace(state, params=params, step=state.step + 1)
+        return moved, {"loss": jnp.asarray(losses[call])}
+
+    validate = lambda params, data: -jnp.asarray(losses[int(params["w"][0]) - 1])
+    return train.Stage(
+        name="toy", advance=advance, validate=validate, data=None, calls=len(losses),
+        steps_per_call=1, patience=2,
+    )  # fmt: skip
+
+
+def run_toy(losses):
+    optimiser = train.make_optimiser(0.1, 1.0)
+    recorder = train.Recorder(progress=False)
+    state = train.initial_state({"w": jnp.zeros(2)}, optimiser)
+    return train.run(stage_of(losses), state, recorder, key=jr.key(0)), recorder
+
+
+def test_the_best_parameters_are_kept_and_patience_ends_the_stage():
+    state, recorder = run_toy([3.0, 1.0, 2.0, 2.5, 0.1])
+    assert float(state.best["w"][0]) == 2.0
+    assert int(state.best_step) == 2
+    assert [row["step"] for row in recorder.log.rows] == [1, 2, 3, 4]
+
+
+def test_a_loss_that_is_not_finite_is_an_error():
+    with pytest.raises(FloatingPointError, match="'toy', by step 2: loss not finite"):
+        run_toy([3.0, float("nan"), 2.0])
