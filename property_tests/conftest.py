@@ -1,12 +1,8 @@
-"""Strict numerics and the Hypothesis profiles."""
+"""The Hypothesis profiles."""
 
 import os
 
-import jax
 from hypothesis import HealthCheck, settings
-
-jax.config.update("jax_numpy_dtype_promotion", "strict")
-jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Compilation dominates: no deadline, few examples. `ci` is derandomised, so that it never flakes.
 _common = dict(deadline=None, suppress_health_check=[HealthCheck.too_slow])

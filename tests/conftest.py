@@ -1,13 +1,9 @@
-"""Strict numerics for every test, and the real data where it is at hand."""
+"""The real data, where it is at hand."""
 
 import os
 import pathlib
 
-import jax
 import pytest
-
-jax.config.update("jax_numpy_dtype_promotion", "strict")
-jax.config.update("jax_numpy_rank_promotion", "raise")
 
 SHARED = pathlib.Path(os.environ.get("SCBIG_SHARED", pathlib.Path(__file__).parents[2] / "shared"))
 

@@ -1,0 +1,12 @@
+"""Transport plans and what is made of them: the one door to ott."""
+
+from ._coupling import (
+    AbstractCoupling as AbstractCoupling,
+    IndependentCoupling as IndependentCoupling,
+    Pairing as Pairing,
+    SinkhornCoupling as SinkhornCoupling,
+    sample_partners as sample_partners,
+)
+from ._divergence import Divergence as Divergence, sinkhorn_divergence as sinkhorn_divergence
+from ._kmeans import kmeans_labels as kmeans_labels
+from ._plan import BalancedPlan as BalancedPlan, balanced_plan as balanced_plan

@@ -41,7 +41,7 @@ def test_sizes_and_names(simulated):
     assert [c.name for c in conditions] == list(simulated.effects)
     singles = {c.name for c in conditions if len(c.perturbations) == 1}
     doubles = [c for c in conditions if len(c.perturbations) == 2]
-    assert (len(singles), len(doubles)) == (16, 30)
+    assert (len(singles), len(doubles)) == (16, 60)
     assert all(name in singles for c in doubles for name in c.perturbations)
     assert np.ptp(np.bincount(simulated.programs)) <= 1
 

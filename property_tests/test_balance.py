@@ -1,0 +1,158 @@
+"""Laws of balanced programs: partitions, capacities, rounding, and clustering itself."""
+
+import itertools
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import given, strategies as st
+from hypothesis.extra import numpy as hnp
+
+from scbig import programs
+
+SIZES = [(1, 1), (7, 3), (12, 12), (23, 4)]  # few shapes: each one compiles
+seeds = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def partitions(draw):
+    """Labels of some genes, in any number of programs, some of them perhaps empty."""
+    genes, clusters = draw(st.sampled_from(SIZES))
+    labels = draw(hnp.arrays(np.int32, genes, elements=st.integers(0, clusters - 1)))
+    return labels, programs.GenePartition.from_labels(labels, clusters, slots=genes)
+
+
+@st.composite
+def assignments(draw):
+    """Scores and costs with many ties, and capacities that sum to the genes."""
+    genes, clusters = draw(st.sampled_from(SIZES))
+    few = st.sampled_from([-1.5, -0.0, 0.0, 0.25, 3.0])
+    scores = draw(hnp.arrays(np.float32, (genes, clusters), elements=few))
+    costs = draw(hnp.arrays(np.float32, (genes, clusters), elements=few))
+    if draw(st.booleans()):  # generic data: every pair has its own score
+        scores = np.random.default_rng(draw(seeds)).normal(size=scores.shape).astype(np.float32)
+    owners = draw(hnp.arrays(np.int32, genes, elements=st.integers(0, clusters - 1)))
+    return scores, costs, np.bincount(owners, minlength=clusters).astype(np.int32)
+
+
+def greedy(scores, costs, capacities):
+    pairs = itertools.product(range(scores.shape[0]), range(scores.shape[1]))
+    order = sorted(pairs, key=lambda p: (-scores[p], costs[p], p[0], p[1]))
+    labels, room = np.full(scores.shape[0], -1), capacities.copy()
+    for gene, cluster in order:
+        if labels[gene] < 0 and room[cluster] > 0:
+            labels[gene] = cluster
+            room[cluster] -= 1
+    return labels
+
+
+def rounded(scores, costs, capacities):
+    return np.asarray(programs.round_to_capacities(*map(jnp.asarray, (scores, costs, capacities))))
+
+
+@given(partitions(), seeds)
+def test_gather_and_scatter_invert_each_other(drawn, seed):
+    labels, partition = drawn
+    x = np.random.default_rng(seed).normal(size=labels.size).astype(np.float32)
+    slots = partition.gather(jnp.asarray(x))
+    np.testing.assert_array_equal(partition.scatter(slots), x)
+    assert np.all(np.asarray(slots)[~np.asarray(partition.mask)] == 0)
+    np.testing.assert_array_equal(partition.gather(partition.scatter(slots)), slots)
+
+
+@given(partitions())
+def test_every_gene_has_one_slot_of_its_program(drawn):
+    labels, partition = drawn
+    members, mask = np.asarray(partition.members), np.asarray(partition.mask)
+    np.testing.assert_array_equal(np.sort(members[mask]), np.arange(labels.size))
+    for program, (row, held) in enumerate(zip(members, mask, strict=True)):
+        np.testing.assert_array_equal(row[held], np.flatnonzero(labels == program))
+    np.testing.assert_array_equal(
+        partition.sizes, np.bincount(labels, minlength=partition.clusters)
+    )
+
+
+@given(partitions(), st.floats(-100, 100, width=32, allow_subnormal=False))
+def test_program_averages_keep_constants_and_totals(drawn, constant):
+    labels, partition = drawn
+    average = np.asarray(partition.average(jnp.full(labels.size, constant, jnp.float32)))
+    filled = np.asarray(partition.sizes) > 0
+    np.testing.assert_allclose(average[filled], constant, rtol=1e-5)
+    x = jnp.arange(labels.size, dtype=jnp.float32)
+    total = np.sum(np.asarray(partition.average(x)) * np.asarray(partition.sizes))
+    np.testing.assert_allclose(total, np.sum(x), rtol=1e-5)
+
+
+@given(st.sampled_from([*SIZES, (61, 32), (100, 9)]), seeds)
+def test_capacities_differ_by_at_most_one(size, seed):
+    genes, clusters = size
+    start = np.random.default_rng(seed).integers(0, clusters, genes)
+    capacities = np.asarray(programs.balanced_capacities(jnp.asarray(start), clusters))
+    assert capacities.sum() == genes
+    assert np.ptp(capacities) <= 1
+    filled = np.bincount(start, minlength=clusters)
+    larger = capacities == capacities.max()
+    if not larger.all():
+        assert filled[larger].min() >= filled[~larger].max()
+
+
+@given(assignments())
+def test_rounding_is_the_sequential_greedy_loop(drawn):
+    np.testing.assert_array_equal(rounded(*drawn), greedy(*drawn))
+
+
+@given(assignments())
+def test_no_gene_and_cluster_would_rather_have_each_other(drawn):
+    scores, costs, capacities = drawn
+    labels = rounded(*drawn)
+    np.testing.assert_array_equal(np.bincount(labels, minlength=capacities.size), capacities)
+    for gene, cluster in itertools.product(*map(range, scores.shape)):
+        inside = labels == cluster
+        full = inside.sum() == capacities[cluster]
+        cluster_would = not full or np.any(scores[inside, cluster] < scores[gene, cluster])
+        assert not (cluster_would and scores[gene, cluster] > scores[gene, labels[gene]])
+
+
+@given(st.sampled_from(SIZES), seeds)
+def test_rounding_keeps_a_hard_assignment(size, seed):
+    genes, clusters = size
+    labels = np.random.default_rng(seed).integers(0, clusters, genes)
+    hard = np.eye(clusters, dtype=np.float32)[labels]
+    capacities = np.bincount(labels, minlength=clusters).astype(np.int32)
+    np.testing.assert_array_equal(rounded(hard, np.zeros_like(hard), capacities), labels)
+
+
+def clustered(embeddings, graph, start, clusters):
+    # A fixed number of edges, so that it compiles once.
+    source, target = map(jnp.asarray, np.nonzero(graph))
+    return programs.alternate(
+        jnp.asarray(embeddings, jnp.float32),
+        source,
+        target,
+        jnp.asarray(start),
+        clusters=clusters,
+        rounds=4,
+        semantic_weight=1.0,
+        interaction_weight=1.0,
+        epsilon=0.1,
+        iterations=2000,
+        threshold=1e-4,
+    )
+
+
+@given(seeds)
+def test_programs_do_not_depend_on_the_order_of_the_genes(seed):
+    rng = np.random.default_rng(seed)
+    genes, clusters = 23, 4
+    embeddings, start = rng.normal(size=(genes, 3)), rng.integers(0, clusters, genes)
+    pairs = np.array(list(itertools.combinations(range(genes), 2)))
+    graph = np.zeros((genes, genes), bool)
+    graph[tuple(rng.permutation(pairs)[:40].T)] = True
+    graph |= graph.T
+    order = rng.permutation(genes)
+    found = clustered(embeddings, graph, start, clusters)
+    moved = clustered(embeddings[order], graph[np.ix_(order, order)], start[order], clusters)
+    np.testing.assert_array_equal(moved.partition.labels, found.partition.labels[order])
+    np.testing.assert_allclose(moved.objective, found.objective, rtol=1e-4)
+    assert np.ptp(np.asarray(found.partition.sizes)) <= 1
+    assert eqx.tree_equal(found.stable, moved.stable)

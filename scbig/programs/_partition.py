@@ -1,0 +1,115 @@
+"""Which gene belongs to which program, and the way between genes and slots."""
+
+import functools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from .._typing import Array, Bool, Expression, Float, Int, Slots
+
+
+class GenePartition(eqx.Module):
+    """Every gene in one slot of one program: gene `g` is in slot `slot[g]` of `labels[g]`.
+
+    A program's genes fill its first slots in the order of their indices; the rest is padding.
+    """
+
+    labels: Int[Array, " genes"]
+    slot: Int[Array, " genes"]
+    members: Int[Array, "clusters slots"]
+    """The gene in each slot; 0 in the padding, so that it can always be indexed with."""
+    mask: Bool[Array, "clusters slots"]
+    """True where a slot holds a gene."""
+
+    @staticmethod
+    def from_labels(
+        labels: Int[Array | np.ndarray, " genes"],
+        clusters: int,
+        *,
+        slots: int | None = None,
+    ) -> "GenePartition":
+        """The partition in which gene `g` belongs to program `labels[g]`.
+
+        **Arguments:**
+
+        - `labels`: in `[0, clusters)`. Programs may be empty.
+        - `clusters`: number of programs.
+        - `slots`: of each program; the size of the largest one by default. Inside `jit` it must
+          be given, because it is a shape.
+
+        **Raises:** `ValueError` if labels are out of range or a program has more genes than
+        slots. Inside `jit` there are no values to look at, and neither is checked.
+        """
+        if isinstance(labels, Tracer):
+            if slots is None:
+                raise ValueError("GenePartition.from_labels inside jit needs `slots`, a shape.")
+        else:
+            slots = _checked_slots(np.asarray(labels), clusters, slots)
+        return _partition(jnp.asarray(labels, jnp.int32), clusters, slots)
+
+    @property
+    def num_genes(self) -> int:
+        """Number of genes."""
+        return self.labels.shape[0]
+
+    @property
+    def clusters(self) -> int:
+        """Number of programs."""
+        return self.members.shape[0]
+
+    @property
+    def slots(self) -> int:
+        """Slots of each program, filled or not."""
+        return self.members.shape[1]
+
+    @property
+    def sizes(self) -> Int[Array, " clusters"]:
+        """Genes of each program."""
+        return jnp.sum(self.mask, axis=1, dtype=jnp.int32)
+
+    def gather(self, x: Expression) -> Slots:
+        """One cell's genes in their slots; zero in the padding."""
+        return jnp.where(self.mask, x[self.members], jnp.zeros((), x.dtype))
+
+    def scatter(self, slots: Slots) -> Expression:
+        """The inverse of `gather` on genes; what is in the padding is ignored."""
+        return slots[self.labels, self.slot]
+
+    def average(self, x: Expression) -> Float[Array, " clusters"]:
+        """Mean over the genes of each program; 0 for an empty one."""
+        return jnp.sum(self.gather(x), axis=1) / jnp.maximum(self.sizes, 1).astype(x.dtype)
+
+
+@functools.partial(jax.jit, static_argnames=("clusters", "slots"))
+def _partition(labels: Int[Array, " genes"], clusters: int, slots: int) -> GenePartition:
+    genes = jnp.arange(labels.shape[0], dtype=jnp.int32)
+    order = jnp.argsort(labels, stable=True)
+    sizes = jnp.bincount(labels, length=clusters)
+    first = jnp.cumsum(sizes) - sizes
+    slot = jnp.zeros_like(genes).at[order].set(genes - first[labels[order]])
+    return GenePartition(
+        labels=labels,
+        slot=slot,
+        members=jnp.zeros((clusters, slots), jnp.int32).at[labels, slot].set(genes),
+        mask=jnp.arange(slots)[None, :] < sizes[:, None],
+    )
+
+
+def _checked_slots(labels: np.ndarray, clusters: int, slots: int | None) -> int:
+    """The number of slots, once the labels are known to fit."""
+    outside = np.flatnonzero((labels < 0) | (labels >= clusters))
+    if outside.size:
+        raise ValueError(
+            f"{outside.size} of {labels.size} labels lie outside [0, {clusters}); the first: "
+            f"gene {outside[0]} has label {labels[outside[0]]}. Relabel them or raise `clusters`."
+        )
+    largest = int(np.bincount(labels, minlength=1).max())
+    if slots is not None and slots < largest:
+        raise ValueError(
+            f"The largest program has {largest} genes but slots={slots}. Raise `slots`, or leave "
+            "it out."
+        )
+    return largest if slots is None else slots
