@@ -63,7 +63,7 @@ def main(run: Quickstart) -> pd.DataFrame:
         out=run.out,
         key=fit_key,
     )
-    place = {gene: program for gene, program in zip(truth.genes, truth.programs, strict=True)}
+    place = dict(zip(truth.genes, truth.programs, strict=True))
     true_programs = [place[gene] for gene in screen.genes]
     recovered = adjusted_rand_score(true_programs, np.asarray(fit.model.partition.labels))
 
@@ -77,7 +77,13 @@ def main(run: Quickstart) -> pd.DataFrame:
         "additive": baselines.Additive.fit(training),
     }
     scores = baselines.compare(
-        predictors, controls, cells, test, reference=training.to_anndata(), key=predict_key
+        predictors,
+        controls,
+        cells,
+        test,
+        reference=training.to_anndata(),
+        unbiased=True,
+        key=predict_key,
     )
     averages = baselines.averages(scores)
     scores.to_csv(run.out / "scores.csv")

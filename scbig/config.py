@@ -44,7 +44,7 @@ class SimulationConfig:
     programs: int = 12
     perturbations: int = 16
     """Genes that are perturbed, each alone."""
-    doubles: int = 30
+    doubles: int = 60
     """Pairs of perturbed genes, drawn without replacement."""
     control_cells: int = 600
     cells_per_condition: int = 60
@@ -82,7 +82,7 @@ class ProgramsConfig:
     """Gene-Relation Clustering (section 3.1, Eq. 1)."""
 
     clusters: int = 32
-    rounds: int = 10
+    rounds: int = 30
     """Most alternations of transport and rounding; it stops when the labels no longer change."""
     semantic_weight: float = 1.0
     interaction_weight: float = 1.0

@@ -51,7 +51,8 @@ def averages(table: pd.DataFrame) -> pd.DataFrame:
 
     A metric that is undefined for some of a predictor's conditions is undefined on average.
     """
-    return table.groupby("predictor", sort=False).agg(lambda column: column.mean(skipna=False))
+    rows = {name: part.mean(skipna=False) for name, part in _parts(table).items()}
+    return pd.DataFrame(rows).T.rename_axis("predictor")
 
 
 def margins(table: pd.DataFrame, predictor: str, metric: str = "pearson_delta") -> pd.DataFrame:
@@ -60,8 +61,19 @@ def margins(table: pd.DataFrame, predictor: str, metric: str = "pearson_delta") 
     **Returns:** for each other predictor the mean difference of the metric, and the number of
     conditions in which `predictor` is ahead, of all in which both are defined.
     """
-    wide = table[metric].unstack("predictor")[list(dict.fromkeys(table.index.get_level_values(0)))]
-    ahead = wide[[predictor]].to_numpy() - wide.drop(columns=predictor)
-    return pd.DataFrame(
-        {"mean": ahead.mean(), "ahead": (ahead > 0).sum(), "conditions": ahead.notna().sum()}
-    )
+    parts = _parts(table)
+    rows = {}
+    for other in parts:
+        if other != predictor:
+            ahead = (parts[predictor][metric] - parts[other][metric]).dropna()
+            rows[other] = {
+                "mean": ahead.mean(),
+                "ahead": int((ahead > 0).sum()),
+                "conditions": len(ahead),
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("predictor")
+
+
+def _parts(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    names = dict.fromkeys(table.index.get_level_values("predictor"))
+    return {str(name): table.xs(name, level="predictor") for name in names}

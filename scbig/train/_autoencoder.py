@@ -67,8 +67,8 @@ def autoencoder_stage(
     per_epoch = cells.shape[0] // batch
 
     def step(state, data, step_key):
-        frozen, cells, _ = data
-        rows = batch_rows(key, state.step, cells=cells.shape[0], batch=batch)
+        frozen, cells, _, order_key = data
+        rows = batch_rows(order_key, state.step, cells=cells.shape[0], batch=batch)
 
         def loss(params) -> tuple[Scalar, Metrics]:
             whole = eqx.combine(params, frozen, static)
@@ -79,7 +79,7 @@ def autoencoder_stage(
 
     @jax.jit
     def validate(params, data):
-        frozen, _, held_out = data
+        frozen, _, held_out, _ = data
         whole = eqx.combine(params, frozen, static)
         latents = whole.encode_cells(held_out)
         return -jnp.mean((whole.decode_cells(latents) - held_out) ** 2)
@@ -89,7 +89,7 @@ def autoencoder_stage(
         name="autoencoder",
         advance=compile_steps(step, config.steps_per_call),
         validate=validate,
-        data=(frozen, cells, held_out),
+        data=(frozen, cells, held_out, key),
         calls=calls,
         steps_per_call=config.steps_per_call,
         patience=config.patience,
