@@ -31,7 +31,7 @@ def correlation(x, y):
 def test_sizes_and_names(simulated):
     counts = simulated.counts
     labels = counts.obs["condition"]
-    assert counts.shape == (600 + 46 * 60, 240)
+    assert counts.shape == (600 + 76 * 60, 240)
     assert tuple(counts.var_names) == simulated.genes
     assert set(labels) == set(simulated.effects)
     sizes = labels.value_counts()

@@ -1,5 +1,7 @@
 """Condition encoder, poolings, time features and the velocity field."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -9,7 +11,7 @@ import pytest
 from scbig import nn
 
 
-def make(pooling="attention", dropout=0.0):
+def make(pooling: Any = "attention", dropout=0.0):
     return nn.ConditionEncoder(
         5, hidden=16, width=7, dropout=dropout, pooling=pooling, key=jr.key(0)
     )

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from scipy import stats
 
 from scbig import train
 from scbig.data import CellIndex
@@ -21,6 +20,7 @@ def quadratic(params):
 
 
 def steps(state, optimiser, count, **options):
+    metrics = {}
     for _ in range(count):
         state, metrics = train.update(state, quadratic, optimiser, **options)
     return state, metrics
@@ -141,9 +141,9 @@ def test_correlation_targets_use_all_cells_of_a_group(screen):
         np.testing.assert_allclose(targets[group], np.corrcoef(means), atol=1e-4)
 
 
-def test_pearson_is_scipys_and_zero_for_a_constant():
+def test_pearson_is_numpys_and_zero_for_a_constant():
     x, y = jr.normal(jr.key(0), (2, 30))
-    np.testing.assert_allclose(train.pearson(x, y), stats.pearsonr(x, y)[0], rtol=1e-4)
+    np.testing.assert_allclose(train.pearson(x, y), np.corrcoef(x, y)[0, 1], rtol=1e-4)
     assert float(train.pearson(jnp.ones(30), y)) == 0.0
     gradient = jax.grad(lambda v: train.pearson(v, y))(jnp.ones(30))
     assert jnp.all(jnp.isfinite(gradient))
