@@ -69,15 +69,9 @@ def main(run: Quickstart) -> pd.DataFrame:
 
     cells = screen.to_anndata()
     controls = cells[cells.obs["condition"] == "control"]
-    predictors: dict[str, baselines.Predictor] = {
-        "scBIG": fit.model,
-        "control": baselines.Control.fit(training),
-        "perturbed mean": baselines.PerturbedMean.fit(training),
-        "linear": baselines.LinearEmbedding.fit(training, table.names, table.vectors),
-        "additive": baselines.Additive.fit(training),
-    }
+    closed_form = baselines.standard(training, table.names, table.vectors)
     scores = baselines.compare(
-        predictors,
+        {"scBIG": fit.model, **closed_form},
         controls,
         cells,
         test,

@@ -1,6 +1,11 @@
 """What a model must beat: closed-form predictors under one protocol."""
 
-from ._compare import averages as averages, compare as compare, margins as margins
+from ._compare import (
+    averages as averages,
+    compare as compare,
+    margins as margins,
+    standard as standard,
+)
 from ._effects import MeanEffects as MeanEffects, mean_effects as mean_effects
 from ._emit import (
     Predictor as Predictor,

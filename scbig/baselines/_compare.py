@@ -3,15 +3,35 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
+from jaxtyping import Float
 
 from scbig._typing import PRNGKeyArray
+from scbig.data import PerturbationScreen
 from scbig.metrics import evaluate, split_half
 
 from ._emit import Predictor
+from ._linear import LinearEmbedding
+from ._simple import Additive, Control, PerturbedMean
 
 CEILING = "split-half"
+
+
+def standard(
+    screen: PerturbationScreen, names: Sequence[str], vectors: Float[np.ndarray, "names features"]
+) -> dict[str, Predictor]:
+    """The closed-form predictors that every comparison has, fitted to training cells.
+
+    **Arguments:** `names` and `vectors`, embeddings of the perturbations, for the linear one.
+    """
+    return {
+        "control": Control.fit(screen),
+        "perturbed mean": PerturbedMean.fit(screen),
+        "linear": LinearEmbedding.fit(screen, names, vectors),
+        "additive": Additive.fit(screen),
+    }
 
 
 def compare(
