@@ -28,7 +28,7 @@ def preset() -> C.ScBIGConfig:
         base,
         programs=replace(base.programs, clusters=20),
         autoencoder=replace(base.autoencoder, width=64, mlp_width=128),
-        stage1=replace(base.stage1, epochs=400, patience=10),
+        stage1=replace(base.stage1, epochs=400),
     )
 
 

@@ -32,13 +32,14 @@ class Quickstart:
     """Doubles that are held out."""
     validation: int = 6
     """Doubles that only select the best parameters."""
-    out: pathlib.Path = pathlib.Path("runs/quickstart")
-    """Folder for the model, the tables and the figures."""
+    out: pathlib.Path | None = None
+    """Folder for the model, the tables and the figures; by default one named by these options."""
 
 
 def main(run: Quickstart) -> pd.DataFrame:
     """Runs the experiment; returns the table of averages."""
     begun = time.perf_counter()
+    out = run.out or pathlib.Path("runs") / f"quickstart-{C.fingerprint(run)}"
     fit_key, predict_key = jr.split(jr.key(run.model.seed))
     truth = data.simulate_screen(run.simulation, seed=run.model.seed)
     adata = data.preprocess(
@@ -46,6 +47,8 @@ def main(run: Quickstart) -> pd.DataFrame:
     )
     screen = data.PerturbationScreen.from_anndata(adata, condition_key="condition")
     doubles = [c.name for c in screen.conditions if len(c.perturbations) == 2]
+    if run.test + run.validation >= len(doubles):
+        raise SystemExit(f"Only {len(doubles)} doubles: lower --test or --validation.")
     drawn = np.random.default_rng(run.model.seed).permutation(doubles).tolist()
     test, validation = drawn[: run.test], drawn[run.test : run.test + run.validation]
     training = screen.without(test)
@@ -60,7 +63,7 @@ def main(run: Quickstart) -> pd.DataFrame:
         ),
         run.model,
         validation=validation,
-        out=run.out,
+        out=out,
         key=fit_key,
     )
     place = dict(zip(truth.genes, truth.programs, strict=True))
@@ -80,16 +83,16 @@ def main(run: Quickstart) -> pd.DataFrame:
         key=predict_key,
     )
     averages = baselines.averages(scores)
-    scores.to_csv(run.out / "scores.csv")
-    averages.to_csv(run.out / "averages.csv")
-    plotting.save(plotting.comparison(averages, metrics=METRICS), run.out / "comparison.png")
-    plotting.save(plotting.training_curves(fit.history), run.out / "training.png")
+    scores.to_csv(out / "scores.csv")
+    averages.to_csv(out / "averages.csv")
+    plotting.save(plotting.comparison(averages, metrics=METRICS), out / "comparison.png")
+    plotting.save(plotting.training_curves(fit.history), out / "training.png")
 
     print(f"\nscbig {scbig.__version__}: {screen.num_cells} cells x {screen.num_genes} genes")
     print(f"programs recovered: adjusted Rand index {recovered:.3f}")
     print(f"\n{len(test)} held-out doubles, averages:\n{averages.round(3).to_string()}")
     print(f"\nscBIG ahead by, Pearson delta:\n{baselines.margins(scores, 'scBIG').round(3)}")
-    print(f"\n{time.perf_counter() - begun:.0f} s; tables and figures in {run.out}")
+    print(f"\n{time.perf_counter() - begun:.0f} s; tables and figures in {out}")
     return averages
 
 

@@ -68,8 +68,9 @@ def read_tree(
     line = _parse(first, path, kind)
     if len(payload) != line["bytes"]:
         raise ValueError(
-            f"{path} is truncated: its header promises {line['bytes']} bytes of arrays, "
-            f"{len(payload)} are there. Copy it again, or go back to an earlier one."
+            f"{path} is truncated or has been added to: its header promises {line['bytes']} bytes "
+            f"of arrays, {len(payload)} are there. Copy it again; a checkpoint can be removed, and "
+            "its stage then starts again."
         )
     if hashlib.sha256(payload).hexdigest() != line["sha256"]:
         raise ValueError(f"{path} is damaged: its arrays do not match the SHA-256 in its header.")

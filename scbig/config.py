@@ -17,6 +17,14 @@ def _require(ok: bool, owner: object, requirement: str) -> None:
         raise ValueError(f"{type(owner).__name__}: {requirement}; got {owner}.")
 
 
+def _check_choices(owner: Any) -> None:
+    """Raises for a field of a few named choices that holds anything else."""
+    for name, hint in typing.get_type_hints(type(owner)).items():
+        if typing.get_origin(hint) is Literal and getattr(owner, name) not in hint.__args__:
+            choices = ", ".join(map(repr, hint.__args__))
+            _require(False, owner, f"{name} must be one of {choices}")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreprocessConfig:
     """Thresholds of the pipeline from raw counts to log-normalised expression (A.4.2)."""
@@ -120,6 +128,9 @@ class AutoencoderConfig:
     """How tokens become one latent (Table 10)."""
 
     def __post_init__(self) -> None:
+        _check_choices(self)
+        sizes = (self.width, self.heads, self.layers, self.inducing, self.latent, self.mlp_width)
+        _require(min(sizes) > 0, self, "sizes must be positive")
         _require(self.width % self.heads == 0, self, "width must be a multiple of heads")
         _require(0 <= self.dropout < 1, self, "dropout must lie in [0, 1)")
 
@@ -136,6 +147,7 @@ class ConditionConfig:
     pooling: Literal["attention", "mean", "sum"] = "attention"
 
     def __post_init__(self) -> None:
+        _check_choices(self)
         _require(0 <= self.dropout < 1, self, "dropout must lie in [0, 1)")
 
 
@@ -169,7 +181,9 @@ class CouplingConfig:
     threshold: float = 1e-2
 
     def __post_init__(self) -> None:
+        _check_choices(self)
         _require(self.epsilon > 0, self, "epsilon must be positive")
+        _require(self.iterations > 0, self, "iterations must be positive")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,8 +197,13 @@ class TransportConfig:
     """A number of equal steps instead of the adaptive controller."""
     max_steps: int = 1024
     adjoint: Literal["recursive_checkpoint", "direct", "backsolve"] = "recursive_checkpoint"
+    pcoeff: float = 0.0
+    """Proportional coefficient of the step size controller; the default is a plain I controller."""
+    icoeff: float = 1.0
+    dcoeff: float = 0.0
 
     def __post_init__(self) -> None:
+        _check_choices(self)
         _require(min(self.rtol, self.atol) > 0, self, "rtol and atol must be positive")
         _require(self.steps is None or self.steps > 0, self, "steps must be positive or None")
         fixed = self.solver in ("euler",)
@@ -212,13 +231,12 @@ class AlignmentConfig:
     )
 
     def __post_init__(self) -> None:
-        _require(min(self.period, self.conditions) > 0, self, "period and conditions are positive")
+        weights = (self.correlation_weight, self.pathway_weight)
+        sizes = (self.period, self.conditions, self.iterations)
+        _require(min(weights) >= 0, self, "weights must not be negative")
+        _require(min(sizes) > 0, self, "period, conditions and iterations must be positive")
+        _require(self.epsilon > 0, self, "epsilon must be positive")
         _require(self.cells > 1, self, "cells must be at least 2, for a correlation")
-
-    @property
-    def active(self) -> bool:
-        """Whether either loss has weight."""
-        return self.correlation_weight > 0 or self.pathway_weight > 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -233,12 +251,13 @@ class AutoencoderTraining:
     """Share of each condition's cells held out for early stopping."""
     patience: int = 10
     """Validations without improvement after which training stops."""
-    steps_per_call: int = 100
-    """Steps of one compiled call; a validation follows each call."""
+    validate_every: int = 1
+    """Epochs between two validations."""
 
     def __post_init__(self) -> None:
         _require(0 < self.validation < 1, self, "validation must lie in (0, 1)")
-        _require(min(self.batch, self.epochs, self.steps_per_call) > 0, self, "sizes are positive")
+        _require(min(self.learning_rate, self.clip_norm) > 0, self, "rates must be positive")
+        _require(min(self.batch, self.epochs, self.validate_every) > 0, self, "sizes are positive")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -257,7 +276,7 @@ class FlowTraining:
     sigma: float = 0.0
     """Constant noise of the probability path."""
     ema: float | None = None
-    """Decay of the parameters' moving average, which is then what is validated and kept."""
+    """Decay, an update, of the parameters' average, which is then what is validated and kept."""
     trainable: Literal["flow", "flow+decoder", "all"] = "flow"
     reconstruction_weight: float = 1.0
     """Weight of Eq. 5 when the decoder or the encoder trains too; otherwise it is constant."""
@@ -267,11 +286,14 @@ class FlowTraining:
     criterion: Literal["pearson_delta", "flow"] = "pearson_delta"
     """What selects the best parameters: mean validation Pearson delta, or validation loss."""
     validation_cells: int = 256
-    """Control cells transported for each validated condition, or draws of the validated loss."""
+    """Control cells transported for each validated condition."""
 
     def __post_init__(self) -> None:
+        _check_choices(self)
         sizes = (self.groups, self.cells, self.steps, self.accumulate, self.steps_per_call)
         _require(min(sizes) > 0 and self.validate_every > 0, self, "sizes must be positive")
+        _require(min(self.learning_rate, self.clip_norm) > 0, self, "rates must be positive")
+        _require(min(self.sigma, self.reconstruction_weight) >= 0, self, "sigma, weight >= 0")
         _require(self.ema is None or 0 < self.ema < 1, self, "ema must lie in (0, 1) or be None")
 
 
@@ -294,6 +316,12 @@ class ScBIGConfig:
     """Whether latents are shifted and scaled to mean 0 and variance 1 before the flow."""
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        _require(self.max_tokens > 0, self, "max_tokens must be positive")
+        whole = self.stage2.steps_per_call % self.alignment.period == 0
+        text = "stage2.steps_per_call must be a multiple of alignment.period, for whole averages"
+        _require(whole, self, text)
+
     def to_dict(self) -> dict[str, Any]:
         """Nested dictionaries of plain values, for JSON."""
         return dataclasses.asdict(self)
@@ -303,10 +331,11 @@ class ScBIGConfig:
         """The inverse of `to_dict`; an unknown field is a `ValueError` that names it."""
         return _from_dict(cls, data, "config")
 
-    def fingerprint(self) -> str:
-        """A short name for exactly this configuration."""
-        blob = json.dumps(self.to_dict(), sort_keys=True)
-        return hashlib.sha256(blob.encode()).hexdigest()[:10]
+
+def fingerprint(config: Any) -> str:
+    """A short name for exactly this configuration, for instance for its folder."""
+    blob = json.dumps(dataclasses.asdict(config), sort_keys=True, default=str)
+    return hashlib.sha256(blob.encode()).hexdigest()[:10]
 
 
 def _from_dict(cls: Any, data: dict[str, Any], where: str) -> Any:
@@ -339,7 +368,7 @@ def released() -> ScBIGConfig:
         velocity=dataclasses.replace(base.velocity, frequencies=1024, top_frequency=1e4),
         coupling=dataclasses.replace(base.coupling, epsilon=1.0),
         alignment=dataclasses.replace(base.alignment, period=1000),
-        stage2=dataclasses.replace(base.stage2, sigma=0.5),
+        stage2=dataclasses.replace(base.stage2, sigma=0.5, steps_per_call=1000, validate_every=100),
         standardise_latents=False,
     )
 
@@ -358,7 +387,7 @@ def cpu() -> ScBIGConfig:
         coupling=CouplingConfig(epsilon=0.1, iterations=200),
         transport=TransportConfig(rtol=1e-4, atol=1e-4, max_steps=256),
         alignment=AlignmentConfig(conditions=2, cells=32, iterations=50, transport=quick),
-        stage1=AutoencoderTraining(learning_rate=3e-3, batch=128, epochs=120, patience=5),
+        stage1=AutoencoderTraining(learning_rate=3e-3, batch=128, epochs=120, validate_every=4),
         stage2=FlowTraining(
             learning_rate=1e-3,
             groups=8,

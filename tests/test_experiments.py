@@ -25,7 +25,7 @@ def smoke() -> C.ScBIGConfig:
         condition=dataclasses.replace(base.condition, hidden=8, width=8),
         velocity=dataclasses.replace(base.velocity, hidden=8, depth=1),
         alignment=dataclasses.replace(base.alignment, cells=8, iterations=10),
-        stage1=dataclasses.replace(base.stage1, epochs=1, steps_per_call=4),
+        stage1=dataclasses.replace(base.stage1, epochs=2),
         stage2=dataclasses.replace(
             base.stage2, groups=2, cells=8, steps=4, steps_per_call=4, validation_cells=8
         ),

@@ -31,13 +31,13 @@ def shift_cells(
     predicted above is shifted up by a constant, which makes its zeros positive. The cells keep
     their dispersion: copies of one mean profile have none, and several metrics reward that.
 
-    Args:
-        controls: expression of control cells, not negative.
-        mean: predicted mean; where it is negative, which no population of cells can have, it is
-            replaced by zero.
+    **Arguments:**
 
-    Returns:
-        As many cells, float32, not negative.
+    - `controls`: expression of control cells, not negative.
+    - `mean`: predicted mean; where it is negative, which no population of cells can have, it is
+        replaced by zero.
+
+    **Returns:** as many cells, float32, not negative.
     """
     if controls.size and controls.min() < 0:
         raise ValueError(
@@ -63,17 +63,17 @@ def predict_cells(
 ) -> AnnData:
     """Cells of each condition: the controls, moved to their own mean plus the condition's effect.
 
-    Args:
-        effects: changes of the mean profile, a row for each condition; None: the cells are left
-            as they are.
-        genes: the genes of the effects.
-        controls: control cells of the context to predict in, with the same genes in any order.
-        conditions: labels, such as `"A+B"`; `"A+ctrl"` or `"control"`.
-        key: of the draw of control cells.
-        cells: control cells drawn with replacement for each condition; None: each control once.
+    **Arguments:**
 
-    Returns:
-        The predicted cells, genes in the order of `genes`, `obs["condition"]` as given.
+    - `effects`: changes of the mean profile, a row for each condition; None: the cells are left
+        as they are.
+    - `genes`: the genes of the effects.
+    - `controls`: control cells of the context to predict in, with the same genes in any order.
+    - `conditions`: labels, such as `"A+B"`; `"A+ctrl"` or `"control"`.
+    - `key`: of the draw of control cells.
+    - `cells`: control cells drawn with replacement for each condition; None: each control once.
+
+    **Returns:** the predicted cells, genes in the order of `genes`, `obs["condition"]` as given.
     """
     if cells is not None and cells < 1:
         raise ValueError(f"cells must be positive or None: got {cells}.")

@@ -45,16 +45,16 @@ class LinearEmbedding:
     ) -> "LinearEmbedding":
         """Solves the two ridge regressions.
 
-        Args:
-            screen: training cells.
-            names: perturbations that have an embedding, no name twice.
-            vectors: their embeddings.
-            components: principal components of the genes, at most as many as conditions.
-            ridge: `r`, the same on both sides.
-            standardise: z-score each feature over the table; a constant feature becomes zero.
+        **Arguments:**
 
-        Raises:
-            ValueError: a training perturbation without an embedding, named.
+        - `screen`: training cells.
+        - `names`: perturbations that have an embedding, no name twice.
+        - `vectors`: their embeddings.
+        - `components`: principal components of the genes, at most as many as conditions.
+        - `ridge`: `r`, the same on both sides.
+        - `standardise`: z-score each feature over the table; a constant feature becomes zero.
+
+        **Raises:** a ValueError for a training perturbation without an embedding, named.
         """
         if len(set(names)) < len(names):
             raise ValueError("A name occurs twice in the embedding table.")
@@ -81,8 +81,7 @@ class LinearEmbedding:
     def effects(self, conditions: Sequence[Condition]) -> Float[np.ndarray, "conditions genes"]:
         """`G W p + b` for each perturbed condition, none for the control.
 
-        Raises:
-            ValueError: perturbations without an embedding, named.
+        **Raises:** a ValueError for perturbations without an embedding, named.
         """
         changes = _embed(conditions, self.names, self.vectors) @ self.slope.T + self.offset
         perturbed = np.array([not condition.is_control for condition in conditions])

@@ -98,10 +98,11 @@ class Additive:
     ) -> "Additive":
         """Keeps the effects of the single perturbations of the screen.
 
-        Args:
-            screen: training cells.
-            missing: for a perturbation that was not measured alone: `"error"`, or the mean effect
-                of all perturbed conditions in its place.
+        **Arguments:**
+
+        - `screen`: training cells.
+        - `missing`: for a perturbation that was not measured alone: `"error"`, or the mean effect
+            of all perturbed conditions in its place.
         """
         effects = mean_effects(screen)
         single = [i for i, c in enumerate(effects.conditions) if len(c.perturbations) == 1]
@@ -116,8 +117,7 @@ class Additive:
     def effects(self, conditions: Sequence[Condition]) -> Float[np.ndarray, "conditions genes"]:
         """Sums of the single effects.
 
-        Raises:
-            ValueError: perturbations without a measured single effect, named.
+        **Raises:** a ValueError for perturbations without a measured single effect, named.
         """
         known = dict(zip(self.perturbations, self.deltas, strict=True))
         wanted = {p for condition in conditions for p in condition.perturbations}

@@ -14,7 +14,9 @@ from scbig.data._checks import listed
 def expression_matrix(adata: ad.AnnData, *, layer: str | None) -> Any:
     """`adata.X` or a layer, as it is stored; raises if it is absent."""
     if layer is not None and layer not in adata.layers:
-        raise ValueError(f"There is no layer {layer!r}; there is {listed(adata.layers) or 'none'}.")
+        # Since 0.13 anndata counts X among the layers, under the name None.
+        names = [name for name in adata.layers if name is not None]
+        raise ValueError(f"There is no layer {layer!r}; there is {listed(names) or 'none'}.")
     matrix = adata.X if layer is None else adata.layers[layer]
     if matrix is None:
         raise ValueError("The AnnData has no X. Name the layer that holds the expression.")

@@ -17,7 +17,7 @@ from scbig.data._checks import (
     column,
     listed,
 )
-from scbig.data._condition import CONTROLS, JOINT, Condition
+from scbig.data._condition import CONTROLS, JOINT, Condition, control_names
 from scbig.data._matrix import expression_matrix, read_csr
 
 
@@ -126,9 +126,8 @@ class PerturbationScreen:
         chosen = self.condition_index == self._place(condition)
         if context is not None:
             if context not in self.contexts:
-                raise ValueError(
-                    f"Unknown context {context!r}; the screen has {listed(self.contexts)}."
-                )
+                known = "no contexts" if self.contexts == ("",) else listed(self.contexts)
+                raise ValueError(f"Unknown context {context!r}; the screen has {known}.")
             chosen &= self.context_index == self.contexts.index(context)
         return np.flatnonzero(chosen)
 
@@ -212,7 +211,7 @@ def _conditions(
 ) -> tuple[tuple[Condition, ...], np.ndarray]:
     # Each distinct label is parsed once; several labels may be one condition.
     codes, distinct = pd.factorize(labels)
-    parsed = [Condition.parse(str(x), separator=separator, controls=control) for x in distinct]
+    parsed = _parsed([str(x) for x in distinct], separator, control)
     conditions = tuple(sorted(set(parsed), key=lambda condition: condition.name))
     place = {condition: i for i, condition in enumerate(conditions)}
     if Condition() not in place:
@@ -221,6 +220,22 @@ def _conditions(
             f"{listed(map(str, distinct), most=10)}. Pass the control's name as `control`."
         )
     return conditions, np.array([place[c] for c in parsed], np.int32)[codes]
+
+
+def _parsed(labels: list[str], separator: str, control: str | Sequence[str]) -> list[Condition]:
+    try:
+        return [Condition.parse(label, separator=separator, controls=control) for label in labels]
+    except ValueError as error:
+        names = control_names(control)
+        if not separator or any(
+            all(part.strip() in names for part in label.split(separator)) for label in labels
+        ):
+            raise
+        # A wrong control name is the likely reason why a label was refused.
+        raise ValueError(
+            f"{error} No condition label means {control!r} either; the labels are "
+            f"{listed(labels, most=10)}."
+        ) from None
 
 
 def _contexts(adata: ad.AnnData, key: str | None) -> tuple[tuple[str, ...], np.ndarray]:

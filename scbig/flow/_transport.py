@@ -1,5 +1,6 @@
 """The solve that carries control latents along the flow, from time 0 to time 1."""
 
+from functools import partial
 from typing import Literal
 
 import diffrax as dfx
@@ -52,9 +53,14 @@ class Transport(eqx.Module):
         what the solver last had).
         """
 
-        def field(t, y, c):
-            over_cells = jax.vmap(velocity, (None, 0, None))
-            return jax.vmap(over_cells, (None, 0, 0))(jnp.asarray(t, y.dtype), y, c)
+        # The field's arrays go in as arguments: an adjoint that solves backwards in time does not
+        # see what a function closes over.
+        arrays, rest = eqx.partition(velocity, eqx.is_inexact_array)
+
+        def field(t, y, args):
+            arrays, conditions = args
+            over_cells = jax.vmap(eqx.combine(arrays, rest), (None, 0, None))
+            return jax.vmap(over_cells, (None, 0, 0))(jnp.asarray(t, y.dtype), y, conditions)
 
         solution = dfx.diffeqsolve(
             dfx.ODETerm(field),
@@ -63,7 +69,7 @@ class Transport(eqx.Module):
             t1=1.0,
             dt0=self.first_step,
             y0=latents,
-            args=conditions,
+            args=(arrays, conditions),
             saveat=dfx.SaveAt(t1=True),
             stepsize_controller=self.controller,
             adjoint=self.adjoint,
@@ -92,11 +98,15 @@ def make_transport(
     steps: int | None = None,
     max_steps: int = 1024,
     adjoint: Literal["recursive_checkpoint", "direct", "backsolve"] = "recursive_checkpoint",
+    pcoeff: float = 0.0,
+    icoeff: float = 1.0,
+    dcoeff: float = 0.0,
 ) -> Transport:
     """The transport that a configuration names.
 
     **Arguments:** `steps`, a number of equal steps; `None` for an adaptive controller with
-    tolerances `rtol` and `atol`, which every cell meets. `max_steps` bounds the adaptive solve.
+    tolerances `rtol` and `atol`, which every cell meets. `max_steps` bounds the adaptive solve;
+    `pcoeff`, `icoeff`, `dcoeff` are its controller's coefficients.
     """
     solvers = {
         "tsit5": dfx.Tsit5,
@@ -106,13 +116,15 @@ def make_transport(
         "midpoint": dfx.Midpoint,
         "euler": dfx.Euler,
     }
+    pid = partial(dfx.PIDController, rtol, atol, pcoeff=pcoeff, icoeff=icoeff, dcoeff=dcoeff)
     adjoints = {
         "recursive_checkpoint": dfx.RecursiveCheckpointAdjoint,
         "direct": dfx.DirectAdjoint,
-        "backsolve": dfx.BacksolveAdjoint,
+        # The backward solve carries cotangents too: no norm over cells has their shape.
+        "backsolve": partial(dfx.BacksolveAdjoint, stepsize_controller=pid()),
     }
     if steps is None:
-        controller = dfx.PIDController(rtol=rtol, atol=atol, norm=worst_cell_norm)
+        controller = pid(norm=worst_cell_norm)
         return Transport(solvers[solver](), controller, adjoints[adjoint](), None, max_steps)
     # One step more than asked for, in case rounding leaves a sliver before t = 1.
     controller = dfx.ConstantStepSize()

@@ -32,8 +32,14 @@ def canonical_name(
 
     Control names among the perturbations are dropped; nothing left is `"control"`.
 
-    Raises:
-        ValueError: an empty part (`"A+"`) or a perturbation that occurs twice (`"A+A"`).
+    **Arguments:**
+
+    - `label`: the label, blanks around its parts do not count.
+    - `separator`: what stands between the perturbations.
+    - `controls`: the names that stand for "not perturbed".
+
+    **Raises:** a ValueError for an empty part (`"A+"`) and for a perturbation that occurs twice
+    (`"A+A"`).
     """
     parts = label.split(separator)
     if not all(part.strip() for part in parts):
@@ -60,6 +66,14 @@ class Spelling:
     def canonical(self, label: str) -> str:
         """The canonical name of a label."""
         return canonical_name(label, separator=self.separator, controls=self.controls)
+
+    def means_control(self, label: str, control: str) -> bool:
+        """Whether a label stands for control cells, and is this name or a spelling of it."""
+        if self.canonical(label) != "control":
+            return False
+        # The usual names stand for one another.
+        parts = [part.strip() for part in label.split(self.separator)]
+        return control in (*CONTROL_NAMES, label, *parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +143,21 @@ def condition_rows(
     codes, labels_seen = pd.factorize(labels.astype(str))
     names = np.array([spelling.canonical(str(label)) for label in labels_seen], dtype=object)
     return {str(name): np.flatnonzero((names == name)[codes]) for name in sorted(set(names))}
+
+
+def check_control_label(
+    adata: AnnData, condition_key: str, control: str, spelling: Spelling
+) -> None:
+    """Raises if no observed cell is a control under this name.
+
+    The usual names always count as unperturbed, so a wrong name would not be noticed otherwise.
+    """
+    labels = sorted(set(adata.obs[condition_key].astype(str)))
+    if not any(spelling.means_control(label, control) for label in labels):
+        raise ValueError(
+            f"No observed cell is labelled {control!r}; the labels are: {shortlist(labels)}. "
+            "Name the control label, or pass the control cells as an AnnData."
+        )
 
 
 def read_cells(

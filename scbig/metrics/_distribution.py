@@ -26,15 +26,16 @@ def energy_distance(
     paper's values (13.5 for the control at an L2 of means of 9.25, Tables 1 and 13) exclude that
     reading, which would give about 170.
 
-    Args:
-        x: one population.
-        y: the other.
-        squared_norm: squared Euclidean norms all the same; with `unbiased`, scPerturb's `edist`.
-        unbiased: leave a cell's zero distance to itself out of the averages within a population
-            (the U-statistic). By default it is in (the V-statistic): never negative, zero if and
-            only if the samples are equal, but too large by about `E|x-x'| (1/n + 1/m)`, so that
-            values from different numbers of cells do not compare. Unbiased, two samples of one
-            population give zero on average, and a little below it as often as above.
+    **Arguments:**
+
+    - `x`: one population.
+    - `y`: the other.
+    - `squared_norm`: squared Euclidean norms all the same; with `unbiased`, scPerturb's `edist`.
+    - `unbiased`: leave a cell's zero distance to itself out of the averages within a population
+        (the U-statistic). By default it is in (the V-statistic): never negative, zero if and
+        only if the samples are equal, but too large by about `E|x-x'| (1/n + 1/m)`, so that
+        values from different numbers of cells do not compare. Unbiased, two samples of one
+        population give zero on average, and a little below it as often as above.
     """
     fewest = 2 if unbiased else 1
     if min(len(x), len(y)) < fewest:
@@ -75,13 +76,13 @@ def discrimination_scores(
     rank, so a prediction that is the same for all perturbations scores 0.5 on average. No gene is
     left out: to leave out the perturbed genes tells a prediction apart by what was left out.
 
-    Args:
-        predicted: predicted means.
-        observed: measured means, the same perturbations in the same order.
-        denominator: `"n"` divides by `N`, as cell-eval does; its best score is 1, its worst 1/N.
+    **Arguments:**
 
-    Returns:
-        The scores; NaN for a single perturbation, from which nothing can be told apart.
+    - `predicted`: predicted means.
+    - `observed`: measured means, the same perturbations in the same order.
+    - `denominator`: `"n"` divides by `N`, as cell-eval does; its best score is 1, its worst 1/N.
+
+    **Returns:** the scores; NaN for a single perturbation, from which nothing can be told apart.
     """
     count = len(predicted)
     if count < 2:

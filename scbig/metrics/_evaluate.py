@@ -15,6 +15,7 @@ from ._cells import (
     Matrix,
     Spelling,
     aligned_matrix,
+    check_control_label,
     condition_rows,
     finite_rows,
     gene_names,
@@ -59,31 +60,30 @@ def evaluate(
     Conditions are unordered sets (`A+B` is `B+A`, `A+ctrl` is `A`) and genes are matched by name.
     Measured controls are the origin of every response; control cells in `predicted` are ignored.
 
-    Args:
-        predicted: predicted cells, log-normalised as `observed` is; any number for a condition.
-        observed: measured cells, with at least the conditions of `predicted`.
-        control: the label of the control cells in `observed`, or the control cells themselves.
-        condition_key: column of `obs` with the conditions, in `predicted` and `observed`.
-        reference: cells on which the principal components are fitted, for instance the training
-            cells; by default the controls and the measured cells of the evaluated perturbations.
-        components: principal components of the energy distance.
-        top: genes of the `_deg20` columns, by absolute true response.
-        separator: what stands between the perturbations of one condition.
-        pds_denominator: see `discrimination_scores`; PDS ranks among the evaluated perturbations.
-        unbiased: of the energy distance, see `energy_distance`; needed, or an equal `max_cells`, to
-            compare values from different numbers of cells.
-        max_cells: most cells of a population in an energy distance, drawn at random; None: all.
-        seed: of that draw.
+    **Arguments:**
 
-    Returns:
-        A row for each perturbation, by canonical name; columns `pearson_delta`,
-        `pearson_delta_deg20`, `acc`, `acc_deg20`, `l2`, `mse`, `mae`, `pds`, `discr_cos`,
-        `e_distance` (the squared energy distance). NaN marks what is undefined: the correlation of
-        a response that is zero or constant (a prediction of no change), PDS of one perturbation.
+    - `predicted`: predicted cells, log-normalised as `observed` is; any number for a condition.
+    - `observed`: measured cells, with at least the conditions of `predicted`.
+    - `control`: the label of the control cells in `observed`, or the control cells themselves.
+    - `condition_key`: column of `obs` with the conditions, in `predicted` and `observed`.
+    - `reference`: cells on which the principal components are fitted, for instance the training
+        cells; by default the controls and the measured cells of the evaluated perturbations.
+    - `components`: principal components of the energy distance.
+    - `top`: genes of the `_deg20` columns, by absolute true response.
+    - `separator`: what stands between the perturbations of one condition.
+    - `pds_denominator`: see `discrimination_scores`; PDS ranks among the evaluated perturbations.
+    - `unbiased`: of the energy distance, see `energy_distance`; needed, or an equal `max_cells`, to
+        compare values from different numbers of cells.
+    - `max_cells`: most cells of a population in an energy distance, drawn at random; None: all.
+    - `seed`: of that draw.
 
-    Raises:
-        ValueError: genes that differ or repeat, a predicted condition that was not measured, NaN,
-            no controls, no perturbation; it names them.
+    **Returns:** a row for each perturbation, by canonical name; columns `pearson_delta`,
+    `pearson_delta_deg20`, `acc`, `acc_deg20`, `l2`, `mse`, `mae`, `pds`, `discr_cos`, `e_distance`
+    (the squared energy distance). NaN marks what is undefined: the correlation of a response that
+    is zero or constant (a prediction of no change), PDS of one perturbation.
+
+    **Raises:** a ValueError for genes that differ or repeat, a predicted condition that was not
+    measured, NaN, no cell labelled `control`, no perturbation; it names them.
     """
     if min(components, top) < 1 or (max_cells is not None and max_cells < 1):
         raise ValueError(
@@ -95,6 +95,8 @@ def evaluate(
     guess = read_cells(predicted, genes, condition_key, "predicted", spelling)
     truth = read_cells(observed, genes, condition_key, "observed", spelling)
     conditions = _shared_conditions(guess, truth)
+    if isinstance(control, str):
+        check_control_label(observed, condition_key, control, spelling)
     origin = _control_values(control, truth, genes)
     basis = (
         _stack([origin, *(truth.of(name) for name in conditions)])
@@ -173,13 +175,8 @@ def _control_values(control: str | AnnData, observed: Cells, genes: list[str]) -
         values = aligned_matrix(control, genes, "control")
         if not finite_rows(values).all():
             raise ValueError("NaN or infinite expression in the control cells.")
-    elif "control" in observed.rows:
-        values = observed.of("control")
     else:
-        raise ValueError(
-            f"No observed cell is labelled {control!r}; conditions: {shortlist(observed.rows)}. "
-            "Name the control label, or pass the control cells as an AnnData."
-        )
+        values = observed.of("control")
     if values.shape[0] == 0:
         raise ValueError("There are no control cells: the AnnData given as control is empty.")
     return values
@@ -200,12 +197,12 @@ def _subsample(values: Matrix, most: int | None, rng: np.random.Generator) -> Ma
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """Mean, standard deviation, median and count of each metric over perturbations.
 
-    Args:
-        table: what `evaluate` returns.
+    **Arguments:**
 
-    Returns:
-        A row for each metric. NaN entries are skipped, and `count` says how many were not; the
-        standard deviation is that of a sample (`count - 1`).
+    - `table`: what `evaluate` returns.
+
+    **Returns:** a row for each metric. NaN entries are skipped, and `count` says how many were not;
+    the standard deviation is that of a sample (`count - 1`).
     """
     defined = {metric: table[metric].dropna() for metric in table}
     rows = [
@@ -236,17 +233,18 @@ def split_half(
     the cells, so this ceiling is a little lower than that of all cells; its `e_distance` compares
     with a model's only if both are `unbiased` or have an equal `max_cells`.
 
-    Args:
-        observed: measured cells.
-        control: as for `evaluate`; the same controls are the origin of both halves.
-        condition_key: column of `obs` with the conditions.
-        conditions: the perturbations to evaluate, in any spelling; by default all of them.
-        separator: what stands between the perturbations of one condition.
-        seed: of the split.
-        options: further arguments of `evaluate`.
+    **Arguments:**
 
-    Raises:
-        ValueError: a perturbation with fewer than 4 cells, or one that was not measured.
+    - `observed`: measured cells.
+    - `control`: as for `evaluate`; the same controls are the origin of both halves.
+    - `condition_key`: column of `obs` with the conditions.
+    - `conditions`: the perturbations to evaluate, in any spelling; by default all of them.
+    - `separator`: what stands between the perturbations of one condition.
+    - `seed`: of the split.
+    - `options`: further arguments of `evaluate`.
+
+    **Raises:** a ValueError for a perturbation with fewer than 4 cells, or one that was not
+    measured.
     """
     spelling = Spelling.of(control, separator)
     rows = condition_rows(observed, condition_key, "observed", spelling)

@@ -76,15 +76,15 @@ def response_scores(
 ) -> dict[str, float]:
     """All metrics that compare one predicted mean profile with one measured mean profile.
 
-    Args:
-        predicted: mean of the predicted cells.
-        observed: mean of the measured cells of the same perturbation.
-        control: mean of the measured control cells, the origin of both responses.
-        top: number of genes, by absolute true response, of the `_deg20` metrics.
+    **Arguments:**
 
-    Returns:
-        `pearson_delta`, `pearson_delta_deg20`, `acc`, `acc_deg20`, `l2`, `mse`, `mae`, `discr_cos`
-        (A.4.4, Eq. 10 to 13 and 18).
+    - `predicted`: mean of the predicted cells.
+    - `observed`: mean of the measured cells of the same perturbation.
+    - `control`: mean of the measured control cells, the origin of both responses.
+    - `top`: number of genes, by absolute true response, of the `_deg20` metrics.
+
+    **Returns:** `pearson_delta`, `pearson_delta_deg20`, `acc`, `acc_deg20`, `l2`, `mse`, `mae`,
+    `discr_cos` (A.4.4, Eq. 10 to 13 and 18).
     """
     guess, truth = response(predicted, control), response(observed, control)
     strongest = top_genes(truth, top)

@@ -55,8 +55,6 @@ def _skeleton(header: dict[str, Any]) -> ScBIG:
     names = Names(
         genes=tuple(header["names"]["genes"]),
         perturbations=tuple(header["names"]["perturbations"]),
-        separator=header["names"]["separator"],
-        controls=tuple(header["names"]["controls"]),
     )
     genes, clusters = len(names.genes), header["clusters"]
     partition = GenePartition(

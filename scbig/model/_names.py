@@ -14,20 +14,11 @@ from scbig.data import Condition
 class Names:
     """What a model's rows and columns are called.
 
-    **Fields:** `genes`, the columns of expression; `perturbations`, the rows of the token table;
-    `separator` and `controls`, how a condition's label is read.
+    **Fields:** `genes`, the columns of expression; `perturbations`, the rows of the token table.
     """
 
     genes: tuple[str, ...]
     perturbations: tuple[str, ...]
-    separator: str = "+"
-    controls: tuple[str, ...] = ("control", "ctrl")
-
-    def parse(self, label: str | Condition) -> Condition:
-        """The condition that a label names."""
-        if isinstance(label, Condition):
-            return label
-        return Condition.parse(label, separator=self.separator, controls=self.controls)
 
     def tokens(
         self, conditions: Sequence[str | Condition], max_tokens: int
@@ -39,7 +30,7 @@ class Names:
         **Raises:** `ValueError` naming every perturbation that the table lacks, or every condition
         of more than `max_tokens` perturbations.
         """
-        parsed = [self.parse(condition) for condition in conditions]
+        parsed = [c if isinstance(c, Condition) else Condition.parse(c) for c in conditions]
         row = {name: number for number, name in enumerate(self.perturbations)}
         self._check(parsed, row, max_tokens)
         index = np.zeros((len(parsed), max_tokens), np.int32)

@@ -30,17 +30,17 @@ def assemble(
     labels: Sequence[str],
     parts: Sequence[Float[np.ndarray, "cells genes"]],
     genes: tuple[str, ...],
-    *,
-    sources: np.ndarray,
+    sources: pd.DataFrame,
     steps: Sequence[tuple[int, int]],
 ) -> ad.AnnData:
     """Predicted populations as one AnnData.
 
-    **Arguments:** `sources`, the names of the control cells behind each condition's cells; `steps`,
-    the solver's steps and rejected steps for each condition.
+    **Arguments:** `sources`, the `obs` rows of the control cells behind the predicted ones, in
+    order; `steps`, the solver's steps and rejected steps for each condition.
     """
-    result = population(list(zip(labels, parts, strict=True)), genes)
-    result.obs["source"] = sources.reshape(-1)
+    kept = {str(name): column.to_numpy() for name, column in sources.items() if name != "condition"}
+    columns = {**kept, "source": sources.index.to_numpy()}
+    result = population(list(zip(labels, parts, strict=True)), genes, obs=columns)
     counts = np.asarray(steps).reshape(-1, 2)
     result.uns["transport"] = pd.DataFrame(
         {"condition": list(labels), "steps": counts[:, 0], "rejected": counts[:, 1]}

@@ -2,12 +2,15 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 import anndata as ad
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
 
 from scbig._typing import (
     Array,
@@ -22,7 +25,7 @@ from scbig._typing import (
     PRNGKeyArray,
 )
 from scbig.config import ScBIGConfig, TransportConfig
-from scbig.data import expression_of
+from scbig.data import check_log_normalised, expression_of
 from scbig.flow import Transport, make_transport
 from scbig.nn import (
     AbstractVelocity,
@@ -93,6 +96,7 @@ class ScBIG(eqx.Module):
         key: PRNGKeyArray,
         cells: int | None = None,
         nonnegative: bool = True,
+        extra: Literal["error", "ignore"] = "error",
         transport: TransportConfig | None = None,
     ) -> ad.AnnData:
         """Predicts the population that each condition makes of the given control cells.
@@ -101,22 +105,33 @@ class ScBIG(eqx.Module):
 
         - `controls`: log-normalised control cells with the model's genes in any order.
         - `conditions`: labels such as `"CEBPE+KLF1"`; the order within a label does not matter.
+            `"control"` is the flow of an empty set, which no training cell has shown the model.
         - `key`: draws the controls if `cells` is given.
         - `cells`: control cells to transport for each condition; all of them by default, drawn
-            with replacement if there are fewer.
+            with replacement if there are fewer. The result is dense: choose a number where many
+            conditions meet many controls.
         - `nonnegative`: whether predicted expression below zero becomes zero.
+        - `extra`: whether genes that the model does not have are an error or are left out.
         - `transport`: the solve; the model's own by default.
 
         **Returns:** an AnnData of predicted cells with the model's genes; `obs["condition"]` is
-        the label as given, `obs["source"]` the control cell, and `uns["transport"]` the solver's
-        steps for each condition. One program is compiled for all conditions.
+        the label as given, `obs["source"]` the control cell, whose other columns of `obs` are
+        kept, and `uns["transport"]` the solver's steps for each condition. One program is compiled
+        for all conditions.
 
-        **Raises:** `ValueError` naming unknown perturbations or missing genes.
+        **Raises:** `ValueError` naming unknown perturbations or missing genes, or saying why the
+        controls are not log-normalised.
         """
         if isinstance(conditions, str):
             raise ValueError(f"conditions must be a list of labels; got the string {conditions!r}.")
+        if not conditions or not controls.n_obs or (cells is not None and cells < 1):
+            raise ValueError(
+                f"Nothing to predict: {len(conditions)} conditions, {controls.n_obs} controls, "
+                f"cells={cells}; each must be at least one."
+            )
         tokens, mask = self.names.tokens(conditions, self.config.max_tokens)
-        expression = expression_of(controls, self.names.genes)
+        expression = expression_of(controls, self.names.genes, extra=extra)
+        check_log_normalised(csr_matrix(expression), self.names.genes)
         rows = source_rows(expression.shape[0], len(conditions), cells, key=key)
         latents = self.encode_cells(jnp.asarray(expression))
         solve = make_transport(**dataclasses.asdict(transport or self.config.transport))
@@ -126,8 +141,13 @@ class ScBIG(eqx.Module):
             values = np.asarray(moved[0])
             parts.append(np.maximum(values, 0.0) if nonnegative else values)
             steps.append((int(moved[1]), int(moved[2])))
-        sources = controls.obs_names.to_numpy()[rows]
-        return assemble(conditions, parts, self.names.genes, sources=sources, steps=steps)
+        return assemble(
+            conditions,
+            parts,
+            self.names.genes,
+            pd.DataFrame(controls.obs).iloc[rows.ravel()],
+            steps,
+        )
 
 
 @eqx.filter_jit

@@ -52,6 +52,7 @@ class VelocityField(AbstractVelocity):
     latent: eqx.nn.MLP
     norms: tuple[eqx.nn.LayerNorm, eqx.nn.LayerNorm, eqx.nn.LayerNorm]
     trunk: eqx.nn.MLP
+    out: eqx.nn.Linear
     dropout: eqx.nn.Dropout
 
     def __init__(
@@ -66,7 +67,7 @@ class VelocityField(AbstractVelocity):
         dropout: float,
         key: PRNGKeyArray,
     ):
-        time_key, latent_key, trunk_key = jr.split(key, 3)
+        time_key, latent_key, trunk_key, out_key = jr.split(key, 4)
         # `depth - 1` hidden layers and an output layer of the same width: `depth` layers.
         stream = lambda inputs, k: eqx.nn.MLP(
             inputs,
@@ -85,9 +86,8 @@ class VelocityField(AbstractVelocity):
             eqx.nn.LayerNorm(hidden),
             eqx.nn.LayerNorm(condition),
         )
-        self.trunk = eqx.nn.MLP(
-            2 * hidden + condition, latent, hidden, depth, activation=jax.nn.silu, key=trunk_key
-        )
+        self.trunk = stream(2 * hidden + condition, trunk_key)
+        self.out = eqx.nn.Linear(hidden, latent, key=out_key)
         self.dropout = eqx.nn.Dropout(dropout)
 
     def __call__(
@@ -99,4 +99,4 @@ class VelocityField(AbstractVelocity):
         time = self.norms[0](self.time(self.time_features(t)))
         latent = self.norms[1](drop(self.latent(z), keys[0]))
         joint = jnp.concatenate([time, latent, self.norms[2](c)])
-        return self.trunk(drop(joint, keys[1]))
+        return self.out(drop(self.trunk(joint), keys[1]))

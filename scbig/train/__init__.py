@@ -2,7 +2,7 @@
 
 from ._autoencoder import (
     autoencoder_stage as autoencoder_stage,
-    batch_rows as batch_rows,
+    epoch_rows as epoch_rows,
     reconstruction_loss as reconstruction_loss,
     standardise as standardise,
 )

@@ -35,13 +35,13 @@ def reconstruction_loss(
     return jnp.mean((rebuilt - expression) ** 2)
 
 
-def batch_rows(
-    key: PRNGKeyArray, step: Int[Array, ""], *, cells: int, batch: int
-) -> Int[Array, " {batch}"]:
-    """The cells of batch `step`, a function of its arguments: an epoch never repeats a cell."""
-    epoch, place = jnp.divmod(step, cells // batch)
+def epoch_rows(
+    key: PRNGKeyArray, epoch: Int[Array, ""], *, cells: int, batch: int
+) -> Int[Array, "batches {batch}"]:
+    """The cells of each batch of an epoch, none of them twice: a function of its arguments."""
+    batches = cells // batch
     order = jr.permutation(jr.fold_in(key, epoch), cells)
-    return jax.lax.dynamic_slice_in_dim(order, place * batch, batch)
+    return order[: batches * batch].reshape(batches, batch)
 
 
 def autoencoder_stage(
@@ -52,7 +52,7 @@ def autoencoder_stage(
     *,
     key: PRNGKeyArray,
 ) -> tuple[Stage, RunState, PyTree]:
-    """Stage 1, compiled, with its first state.
+    """Stage 1, compiled, with its first state; a call is an epoch.
 
     **Arguments:** `cells` and `held_out`, log-normalised expression to train and to validate on;
     `key`, orders the epochs.
@@ -66,9 +66,12 @@ def autoencoder_stage(
     batch = min(config.batch, cells.shape[0])
     per_epoch = cells.shape[0] // batch
 
-    def step(state, data, step_key):
-        frozen, cells, _, order_key = data
-        rows = batch_rows(order_key, state.step, cells=cells.shape[0], batch=batch)
+    def rows(state, data):
+        order_key, epoch = data[3], state.step // per_epoch
+        return epoch_rows(order_key, epoch, cells=cells.shape[0], batch=batch)
+
+    def step(state, data, rows, step_key):
+        frozen, cells, _, _ = data
 
         def loss(params) -> tuple[Scalar, Metrics]:
             whole = eqx.combine(params, frozen, static)
@@ -84,14 +87,14 @@ def autoencoder_stage(
         latents = whole.encode_cells(held_out)
         return -jnp.mean((whole.decode_cells(latents) - held_out) ** 2)
 
-    calls = max(1, -(-config.epochs * per_epoch // config.steps_per_call))
     stage = Stage(
         name="autoencoder",
-        advance=compile_steps(step, config.steps_per_call),
+        advance=compile_steps(step, per_epoch, inputs=rows),
         validate=validate,
         data=(frozen, cells, held_out, key),
-        calls=calls,
-        steps_per_call=config.steps_per_call,
+        calls=config.epochs,
+        steps_per_call=per_epoch,
+        validate_every=config.validate_every,
         patience=config.patience,
     )
     return stage, initial_state(params, optimiser), rest

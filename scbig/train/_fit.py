@@ -16,7 +16,7 @@ from jaxtyping import Bool
 
 from scbig._typing import PRNGKeyArray
 from scbig.config import ScBIGConfig
-from scbig.data import PerturbationScreen
+from scbig.data import Condition, PerturbationScreen
 from scbig.flow import make_transport
 from scbig.model import Names, ScBIG, make_model, save
 from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
@@ -111,7 +111,9 @@ def fit(
         names=names,
         key=model_key,
     )
-    recorder = Recorder(out, _identity(screen, config, validation, key), progress=progress)
+    inputs = (genes.vectors, graph.source, graph.target, pathways.matrix, table.vectors)
+    identity = _identity(screen, config, validation, (table.names, *inputs), key)
+    recorder = Recorder(out, identity, progress=progress)
     recorder.claim(config.to_dict())
     model = fit_autoencoder(model, kept, held_out, recorder, key=stage1_key)
     learn, judge = (training, screen.select(validation)) if validation else (kept, held_out)
@@ -133,14 +135,15 @@ def fit_autoencoder(
     key: PRNGKeyArray,
 ) -> ScBIG:
     """Stage 1 on the kept cells, validated on the held-out ones; returns the best model."""
+    order_key, run_key = jr.split(key)
     stage, state, rest = autoencoder_stage(
         model,
         jnp.asarray(kept.dense()),
         jnp.asarray(held_out.dense()),
         model.config.stage1,
-        key=key,
+        key=order_key,
     )
-    return eqx.combine(run(stage, state, recorder, key=key).best, rest)
+    return eqx.combine(run(stage, state, recorder, key=run_key).best, rest)
 
 
 def fit_flow(
@@ -162,25 +165,38 @@ def fit_flow(
             judge, model, transport, cells=cells, key=judge_key
         )
     else:
-        draws = -(-cells // config.stage2.cells)
-        validation = FlowValidation(flow_data(model, judge), config, draws)
+        validation = FlowValidation(flow_data(model, judge), config)
     data = flow_data(model, learn, pathways)
     stage, state, rest = flow_stage(model, data, validation, config)
     return eqx.combine(run(stage, state, recorder, key=run_key).best, rest)
 
 
 def _identity(
-    screen: PerturbationScreen, config: ScBIGConfig, validation: Sequence[str], key: PRNGKeyArray
+    screen: PerturbationScreen,
+    config: ScBIGConfig,
+    validation: Sequence[str],
+    priors: Sequence[Sequence[str] | np.ndarray],
+    key: PRNGKeyArray,
 ) -> str:
-    """A name for exactly this run: its configuration, data, validation conditions and key."""
+    """A name for exactly this run: configuration, cells, priors, validation conditions and key."""
     facts = {
         "config": config.to_dict(),
         "genes": screen.genes,
         "cells": screen.cells,
         "conditions": [c.name for c in screen.conditions],
-        "validation": sorted(validation),
-        "key": jr.key_data(key).tolist(),
+        "contexts": screen.contexts,
+        "validation": sorted(Condition.parse(name).name for name in validation),
     }
+    matrix = screen.expression
     digest = hashlib.sha256(json.dumps(facts).encode())
-    digest.update(screen.expression.data.tobytes())
+    arrays = (
+        *(matrix.data, matrix.indices, matrix.indptr),
+        *(screen.condition_index, screen.context_index),
+        *priors,
+        jr.key_data(key),
+    )
+    for array in arrays:
+        values = np.asarray(array)
+        digest.update(f"{values.shape} {values.dtype}".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()[:16]

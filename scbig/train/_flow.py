@@ -84,9 +84,13 @@ class FlowData(eqx.Module):
 
 def make_coupling(kind: str, epsilon: float, iterations: int, threshold: float) -> AbstractCoupling:
     """The coupling that a configuration names."""
-    if kind == "independent":
-        return IndependentCoupling()
-    return SinkhornCoupling(epsilon, iterations, threshold)
+    match kind:
+        case "independent":
+            return IndependentCoupling()
+        case "sinkhorn":
+            return SinkhornCoupling(epsilon, iterations, threshold)
+        case _:
+            raise ValueError(f"No coupling is called {kind!r}: sinkhorn or independent.")
 
 
 def matching(
@@ -94,12 +98,12 @@ def matching(
     data: FlowData,
     config: ScBIGConfig,
     *,
+    groups: Int[Array, " groups"],
     key: PRNGKeyArray,
     dropout: bool = True,
 ) -> tuple[Scalar, Metrics]:
-    """Flow-matching loss (Eq. 6) on freshly drawn conditions, cells and controls, paired."""
-    group_key, cell_key, control_key, pair_key, condition_key, loss_key = jr.split(key, 6)
-    groups = data.index.draw_groups(config.stage2.groups, key=group_key)
+    """Flow-matching loss (Eq. 6) on freshly drawn cells and controls of some groups, paired."""
+    cell_key, control_key, pair_key, condition_key, loss_key = jr.split(key, 5)
     rows = data.index.draw_cells(groups, config.stage2.cells, key=cell_key)
     controls = data.index.draw_controls(groups, config.stage2.cells, key=control_key)
     if config.stage2.trainable == "all":
@@ -112,7 +116,7 @@ def matching(
     pairing = jax.vmap(lambda a, b, k: couple(a, b, key=k))(
         jax.lax.stop_gradient(starts),
         jax.lax.stop_gradient(ends),
-        jr.split(pair_key, config.stage2.groups),
+        jr.split(pair_key, groups.shape[0]),
     )
     ends = jnp.take_along_axis(ends, pairing.partner[:, :, None], axis=1)
     conditions = data.conditions(model, groups, key=condition_key if dropout else None)
@@ -156,8 +160,9 @@ def objective(
     The alignment losses enter at every `alignment.period`-th step. Where the decoder or the encoder
     trains, the reconstruction of Eq. 5 is added: without it nothing would hold them.
     """
-    match_key, align_key, rebuild_key = jr.split(key, 3)
-    loss, metrics = matching(model, data, config, key=match_key)
+    group_key, match_key, align_key, rebuild_key = jr.split(key, 4)
+    groups = data.index.draw_groups(config.stage2.groups, key=group_key)
+    loss, metrics = matching(model, data, config, groups=groups, key=match_key)
     if data.alignments:
         period = config.alignment.period
         losses = _now_and_then(
@@ -202,15 +207,17 @@ def flow_stage(
     settings = config.stage2
     optimiser = make_optimiser(settings.learning_rate, settings.clip_norm, settings.accumulate)
     transport = make_transport(**dataclasses.asdict(config.alignment.transport))
+    # The average moves at every step, the parameters at every `accumulate`-th one.
+    decay = None if settings.ema is None else settings.ema ** (1 / settings.accumulate)
 
-    def step(state, arrays, key):
+    def step(state, arrays, _, key):
         rest, data, _ = eqx.combine(arrays, static)
 
         def loss(params) -> tuple[Scalar, Metrics]:
             whole = eqx.combine(params, rest)
             return objective(whole, data, config, transport, state.step, key=key)
 
-        return update(state, loss, optimiser, ema=settings.ema)
+        return update(state, loss, optimiser, ema=decay)
 
     @jax.jit
     def score(params, arrays):

@@ -45,7 +45,7 @@ def run(stage: Stage, state: RunState, recorder: Recorder, *, key: PRNGKeyArray)
 
     **Returns:** the state with the best parameters; after the last call they have been validated.
 
-    **Raises:** `FloatingPointError` if a loss is not finite: the checkpoint is the last good state.
+    **Raises:** `FloatingPointError` if a loss or a validation is not finite.
     """
     state = recorder.restore(stage.name, state)
     done = int(state.train.step) // stage.steps_per_call
@@ -65,6 +65,7 @@ def run(stage: Stage, state: RunState, recorder: Recorder, *, key: PRNGKeyArray)
             state = dataclasses.replace(state, train=train)
             if (call + 1) % stage.validate_every == 0 or call + 1 == stage.calls:
                 state, row["validation"] = _select(stage, state)
+                _check_finite(stage.name, step, {"validation": row["validation"]})
             recorder.log.write({**row, "steps_per_second": rate})
             bar.show(step, values, rate)
             if "validation" in row:
@@ -93,5 +94,5 @@ def _check_finite(stage: str, step: int, values: dict[str, float]) -> None:
     if bad:
         raise FloatingPointError(
             f"Stage {stage!r}, by step {step}: {', '.join(bad)} not finite. Lower the learning "
-            "rate; the checkpoint holds the last good state."
+            "rate. If the run has a folder, its checkpoint is from the validation before."
         )

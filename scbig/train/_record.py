@@ -26,7 +26,7 @@ class MetricsLog:
         self.rows: list[dict[str, Any]] = []
         if self.path is not None and self.path.exists():
             lines = self.path.read_text().splitlines(keepends=True)
-            self.rows = [json.loads(line) for line in lines if line.endswith("\n")]
+            self.rows = [_read_row(self.path, line) for line in lines if line.endswith("\n")]
 
     def rewind(self, stage: str, step: int) -> None:
         """Drops the rows of a stage after `step`, and rewrites the file."""
@@ -107,8 +107,7 @@ class Recorder:
             return
         path = self.folder / "config.json"
         if path.exists():
-            found = json.loads(path.read_text())["fingerprint"]
-            self._check(path, found)
+            self._check(path, _read_fingerprint(path))
             return
         with atomic(path) as temporary:
             text = json.dumps({"fingerprint": self.fingerprint, "config": config}, indent=2)
@@ -139,6 +138,27 @@ class Recorder:
         if found != self.fingerprint:
             raise ValueError(
                 f"{path} belongs to another run: its fingerprint is {found}, this run's is "
-                f"{self.fingerprint} (configuration, cells, genes, validation conditions or key "
+                f"{self.fingerprint} (configuration, cells, priors, validation conditions or key "
                 "differ). Give this run another folder, or remove the old one."
             )
+
+
+def _read_fingerprint(path: pathlib.Path) -> str:
+    try:
+        return str(json.loads(path.read_text())["fingerprint"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is not a configuration that scBIG wrote, or is damaged: "
+            "give this run another folder."
+        ) from error
+
+
+def _read_row(path: pathlib.Path, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+        return {"stage": row["stage"], "step": row["step"], **row}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} has a line that scBIG did not write, {line.strip()[:40]!r}: "
+            "give this run another folder."
+        ) from error

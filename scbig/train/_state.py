@@ -91,20 +91,25 @@ def update(
 
 
 def compile_steps(
-    step: Callable[[TrainState, PyTree, PRNGKeyArray], tuple[TrainState, Metrics]], length: int
+    step: Callable[[TrainState, PyTree, PyTree, PRNGKeyArray], tuple[TrainState, Metrics]],
+    length: int,
+    *,
+    inputs: Callable[[TrainState, PyTree], PyTree] | None = None,
 ) -> Callable[[TrainState, PyTree, PRNGKeyArray], tuple[TrainState, Metrics]]:
     """Compiles `length` steps into one call, which donates the state.
 
-    The key of a step is the run's key folded with the step's number, so that a resumed run draws
+    A step takes the state, the data, its own entry of `inputs(state, data)`, which is made once a
+    call, and its key: the run's key folded with the step's number, so that a resumed run draws
     what an unbroken one would. Returns the mean of each metric over the steps.
     """
 
     @functools.partial(jax.jit, donate_argnums=0)
     def steps(state: TrainState, data: PyTree, key: PRNGKeyArray) -> tuple[TrainState, Metrics]:
-        def body(carry, _):
-            return step(carry, data, jax.random.fold_in(key, carry.step))
+        def body(carry, own):
+            return step(carry, data, own, jax.random.fold_in(key, carry.step))
 
-        state, metrics = jax.lax.scan(body, state, None, length=length)
+        given = None if inputs is None else inputs(state, data)
+        state, metrics = jax.lax.scan(body, state, given, length=length)
         return state, jax.tree.map(jnp.mean, metrics)
 
     return steps

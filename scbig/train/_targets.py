@@ -10,7 +10,6 @@ from scbig.alignment import (
     AbstractAlignment,
     CorrelationAlignment,
     PathwayAlignment,
-    cluster_correlation,
     pathway_weights,
 )
 from scbig.data import CellIndex, PerturbationScreen
@@ -65,12 +64,27 @@ def latents_of(model: ScBIG, screen: PerturbationScreen, *, chunk: int = 16_384)
 def correlation_targets(
     screen: PerturbationScreen, index: CellIndex, partition: GenePartition
 ) -> Float[Array, "groups clusters clusters"]:
-    """`R_p` of Eq. 7 for each group of the index, from all of its cells."""
+    """`R_p` of Eq. 7 for each group of the index, from all of its cells.
+
+    On the host: groups differ in size, and each size would be compiled anew.
+    """
+    labels, sizes = np.asarray(partition.labels), np.asarray(partition.sizes)
+    member = np.eye(partition.clusters, dtype=np.float64)[labels] / np.maximum(sizes, 1)
+    means = screen.expression.astype(np.float64) @ member
     order, start, size = (np.asarray(x) for x in (index.order, index.start, index.size))
-    rows = [order[s : s + n] for s, n in zip(start, size, strict=True)]
-    return jnp.stack(
-        [cluster_correlation(jnp.asarray(screen.dense(np.sort(r))), partition) for r in rows]
+    targets = np.stack(
+        [_correlation(means[order[s : s + n]]) for s, n in zip(start, size, strict=True)]
     )
+    return jnp.asarray(targets, jnp.float32)
+
+
+def _correlation(means: np.ndarray) -> np.ndarray:
+    """`alignment.cluster_correlation` of program means: zero where a program is constant."""
+    centred = means - means.mean(axis=0)
+    scale = np.sqrt((centred**2).mean(axis=0))
+    varies = scale > 1e-5 * np.sqrt((means**2).mean(axis=0))
+    standard = centred * np.where(varies, 1 / np.where(varies, scale, 1.0), 0.0)
+    return standard.T @ standard / len(means)
 
 
 def hold_out_cells(

@@ -80,15 +80,18 @@ class ResponseValidation(AbstractValidation):
 
 
 class FlowValidation(AbstractValidation):
-    """Minus the flow-matching loss on fixed draws from a validation screen."""
+    """Minus the flow-matching loss over all groups of a validation screen, on fixed draws."""
 
     data: FlowData
     config: ScBIGConfig = eqx.field(static=True)
-    draws: int = eqx.field(static=True)
 
     def __call__(self, model: ScBIG) -> Scalar:
-        loss = lambda k: matching(model, self.data, self.config, key=k, dropout=False)[0]
-        return -jnp.mean(jax.lax.map(loss, jr.split(jr.key(0), self.draws)))
+        def loss(group: Int[Array, ""]) -> Scalar:
+            key = jr.fold_in(jr.key(0), group)
+            one = group[None]
+            return matching(model, self.data, self.config, groups=one, key=key, dropout=False)[0]
+
+        return -jnp.mean(jax.lax.map(loss, jnp.arange(self.data.index.num_groups)))
 
 
 def pearson(x: Expression, y: Expression) -> Scalar:

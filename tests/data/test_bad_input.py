@@ -128,6 +128,20 @@ def test_an_absent_layer_or_x_is_named():
         read()
 
 
+def test_a_wrong_control_name_beside_the_usual_one_is_named():
+    adata = make_adata()
+    read = lambda control: PerturbationScreen.from_anndata(
+        adata, condition_key="condition", control=control
+    )
+    message = r"'control' is reserved.*No condition label means 'NT' either.*'control', 'A'\."
+    with pytest.raises(ValueError, match=message):
+        read("NT")
+    adata.obs["condition"] = ["NT", "A"] * 3 + ["control", "A"]
+    with pytest.raises(ValueError, match=r"'control' is reserved.*control names\.$"):
+        read("NT")
+    assert read(("NT", "control")).is_control.sum() == 4
+
+
 def test_many_culprits_are_counted_not_listed():
     adata = make_adata()
     adata.obs["condition"] = ["control"] + [None] * 7

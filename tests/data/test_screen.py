@@ -124,6 +124,13 @@ def test_what_is_not_there_is_named(call, message):
         call(read(make_adata(), context_key="line"))
 
 
+def test_a_screen_without_contexts_says_so():
+    screen = read(make_adata())
+    with pytest.raises(ValueError, match=r"Unknown context 'K562'; the screen has no contexts\."):
+        screen.rows("A", context="K562")
+    np.testing.assert_array_equal(screen.rows("A", context=""), screen.rows("A"))
+
+
 def test_sparse_dense_csc_float64_and_layers_give_the_same_screen():
     dense = read(make_adata(), context_key="line")
     assert_same(dense, read(make_adata(dense=False), context_key="line"))

@@ -129,7 +129,7 @@ def test_fixed_steps_solve_too(solver, steps):
     assert int(moved.steps) == steps
 
 
-@pytest.mark.parametrize("adjoint", ["recursive_checkpoint", "direct"])
+@pytest.mark.parametrize("adjoint", ["recursive_checkpoint", "direct", "backsolve"])
 def test_gradients_flow_through_the_adaptive_solve(adjoint):
     transport = flow.make_transport(rtol=1e-5, atol=1e-5, adjoint=adjoint, max_steps=64)
     z = jnp.array([[[1.0, 0.0], [0.5, -0.3]]])

@@ -181,6 +181,10 @@ def rename_genes(*names):
     return lambda adata: setattr(adata, "var_names", [*names, *GENES[len(names) :]])
 
 
+def rename_condition_column(adata):
+    adata.obs = adata.obs.rename(columns={"condition": "x"})
+
+
 def relabel(label):
     def change(adata):
         adata.obs["condition"] = [label] * adata.n_obs
@@ -201,7 +205,7 @@ def relabel(label):
         (relabel(None), "25 of the predicted cells have no label"),
         (with_nan, r"NaN or infinite expression in 8 of the predicted .*: 1 \(B\)"),
         (with_nan_stored_sparse, r"in 8 of the predicted cells, of conditions: 1 \(B\)"),
-        (lambda a: a.obs.rename(columns={"condition": "x"}, inplace=True), r"column 'condition'"),
+        (rename_condition_column, r"column 'condition'"),
     ],
 )
 def test_bad_predictions_are_named(predicted, observed, change, message):
@@ -211,10 +215,33 @@ def test_bad_predictions_are_named(predicted, observed, change, message):
 
 def test_missing_controls_are_an_error(predicted, observed):
     perturbed = observed[observed.obs["condition"] != "control"]
-    with pytest.raises(ValueError, match=r"labelled 'NT'; conditions: 3 \(A, A\+B, B\)"):
-        metrics.evaluate(predicted, perturbed, control="NT")
+    with pytest.raises(ValueError, match=r"labelled 'ctrl'; the labels are: 3 \(A, B\+A, B\+ctrl"):
+        metrics.evaluate(predicted, perturbed, control="ctrl")
     with pytest.raises(ValueError, match="no control cells"):
         metrics.evaluate(predicted, observed, control=observed[:0])
+
+
+@pytest.mark.parametrize("score", [metrics.evaluate, metrics.split_half])
+def test_a_control_label_that_no_cell_has_is_an_error(predicted, observed, score):
+    cells = (predicted, observed) if score is metrics.evaluate else (observed,)
+    message = r"No observed cell is labelled 'NT'; the labels are: 4 \(A, B\+A, B\+ctrl, control\)"
+    with pytest.raises(ValueError, match=message):
+        score(*cells, control="NT")
+    # An unperturbed partner of a perturbation is not a control cell.
+    combined = cells[-1].copy()
+    combined.obs["condition"] = combined.obs["condition"].replace({"B+ctrl": "B+NT"})
+    with pytest.raises(ValueError, match="No observed cell is labelled 'NT'"):
+        score(*cells[:-1], combined, control="NT")
+
+
+@pytest.mark.parametrize("label", ["control", "ctrl", "ctrl+ctrl", "control+ctrl"])
+@pytest.mark.parametrize("control", ["control", "ctrl"])
+def test_the_usual_control_names_stand_for_one_another(predicted, observed, label, control):
+    expected = metrics.evaluate(predicted, observed, control="control")
+    observed.obs["condition"] = observed.obs["condition"].replace({"control": label})
+    for name in {control, label}:
+        found = metrics.evaluate(predicted, observed, control=name)
+        pd.testing.assert_frame_equal(found, expected)
 
 
 def test_bad_controls_and_references_are_errors(predicted, observed):

@@ -212,3 +212,40 @@ def test_a_failed_write_leaves_the_old_file(model, tmp_path, monkeypatch):
         save(model, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_raw_counts_and_cells_that_are_not_finite_are_refused(model):
+    counts = controls()
+    counts.X = np.round(100 * counts.X)
+    with pytest.raises(ValueError, match="counts"):
+        model.predict(counts, ["AHR"], key=jr.key(0))
+    broken = controls()
+    broken.X[2, 3] = np.nan
+    with pytest.raises(ValueError, match="g3"):
+        model.predict(broken, ["AHR"], key=jr.key(0))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "rows", "cells"), [([], 7, None), (["AHR"], 0, None), (["AHR"], 7, 0)]
+)
+def test_nothing_to_predict_is_an_error(model, conditions, rows, cells):
+    with pytest.raises(ValueError, match="Nothing to predict"):
+        model.predict(controls()[:rows], conditions, key=jr.key(0), cells=cells)
+
+
+def test_surplus_genes_are_refused_or_left_out(model):
+    more = controls()
+    wide = ad.AnnData(np.pad(more.X, ((0, 0), (0, 1))), obs=more.obs)
+    wide.var_names = [*GENES, "EXTRA"]
+    with pytest.raises(ValueError, match="EXTRA"):
+        model.predict(wide, ["AHR"], key=jr.key(0))
+    found = model.predict(wide, ["AHR"], key=jr.key(0), extra="ignore")
+    np.testing.assert_array_equal(found.X, model.predict(more, ["AHR"], key=jr.key(0)).X)
+
+
+def test_predicted_cells_keep_what_is_known_of_their_source(model):
+    known = controls()
+    known.obs["cell_type"] = ["A172", "T98G"] * 3 + ["A172"]
+    found = model.predict(known, ["AHR", "KLF1"], key=jr.key(0), cells=5)
+    expected = known.obs["cell_type"].loc[found.obs["source"]].tolist()
+    assert found.obs["cell_type"].tolist() == expected

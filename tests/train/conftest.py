@@ -30,7 +30,7 @@ TINY = C.ScBIGConfig(
         iterations=20,
         transport=C.TransportConfig(solver="bosh3", rtol=1e-2, atol=1e-2, max_steps=32),
     ),
-    stage1=C.AutoencoderTraining(learning_rate=1e-2, batch=32, epochs=4, steps_per_call=8),
+    stage1=C.AutoencoderTraining(learning_rate=1e-2, batch=32, epochs=4),
     stage2=C.FlowTraining(
         learning_rate=1e-2,
         groups=3,

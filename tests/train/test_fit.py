@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from scbig.model import load
+from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
 from scbig.train import Recorder, fit
 
 from .conftest import TINY, stage2
@@ -87,10 +88,49 @@ def test_a_finished_run_is_read_not_repeated(whole, screen, priors):
     assert len(again.history) == len(result.history)
 
 
-def test_another_runs_folder_is_refused(whole, screen, priors):
+def relabelled(screen, priors):
+    order = np.argsort(screen.condition_index, kind="stable")
+    moved = screen.condition_index.copy()
+    moved[order] = np.roll(screen.condition_index[order], 1)
+    return dataclasses.replace(screen, condition_index=moved), priors
+
+
+def other_embeddings(screen, priors):
+    table = EmbeddingTable(priors.genes.names, priors.genes.vectors[::-1].copy())
+    return screen, dataclasses.replace(priors, genes=table)
+
+
+def other_graph(screen, priors):
+    few = InteractionGraph(priors.interactions.first[:9], priors.interactions.second[:9])
+    return screen, dataclasses.replace(priors, interactions=few)
+
+
+def other_pathways(screen, priors):
+    sets = dict(list(priors.pathways.sets.items())[:3])
+    return screen, dataclasses.replace(priors, pathways=PathwayLibrary(sets))
+
+
+@pytest.mark.parametrize("change", [relabelled, other_embeddings, other_graph, other_pathways])
+def test_a_run_with_other_data_is_another_run(whole, screen, priors, change):
+    other_screen, others = change(screen, priors)
+    with pytest.raises(ValueError, match="belongs to another run"):
+        fit(other_screen, others, TINY, out=whole[1], progress=False, key=jr.key(0))
+
+
+def test_a_run_with_other_settings_or_key_is_another_run(whole, screen, priors):
     other = stage2(TINY, learning_rate=1e-3)
     with pytest.raises(ValueError, match="belongs to another run"):
         fit(screen, priors, other, out=whole[1], progress=False, key=jr.key(0))
+    with pytest.raises(ValueError, match="belongs to another run"):
+        fit(screen, priors, TINY, out=whole[1], progress=False, key=jr.key(1))
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl"])
+def test_a_folder_of_something_else_is_refused(screen, priors, tmp_path, name):
+    (tmp_path / name).write_text('{"not": "ours"}\n')
+    with pytest.raises(ValueError, match=f"{name} .* another folder"):
+        fit(screen, priors, TINY, out=tmp_path, progress=False, key=jr.key(0))
+    assert (tmp_path / name).read_text() == '{"not": "ours"}\n'
 
 
 def test_a_truncated_checkpoint_is_an_error(whole, screen, priors, tmp_path):
@@ -120,7 +160,7 @@ def test_everything_can_train_on_accumulated_gradients_with_an_average(whole, sc
     config = stage2(
         TINY, trainable="all", accumulate=2, ema=0.9, sigma=0.1, criterion="flow", steps=4
     )
-    config = dataclasses.replace(config, alignment=dataclasses.replace(config.alignment, period=4))
+    config = dataclasses.replace(config, alignment=dataclasses.replace(config.alignment, period=2))
     result = fit(screen, priors, config, progress=False, key=jr.key(0))
     # Stage 1 is the same run, so any difference is stage 2's.
     for part in ("encoder", "decoder", "velocity", "condition_encoder"):
@@ -133,14 +173,21 @@ def test_everything_can_train_on_accumulated_gradients_with_an_average(whole, sc
 
 
 def test_validation_conditions_select_and_do_not_train(screen, priors):
-    names = [c.name for c in screen.conditions if len(c.perturbations) == 2][:1]
-    result = fit(
-        screen, priors, stage2(TINY, steps=4), validation=names, progress=False, key=jr.key(0)
+    """With a single validation nothing is selected: then their cells must not matter at all."""
+    name = next(c.name for c in screen.conditions if len(c.perturbations) == 2)
+    rows = screen.rows(name)
+    spoilt = screen.expression.tolil(copy=True)
+    spoilt[rows] = 1.0
+    other = dataclasses.replace(screen, expression=spoilt.tocsr())
+    config = stage2(TINY, steps=4)
+    first, second = (
+        fit(s, priors, config, validation=[name], progress=False, key=jr.key(0))
+        for s in (screen, other)
     )
-    rows = result.history.query("stage == 'flow'")
-    assert rows.validation.between(-1, 1).all()
-    spoilt = screen.without(names)
-    assert result.model.mean.shape == (spoilt.num_genes,)
+    assert same(first.model, second.model)
+    scores = [f.history.query("stage == 'flow'").validation.item() for f in (first, second)]
+    assert scores[0] != scores[1]
+    assert all(-1 <= score <= 1 for score in scores)
 
 
 def test_a_perturbation_without_an_embedding_is_named(screen, priors):

@@ -61,7 +61,7 @@ def test_the_steps_of_a_call_are_compiled_once_and_average_their_metrics():
     traces = []
     optimiser = train.make_optimiser(0.1, 1.0)
 
-    def step(state, data, key):
+    def step(state, data, own, key):
         traces.append(1)
         loss = lambda p: (jnp.sum((p["w"] - data) ** 2), {"seen": state.step.astype(jnp.float32)})
         return train.update(state, loss, optimiser)
@@ -77,7 +77,7 @@ def test_the_steps_of_a_call_are_compiled_once_and_average_their_metrics():
 def test_a_steps_key_depends_on_the_step_alone():
     optimiser = train.make_optimiser(0.1, 1.0)
 
-    def step(state, data, key):
+    def step(state, data, own, key):
         drawn = jr.uniform(key)
         loss = lambda p: (jnp.sum(p["w"]) * drawn, {"drawn": drawn})
         return train.update(state, loss, optimiser)
@@ -105,13 +105,26 @@ def test_only_the_named_parts_are_trainable():
     assert jax.tree.leaves(spec.b) == [True, True]
 
 
+def test_each_step_of_a_call_gets_its_own_input():
+    optimiser = train.make_optimiser(0.1, 1.0)
+
+    def step(state, data, own, key):
+        return train.update(state, lambda p: (jnp.sum(p["w"]), {"own": own}), optimiser)
+
+    inputs = lambda state, data: 10.0 * state.step.astype(jnp.float32) + data
+    advance = train.compile_steps(step, 3, inputs=inputs)
+    state, first = advance(start(optimiser), jnp.array([1.0, 2.0, 6.0]), jr.key(0))
+    _, second = advance(state, jnp.array([1.0, 2.0, 6.0]), jr.key(0))
+    assert (float(first["own"]), float(second["own"])) == (3.0, 33.0)
+
+
 def test_an_epoch_never_repeats_a_cell():
-    rows = [train.batch_rows(jr.key(0), jnp.array(s), cells=10, batch=3) for s in range(6)]
-    epoch = np.concatenate(rows[:3])
-    assert len(set(epoch.tolist())) == 9
-    assert set(epoch.tolist()) != set(np.concatenate(rows[3:]).tolist()) or not np.array_equal(
-        epoch, np.concatenate(rows[3:])
+    first, second = (
+        train.epoch_rows(jr.key(0), jnp.array(epoch), cells=10, batch=3) for epoch in (0, 1)
     )
+    assert first.shape == (3, 3)
+    assert len(np.unique(first)) == 9
+    assert not jnp.array_equal(first, second)
 
 
 def test_holding_out_splits_the_cells_of_every_condition(screen, key):
@@ -182,3 +195,10 @@ def test_the_best_parameters_are_kept_and_patience_ends_the_stage():
 def test_a_loss_that_is_not_finite_is_an_error():
     with pytest.raises(FloatingPointError, match="'toy', by step 2: loss not finite"):
         run_toy([3.0, float("nan"), 2.0])
+
+
+def test_a_validation_that_is_not_finite_is_an_error():
+    stage = dataclasses.replace(stage_of([1.0]), validate=lambda *_: jnp.array(jnp.nan))
+    state = train.initial_state({"w": jnp.zeros(2)}, train.make_optimiser(0.1, 1.0))
+    with pytest.raises(FloatingPointError, match="validation not finite"):
+        train.run(stage, state, train.Recorder(progress=False), key=jr.key(0))
