@@ -1,0 +1,36 @@
+"""The README's example runs as printed, but for a smaller configuration."""
+
+import pathlib
+import re
+
+import pytest
+
+from .test_experiments import smoke
+
+README = pathlib.Path(__file__).parents[1] / "README.md"
+FILES = {
+    "screen.h5ad": "data/norman19_k562_3375x500.h5ad",
+    "embeddings.npz": "priors/enformer_tss_19685x32.npz",
+    "interactions.tsv.gz": "priors/string_v12_ge800.tsv.gz",
+    "pathways.gmt": "priors/ReactomePathways.gmt",
+}
+
+
+def test_the_example_runs_as_printed(shared_file, tmp_path, monkeypatch, capsys):
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    for name, source in FILES.items():
+        assert name in example
+        (tmp_path / name).symlink_to(shared_file(source))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("scbig.config.cpu", smoke)
+    exec(compile(example, str(README), "exec"), {})
+    said = capsys.readouterr().out
+    assert "KLF1+MAP2K6" in said
+    assert "pearson_delta" in said
+
+
+@pytest.mark.parametrize("marker", ["quick start", "tests"])
+def test_the_commands_that_ci_reads_are_there(marker):
+    found = re.findall(rf"<!-- {marker} -->\n```bash\n(.*)\n```", README.read_text())
+    assert len(found) == 1
+    assert found[0].startswith("python -m pip install -c constraints.txt -e ")
