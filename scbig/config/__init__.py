@@ -1,0 +1,25 @@
+"""Every number that a run can choose, as frozen values; standard library only.
+
+A variant is `dataclasses.replace(config, ...)`. Presets: `paper()`, `released()`, `cpu()`.
+Equation and table numbers refer to arXiv 2602.04901.
+"""
+
+from ._data import PreprocessConfig as PreprocessConfig, SimulationConfig as SimulationConfig
+from ._method import (
+    AlignmentConfig as AlignmentConfig,
+    AutoencoderConfig as AutoencoderConfig,
+    ConditionConfig as ConditionConfig,
+    CouplingConfig as CouplingConfig,
+    ProgramsConfig as ProgramsConfig,
+    TransportConfig as TransportConfig,
+    VelocityConfig as VelocityConfig,
+)
+from ._run import (
+    AutoencoderTraining as AutoencoderTraining,
+    FlowTraining as FlowTraining,
+    ScBIGConfig as ScBIGConfig,
+    cpu as cpu,
+    fingerprint as fingerprint,
+    paper as paper,
+    released as released,
+)

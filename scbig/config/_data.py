@@ -1,0 +1,65 @@
+"""Preprocessing and simulation."""
+
+from dataclasses import dataclass
+
+from ._check import require
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreprocessConfig:
+    """Thresholds of the pipeline from raw counts to log-normalised expression (A.4.2)."""
+
+    min_genes: int = 1000
+    """A cell is kept if it has at least this many detected genes."""
+    min_cells: int = 50
+    """A gene is kept if at least this many cells express it."""
+    target_sum: float = 1e4
+    """Counts of a cell after library-size normalisation."""
+    variable_genes: int = 2000
+    """Highly variable genes kept; every perturbed gene that was measured is added to them."""
+
+    def __post_init__(self) -> None:
+        require(self.target_sum > 0, self, "target_sum must be positive")
+        require(self.variable_genes > 0, self, "variable_genes must be positive")
+        require(min(self.min_genes, self.min_cells) >= 0, self, "thresholds must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SimulationConfig:
+    """A simulated screen with known programs and effects."""
+
+    genes: int = 240
+    programs: int = 12
+    perturbations: int = 16
+    """Genes that are perturbed, each alone."""
+    doubles: int = 60
+    """Pairs of perturbed genes, drawn without replacement."""
+    control_cells: int = 600
+    cells_per_condition: int = 60
+    features: int = 24
+    """Width of the simulated gene embeddings."""
+    embedding_noise: float = 0.5
+    """Standard deviation of a gene's embedding around its program's centre, of unit variance."""
+    edges_within: float = 0.3
+    """Probability of an interaction between two genes of one program."""
+    edges_between: float = 0.01
+    """Probability of an interaction between genes of two programs."""
+    effect: float = 0.5
+    """Root mean square of the perturbations' effects on the log expression of programs."""
+    interaction: float = 1.5
+    """Largest non-additive part of a double on a program, relative to `effect`."""
+    program_noise: float = 0.3
+    """Standard deviation of the cell-to-cell log activity of a program."""
+    dispersion: float = 0.2
+    """Negative-binomial over-dispersion: variance = mean + dispersion * mean^2."""
+    library_size: float = 5000.0
+    """Median total counts of a cell."""
+    library_spread: float = 0.3
+    """Standard deviation of the log library size."""
+
+    def __post_init__(self) -> None:
+        pairs = self.perturbations * (self.perturbations - 1) // 2
+        require(0 < self.programs <= self.genes, self, "1 <= programs <= genes")
+        require(0 < self.perturbations <= self.genes, self, "1 <= perturbations <= genes")
+        require(0 <= self.doubles <= pairs, self, f"0 <= doubles <= {pairs}, the number of pairs")
+        require(self.dispersion > 0, self, "dispersion must be positive")
