@@ -74,16 +74,9 @@ def main(run: NormanSubset) -> pd.DataFrame:
     )
     cells = screen.to_anndata()
     controls = cells[cells.obs["condition"] == "control"]
-    closed_form = baselines.standard(training, table.names, table.vectors)
-    scores = baselines.compare(
-        {"scBIG": fit.model, **closed_form},
-        controls,
-        cells,
-        test,
-        reference=training.to_anndata(),
-        unbiased=True,
-        key=predict_key,
-    )
+    predictors = {"scBIG": fit.model, **baselines.standard(training, table.names, table.vectors)}
+    options = {"reference": training.to_anndata(), "unbiased": True, "key": predict_key}
+    scores = baselines.compare(predictors, controls, cells, test, **options)
     averages = baselines.averages(scores)
     scores.to_csv(run.out / "scores.csv")
     averages.to_csv(run.out / "averages.csv")
