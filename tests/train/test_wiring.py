@@ -15,7 +15,7 @@ from scbig.flow import make_transport
 from scbig.model import Names, make_model
 from scbig.nn import AbstractVelocity
 from scbig.programs import GenePartition
-from scbig.train._flow import aligned, matching
+from scbig.train._flow import PARTS, aligned, matching
 
 from .conftest import TINY, stage2
 
@@ -186,3 +186,19 @@ def test_the_autoencoder_score_is_minus_the_error_on_held_out_cells(screen, mode
     rebuilt = np.stack([model.decode(model.encode(x)) for x in cells[-10:]])
     expected = -np.mean((rebuilt - np.asarray(cells[-10:])) ** 2)
     np.testing.assert_allclose(stage.validate(state.best, stage.data), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("flow", {"condition_encoder", "velocity"}),
+        ("flow+decoder", {"condition_encoder", "velocity", "decoder"}),
+        ("all", {"condition_encoder", "velocity", "decoder", "encoder"}),
+    ],
+)
+def test_what_trains_is_what_the_configuration_says(model, choice, expected):
+    spec = train.trainable(model, *PARTS[choice])
+    fields = [field.name for field in dataclasses.fields(model)]
+    # Static fields are no booleans, but hold something.
+    trains = lambda name: any(leaf is True for leaf in jax.tree.leaves(getattr(spec, name)))
+    assert {name for name in fields if trains(name)} == expected
