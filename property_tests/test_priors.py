@@ -74,6 +74,66 @@ def test_direction_and_repetition_of_edges_do_not_matter(pairs, data):
     assert straight.coverage == again.coverage
 
 
+@given(orders, edges, st.data())
+def test_weights_are_symmetric_and_the_largest_of_each_pair(order, pairs, data):
+    genes, _ = order
+    thousandths = st.lists(st.integers(1, 1000), min_size=len(pairs), max_size=len(pairs))
+    scores = data.draw(thousandths)
+    ends = [*pairs, *((gene, "hub") for gene in POOL)]
+    score = np.array([*scores, *([1000] * len(POOL))]) / 1000
+    first, second = zip(*ends, strict=True)
+    graph = InteractionGraph(first, second, score.astype(np.float32))
+    aligned = graph.align(genes)
+    best: dict[frozenset[str], int] = {}
+    for pair, value in zip(pairs, scores, strict=True):
+        if len({*pair}) == 2 and {*pair} <= {*genes}:
+            best[frozenset(pair)] = max(value, best.get(frozenset(pair), 0))
+    found = {
+        (genes[s], genes[t]): round(1000 * float(weight))
+        for s, t, weight in zip(aligned.source, aligned.target, aligned.weight, strict=True)
+    }
+    assert found == {(a, b): best[frozenset((a, b))] for p in best for a in p for b in p - {a}}
+
+
+@given(st.integers(1, 1000), st.lists(st.integers(1, 1000), min_size=1))
+def test_a_threshold_means_the_same_in_thousandths_and_as_a_confidence(threshold, scores):
+    names = tuple(f"G{edge}" for edge in range(len(scores)))
+    graph = InteractionGraph(names, names[::-1], np.array(scores, np.float32) / np.float32(1000))
+    expected = tuple(name for name, score in zip(names, scores, strict=True) if score >= threshold)
+    if expected:
+        assert graph.above(threshold / 1000).first == expected
+
+
+def cosine(a, b):
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    return a @ b / np.sqrt((a @ a) * (b @ b))
+
+
+@given(seeds, st.integers(1, 4), st.integers(1, 4))
+def test_the_cosine_of_joined_rows_is_the_mean_of_the_two(seed, left, right):
+    draw = np.random.default_rng(seed)
+    names = [tuple(draw.permutation(POOL)[:9].tolist()) for _ in range(2)]  # 6 or more in common
+    first, second = (
+        EmbeddingTable(n, (draw.normal(size=(9, width)) * 10).astype(np.float32))
+        for n, width in zip(names, (left, right), strict=True)
+    )
+    joined = first.joined(second)
+    assert set(joined.names) == {*names[0], *names[1]}
+    common = [name for name in names[0] if name in names[1]]
+    for one in common:
+        for other in common:
+            cosines = (
+                [
+                    cosine(*table.select([one]).vectors, *table.select([other]).vectors)
+                    for table in (first, second)
+                ]
+                if one != other
+                else [1.0, 1.0]
+            )
+            pair = joined.align([one]).vectors[0], joined.align([other]).vectors[0]
+            np.testing.assert_allclose(cosine(*pair), np.mean(cosines), atol=1e-5)
+
+
 @given(orders, st.integers(1, 4), st.data())
 def test_pathways_follow_the_order_of_the_genes(order, min_genes, data):
     genes, permutation = order

@@ -1,5 +1,6 @@
 """What was known before: gene embeddings, interactions and pathways, from files, by name."""
 
+from ._coexpression import coexpression as coexpression
 from ._coverage import Coverage as Coverage
 from ._embeddings import (
     AlignedEmbeddings as AlignedEmbeddings,

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from ._checksum import content_checksum
 from ._coverage import Coverage
 from ._names import examples, no_overlap, require_genes, require_unique, rows_of
 
@@ -48,6 +49,11 @@ class EmbeddingTable:
                 f"{_WHAT}: {len(broken)} names have NaN or infinite entries: "
                 f"{examples(self.names[row] for row in broken)}. Remove or repair these rows."
             )
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 (64 hexadecimal digits) of the names and vectors, in their order."""
+        return content_checksum("embeddings", names=(self.names,), values=self.vectors)
 
     def align(
         self, genes: Sequence[str], *, missing: Literal["error", "zero", "mean"] = "error"
@@ -99,3 +105,28 @@ class EmbeddingTable:
         scale = np.where(deviation == 0, 1.0, deviation)
         standard = ((wide - wide.mean(axis=0)) / scale).astype(np.float32)
         return EmbeddingTable(self.names, standard)
+
+    def joined(self, other: "EmbeddingTable") -> "EmbeddingTable":
+        """Both tables side by side, each with rows of unit length.
+
+        The names are this table's, then those that only `other` has. Where both know two names,
+        the cosine of their joined rows is the mean of the two cosines. A table that lacks a name,
+        or has zeros for it, gives zeros: towards such a name the other table's cosine stays, but
+        divided by the square root of 2 if the other name is known to both.
+        """
+        new = [
+            name
+            for name, row in zip(other.names, rows_of(other.names, self.names), strict=True)
+            if row < 0
+        ]
+        names = (*self.names, *new)
+        return EmbeddingTable(names, np.hstack([_unit(self, names), _unit(other, names)]))
+
+
+def _unit(table: EmbeddingTable, names: Sequence[str]) -> Float32[np.ndarray, "names features"]:
+    """The rows of `names`, of length 1, or zeros where the table is silent."""
+    wide = table.vectors.astype(np.float64)  # the square of a large float32 is not one
+    length = np.linalg.norm(wide, axis=1, keepdims=True)
+    unit = (wide / np.where(length == 0, 1.0, length)).astype(np.float32)
+    rows = rows_of(names, table.names)
+    return np.where(rows[:, None] >= 0, unit[rows], np.float32(0))

@@ -78,3 +78,14 @@ def open_text(path: pathlib.Path) -> Iterator[TextIO]:
             yield lines  # pyright: ignore[reportReturnType]
     except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
         raise ValueError(f"{path} cannot be read as text: {error}") from error
+
+
+@contextlib.contextmanager
+def unpacking(path: pathlib.Path) -> Iterator[None]:
+    """Turns pyarrow's error for a truncated or broken `.gz` into a `ValueError`."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read to its end: {error}. Copy it again.") from error

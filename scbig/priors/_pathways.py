@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
+from ._checksum import content_checksum
 from ._coverage import Coverage
 from ._names import examples, format_of, no_overlap, open_text, require_genes
 
@@ -49,6 +50,11 @@ class PathwayLibrary:
                 f"{_WHAT}: {len(self.sets)} sets, of which {len(empty)} have no genes"
                 f"{': ' if empty else ''}{examples(empty)}."
             )
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 (64 hexadecimal digits) of the sets and their genes, in their order."""
+        return content_checksum("pathways", names=(tuple(self.sets), *self.sets.values()))
 
     def align(self, genes: Sequence[str], *, min_genes: int = 3) -> PathwayMembership:
         """The sets restricted to `genes`, without those of which fewer than `min_genes` remain.

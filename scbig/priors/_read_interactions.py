@@ -3,12 +3,13 @@
 import os
 import pathlib
 import re
-from typing import Any
 
 import numpy as np
 
+from ._cache import cached_graph
 from ._interactions import InteractionGraph
-from ._names import examples, format_of, open_text
+from ._names import examples, format_of, open_text, unpacking
+from ._read_string import string_links
 
 _FORMATS = (".csv", ".tsv", ".txt")
 # Not one of these is a gene symbol; an open pattern such as `to.` would swallow TOB1 and TOX.
@@ -25,39 +26,77 @@ def read_interactions(
     info: str | os.PathLike[str] | None = None,
     threshold: int = 700,
     columns: tuple[int | str, int | str] = (0, 1),
+    score: int | str | None = None,
     header: bool | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> InteractionGraph:
     """Reads undirected interactions between gene symbols; all files also as gz.
 
     Two forms, told apart by the first line:
 
     - a table with a gene symbol in each of two `columns` (csv; tsv and txt with tabs), of which
-      every row is an edge;
+      every row is an edge, and perhaps a confidence in (0, 1] in a third, `score`;
     - STRING's `*.protein.links.*` (`protein1 protein2 ... combined_score`, spaces), together with
-      `info`, its `*.protein.info.*`, which names the proteins.
+      `info`, its `*.protein.info.*`, which names the proteins. Only the links above `threshold`
+      are ever in memory; both directions of a link become one edge, sorted as `info` is, whose
+      confidence is `combined_score / 1000`.
 
     **Arguments:** `path`; `info`; `threshold`, the least `combined_score` (0 to 1000) of a STRING
-    link that is kept; `columns` of a table, as positions or as header names; `header`, whether a
-    table's first row is one (`None`: if it reads like one, such as `gene1 gene2`).
+    link that is kept (`InteractionGraph.above` raises it later); `columns` and `score` of a table,
+    as positions or as header names; `header`, whether a table's first row is one (`None`: if it
+    reads like one, such as `gene1 gene2`); `cache`, a folder that keeps what was read as parquet
+    beside a checksum, for the next call with the same contents of the files and the same options.
 
     **Raises:** `FileNotFoundError`; `ValueError` for another format, STRING links without `info`,
-    and proteins that `info` does not name.
+    proteins that `info` does not name, scores outside (0, 1], and a damaged cache.
     """
     path = pathlib.Path(path)
     suffix = format_of(path, _FORMATS, "interactions")
+    names = None if info is None else pathlib.Path(info)
+    if names is not None:
+        format_of(names, _FORMATS, "STRING protein info")
+
+    def read() -> InteractionGraph:
+        try:
+            return _read(path, suffix, names, threshold, columns, score, header)
+        except ValueError as error:  # pyarrow's parse errors are ValueErrors too
+            raise ValueError(f"{path}: {error}") from error
+
+    if cache is None:
+        return read()
+    options = {"suffix": suffix, "threshold": threshold, "columns": columns, "score": score}
+    return cached_graph(
+        cache,
+        sources=(path,) if names is None else (path, names),
+        options={**options, "header": header},
+        read=read,
+    )
+
+
+def _read(
+    path: pathlib.Path,
+    suffix: str,
+    info: pathlib.Path | None,
+    threshold: int,
+    columns: tuple[int | str, int | str],
+    score: int | str | None,
+    header: bool | None,
+) -> InteractionGraph:
     with open_text(path) as lines:
         head = lines.readline().rstrip("\r\n")
-    try:
-        if head.split(" ")[:2] == ["protein1", "protein2"]:
-            return _string_links(path, head.split(" "), info, threshold)
-        if info is not None:
+    if head.split(" ")[:2] == ["protein1", "protein2"]:
+        if score is not None:
             raise ValueError(
-                "info= belongs to STRING links, whose first line is `protein1 protein2 ... "
-                f"combined_score`; this file begins with {head[:60]!r}."
+                f"score={score!r} belongs to other tables; STRING links have theirs in "
+                "combined_score, which threshold= compares."
             )
-        return _pairs(path, head, "," if suffix == ".csv" else "\t", columns, header)
-    except ValueError as error:  # pyarrow's parse errors are ValueErrors too
-        raise ValueError(f"{path}: {error}") from error
+        return string_links(path, head.split(" "), info, threshold)
+    if info is not None:
+        raise ValueError(
+            "info= belongs to STRING links, whose first line is `protein1 protein2 ... "
+            f"combined_score`; this file begins with {head[:60]!r}."
+        )
+    return _pairs(path, head, "," if suffix == ".csv" else "\t", columns, score, header)
 
 
 def _pairs(
@@ -65,30 +104,35 @@ def _pairs(
     head: str,
     delimiter: str,
     columns: tuple[int | str, int | str],
+    score: int | str | None,
     header: bool | None,
 ) -> InteractionGraph:
     import pyarrow as pa
     import pyarrow.csv as csv
 
     cells = [cell.strip('"') for cell in head.split(delimiter)]
-    first, second = (_position(column, cells) for column in columns)
-    if first == second:
-        raise ValueError(f"columns {columns} are the same one; an edge has two ends.")
-    named = any(isinstance(column, str) for column in columns)
+    asked = columns if score is None else (*columns, score)
+    places = [_position(column, cells) for column in asked]
+    if len(set(places)) < len(places):
+        raise ValueError(f"columns {asked} are the same one; an edge has two ends.")
     if header is None:
-        header = named or all(_HEADER.fullmatch(cells[end]) for end in (first, second))
-    wanted = [f"f{first}", f"f{second}"]
-    table = csv.read_csv(
-        path,
-        read_options=csv.ReadOptions(skip_rows=int(header), autogenerate_column_names=True),
-        parse_options=csv.ParseOptions(delimiter=delimiter),
-        convert_options=csv.ConvertOptions(
-            include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string())
-        ),
-    )
-    return InteractionGraph(
-        tuple(table[wanted[0]].to_pylist()), tuple(table[wanted[1]].to_pylist())
-    )
+        named = any(isinstance(column, str) for column in asked)
+        header = named or all(_HEADER.fullmatch(cells[end]) for end in places[:2])
+    wanted = [f"f{place}" for place in places]
+    kinds = (pa.string(), pa.string(), pa.float32())[: len(wanted)]
+    with unpacking(path):
+        table = csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(skip_rows=int(header), autogenerate_column_names=True),
+            parse_options=csv.ParseOptions(delimiter=delimiter),
+            convert_options=csv.ConvertOptions(
+                include_columns=wanted, column_types=dict(zip(wanted, kinds, strict=True))
+            ),
+        )
+    first, second, *rest = (table[name] for name in wanted)
+    # A blank score is a null, which becomes NaN, which the graph refuses.
+    values = rest[0].to_numpy().astype(np.float32) if rest else None
+    return InteractionGraph(tuple(first.to_pylist()), tuple(second.to_pylist()), values)
 
 
 def _position(column: int | str, cells: list[str]) -> int:
@@ -99,77 +143,3 @@ def _position(column: int | str, cells: list[str]) -> int:
             "is two columns of gene symbols, with commas in .csv and tabs in .tsv and .txt."
         )
     return cells.index(column) if isinstance(column, str) else column
-
-
-def _string_links(
-    path: pathlib.Path, head: list[str], info: str | os.PathLike[str] | None, threshold: int
-) -> InteractionGraph:
-    import pyarrow.compute as pc
-
-    if info is None:
-        raise ValueError(
-            "these are STRING links between protein identifiers; pass info= with the "
-            "protein.info file of the same version, which has the gene symbols."
-        )
-    if not (threshold == 0 or 1 < threshold <= 1000):
-        raise ValueError(f"STRING scores lie in 0 to 1000 (0.7 is 700); got threshold={threshold}.")
-    if "combined_score" not in head:
-        raise ValueError(f"STRING links without a column combined_score; found {examples(head)}.")
-    links = _links_above(path, threshold)
-    names = _protein_names(pathlib.Path(info))
-    ends, unknown = [], []
-    for column in ("protein1", "protein2"):
-        row = pc.index_in(links[column], value_set=names[0])  # pyright: ignore[reportAttributeAccessIssue]
-        unknown += pc.unique(links[column].filter(pc.is_null(row))).to_pylist()  # pyright: ignore[reportAttributeAccessIssue]
-        ends.append(names[1].take(row))
-    if unknown:
-        unknown = sorted(set(unknown))
-        raise ValueError(
-            f"{len(unknown)} proteins are not in {info}: {examples(unknown)}. Take the links and "
-            "the info of the same STRING version and species."
-        )
-    score = links["combined_score"].to_numpy().astype(np.float32)
-    return InteractionGraph(tuple(ends[0].to_pylist()), tuple(ends[1].to_pylist()), score)
-
-
-def _links_above(path: pathlib.Path, threshold: int) -> Any:
-    """The links with at least this score; read in pieces, as the whole file has 14 M lines."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.csv as csv
-
-    types = {"protein1": pa.string(), "protein2": pa.string(), "combined_score": pa.int32()}
-    pieces, largest = [], 0
-    with csv.open_csv(
-        path,
-        parse_options=csv.ParseOptions(delimiter=" ", quote_char=False),
-        convert_options=csv.ConvertOptions(include_columns=list(types), column_types=types),
-    ) as reader:
-        for piece in reader:
-            largest = max(largest, pc.max(piece["combined_score"]).as_py() or 0)  # pyright: ignore[reportAttributeAccessIssue]
-            pieces.append(piece.filter(pc.field("combined_score") >= threshold))
-    links = pa.Table.from_batches(pieces)
-    if not len(links):
-        raise ValueError(f"no link has combined_score >= {threshold}; the largest is {largest}.")
-    return links
-
-
-def _protein_names(path: pathlib.Path) -> tuple[Any, Any]:
-    """Protein identifiers and preferred names, the first two columns of `protein.info`."""
-    import pyarrow as pa
-    import pyarrow.csv as csv
-
-    format_of(path, _FORMATS, "STRING protein info")
-    table = csv.read_csv(
-        path,
-        # Free text in the last column may begin with a quotation mark that never closes.
-        parse_options=csv.ParseOptions(delimiter="\t", quote_char=False),
-        convert_options=csv.ConvertOptions(strings_can_be_null=False),
-    )
-    if table.num_columns < 2 or table.column_names[1] != "preferred_name":
-        raise ValueError(
-            f"{path} is not a STRING protein.info file: its second column must be preferred_name; "
-            f"found {examples(table.column_names)}."
-        )
-    identifiers, names = (table[column].cast(pa.string()).combine_chunks() for column in (0, 1))
-    return identifiers, names

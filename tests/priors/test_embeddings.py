@@ -214,6 +214,46 @@ def test_select_takes_known_names_in_order():
         table.select(["KLF1", "MYC"])
 
 
+def test_joined_tables_by_hand():
+    left = EmbeddingTable(("A", "B", "O"), np.array([[3, 4], [0, 2], [0, 0]], np.float32))
+    right = EmbeddingTable(("C", "O", "A"), np.array([[5, 0, 0], [0, 1, 0], [1, 2, 2]], np.float32))
+    joined = left.joined(right)
+    assert joined.names == ("A", "B", "O", "C")
+    expected = [
+        [0.6, 0.8, 1 / 3, 2 / 3, 2 / 3],
+        [0, 1, 0, 0, 0],
+        [0, 0, 0, 1, 0],
+        [0, 0, 1, 0, 0],
+    ]
+    np.testing.assert_allclose(joined.vectors, expected, rtol=1e-6)
+    assert joined.vectors.dtype == np.float32
+
+
+def test_rows_of_any_size_are_joined():
+    large = EmbeddingTable(("A",), np.array([[3e38, 3e38]], np.float32))
+    small = EmbeddingTable(("A",), np.array([[1e-38, 0]], np.float32))
+    np.testing.assert_allclose(
+        large.joined(small).vectors, [[np.sqrt(0.5), np.sqrt(0.5), 1, 0]], rtol=1e-6
+    )
+
+
+def test_checksums_tell_contents_apart(tmp_path):
+    tables = [
+        EmbeddingTable(NAMES, VECTORS),
+        EmbeddingTable(("KLF", "1TP53", *NAMES[2:]), VECTORS),
+        EmbeddingTable(NAMES, VECTORS[::-1]),
+        EmbeddingTable(NAMES, VECTORS + np.float32(1e-6)),
+        EmbeddingTable(NAMES[::-1], VECTORS[::-1]),
+    ]
+    assert len({table.checksum for table in tables}) == len(tables)
+    turned = EmbeddingTable(NAMES, np.asfortranarray(VECTORS))
+    assert turned.checksum == tables[0].checksum
+    write_npz(tmp_path / "x.npz")
+    write_h5ad(tmp_path / "x.h5ad")
+    for path in tmp_path.iterdir():
+        assert read_embeddings(path).checksum == tables[0].checksum
+
+
 def test_coverage_reads_as_a_sentence():
     missing = tuple("ABCDEFGH")
     report = Coverage("gene embeddings", 12, missing)

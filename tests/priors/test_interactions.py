@@ -64,8 +64,40 @@ def test_columns_by_position_and_by_name(tmp_path):
         read_interactions(path, columns=("left", "middle"))
     with pytest.raises(ValueError, match="no column 3"):
         read_interactions(path, columns=(1, 3))
+    with pytest.raises(ValueError, match="no column 'weight'"):
+        read_interactions(path, columns=(1, 2), score="weight")
+    with pytest.raises(ValueError, match="the same one"):
+        read_interactions(path, columns=(1, 2), score=2)
     with pytest.raises(ValueError, match="the same one"):
         read_interactions(path, columns=(1, 1))
+
+
+@pytest.mark.parametrize("columns", [(0, 1, 2), ("gene1", "gene2", "confidence")])
+def test_a_third_column_can_hold_the_confidence(columns, tmp_path):
+    path = write(tmp_path / "e.tsv", "gene1\tgene2\tconfidence\nA\tB\t0.25\nA\tC\t1\nB\tB\t5e-1\n")
+    graph = read_interactions(path, columns=columns[:2], score=columns[2])
+    assert (graph.first, graph.second) == (("A", "A", "B"), ("B", "C", "B"))
+    assert graph.score is not None
+    assert graph.score.dtype == np.float32
+    np.testing.assert_array_equal(graph.score, [0.25, 1, 0.5])
+    assert read_interactions(path).score is None
+
+
+BAD_SCORES = {
+    "A\tB\t0.5\nA\tC\t900\n": r"1 of 2 scores .*900 \(edge 1\).*combined_score by 1000",
+    "A\tB\t0.5\nA\tC\t0\n": r"1 of 2 scores .*0 \(edge 1\).*Remove these edges",
+    "A\tB\t-0.5\nA\tC\t0.1\n": r"1 of 2 scores .*-0\.5 \(edge 0\).*Remove",
+    "A\tB\t\nA\tC\t0.1\n": r"1 of 2 scores .*nan \(edge 0\).*Remove",
+    "A\tB\tnan\nA\tC\t700\n": r"2 of 2 scores .*nan \(edge 0\), 700 \(edge 1\).*by 1000",
+    "A\tB\thigh\n": "invalid value 'high'",
+}
+
+
+@pytest.mark.parametrize("text", BAD_SCORES)
+def test_scores_that_are_no_confidence_are_explained(text, tmp_path):
+    with pytest.raises(ValueError, match=BAD_SCORES[text]) as caught:
+        read_interactions(write(tmp_path / "e.tsv", text), score=2)
+    assert "e.tsv" in str(caught.value)
 
 
 @pytest.mark.parametrize("packed", ["", ".gz"])
@@ -73,12 +105,17 @@ def test_string_links_are_thresholded_and_named(packed, tmp_path):
     links = write(tmp_path / f"9606.protein.links.v12.0.txt{packed}", LINKS)
     info = write(tmp_path / f"9606.protein.info.v12.0.txt{packed}", INFO)
     graph = read_interactions(links, info=info)
-    assert graph.first == ("KLF1", "GATA1", "NAN")
-    assert graph.second == ("GATA1", "KLF1", "TP53")
+    assert graph.first == ("KLF1", "NAN")
+    assert graph.second == ("GATA1", "TP53")
     assert graph.score is not None
-    np.testing.assert_array_equal(graph.score, [900, 900, 700])
-    assert len(read_interactions(links, info=info, threshold=0).first) == 4
-    assert len(read_interactions(links, info=info, threshold=701).first) == 2
+    np.testing.assert_array_equal(graph.score, np.array([0.9, 0.7], np.float32))
+    every = read_interactions(links, info=info, threshold=0)
+    assert list(zip(every.first, every.second, strict=True)) == [
+        ("KLF1", "GATA1"),
+        ("KLF1", "NAN"),
+        ("NAN", "TP53"),
+    ]
+    assert len(read_interactions(links, info=info, threshold=701).first) == 1
 
 
 def test_string_detailed_links_have_more_columns(tmp_path):
@@ -136,6 +173,58 @@ def test_a_missing_file_is_named(tmp_path):
         read_interactions(tmp_path / "absent.tsv")
 
 
+def test_weights_are_the_largest_confidence_of_a_pair():
+    """Self-loops, repeated and asymmetric edges, and edges that leave the genes, in one graph."""
+    edges = [("A", "B", 0.3), ("B", "A", 0.8), ("C", "A", 0.2), ("A", "A", 1.0), ("C", "Z", 0.9)]
+    edges += [("C", "A", 0.1), ("D", "D", 0.5)]
+    first, second, score = zip(*edges, strict=True)
+    graph = InteractionGraph(first, second, np.array(score, np.float32))
+    genes = ["C", "B", "A", "D"]
+    aligned = graph.align(genes)
+    assert edges_of(aligned, genes) == [("C", "A"), ("B", "A"), ("A", "C"), ("A", "B")]
+    assert aligned.weight.dtype == np.float32
+    np.testing.assert_array_equal(aligned.weight, np.array([0.2, 0.8, 0.2, 0.8], np.float32))
+    assert aligned.weighted
+    assert aligned.coverage.missing == ("D",)
+    bare = InteractionGraph(first, second).align(genes)
+    assert edges_of(bare, genes) == edges_of(aligned, genes)
+    np.testing.assert_array_equal(bare.weight, np.ones(4, np.float32))
+    assert not bare.weighted
+
+
+def test_above_keeps_the_edges_of_enough_confidence():
+    score = np.array([0.7, 0.4, 0.9, 0.699], np.float32)
+    graph = InteractionGraph(("A", "B", "A", "C"), ("B", "C", "D", "D"), score)
+    above = graph.above(0.7)
+    assert (above.first, above.second) == (("A", "A"), ("B", "D"))
+    assert above.score is not None
+    np.testing.assert_array_equal(above.score, score[[0, 2]])
+    assert graph.above(0.4).checksum == graph.checksum
+    with pytest.raises(ValueError, match=r"no edge has a confidence >= 0\.95; the largest is 0\.9"):
+        graph.above(0.95)
+    for wrong in (0.0, 1.5, 700.0, float("nan")):
+        with pytest.raises(ValueError, match=r"lies in \(0, 1\]"):
+            graph.above(wrong)
+    with pytest.raises(ValueError, match="these edges have no scores"):
+        InteractionGraph(("A",), ("B",)).above(0.5)
+
+
+def test_checksums_tell_contents_apart():
+    score = np.array([0.5, 0.75], np.float32)
+    graphs = [
+        InteractionGraph(("A", "BC"), ("D", "E"), score),
+        InteractionGraph(("A", "BC"), ("D", "E")),
+        InteractionGraph(("AB", "C"), ("D", "E"), score),
+        InteractionGraph(("D", "E"), ("A", "BC"), score),
+        InteractionGraph(("BC", "A"), ("E", "D"), score[::-1]),
+        InteractionGraph(("A", "BC"), ("D", "E"), score[::-1]),
+    ]
+    assert len({graph.checksum for graph in graphs}) == len(graphs)
+    again = InteractionGraph(("A", "BC"), ("D", "E"), np.array([0, 0.5, 0.75], np.float32)[1:])
+    assert again.checksum == graphs[0].checksum
+    assert len(again.checksum) == 64
+
+
 def test_align_keeps_each_edge_in_both_directions_once():
     graph = InteractionGraph(("A", "B", "A", "A", "C", "Z"), ("B", "A", "B", "A", "A", "B"))
     aligned = graph.align(["C", "B", "A", "D"])
@@ -147,7 +236,8 @@ def test_align_keeps_each_edge_in_both_directions_once():
 
 def test_known_genes_without_edges_between_them_give_an_empty_graph():
     aligned = InteractionGraph(("A", "B"), ("X", "B")).align(["A", "B"])
-    assert len(aligned.source) == 0
+    for edges in (aligned.source, aligned.target, aligned.weight):
+        assert edges.shape == (0,)
     assert aligned.coverage.missing == ("A", "B")
 
 
@@ -163,6 +253,11 @@ def test_a_graph_is_checked_when_it_is_made():
         InteractionGraph(("A",), ("C",), np.ones(2, np.float32))
     with pytest.raises(ValueError, match="no edges"):
         InteractionGraph((), ())
+    with pytest.raises(ValueError, match="1 edges lack the name of an end, at positions 1"):
+        InteractionGraph(("A", "B"), ("C", ""))
+    scores = np.array([0.5, np.nan, 0, 1.5, -1, np.inf], np.float32)
+    with pytest.raises(ValueError, match=r"5 of 6 scores .*nan \(edge 1\), 0 \(edge 2\), 1\.5"):
+        InteractionGraph(tuple("ABCDEF"), tuple("GHIJKL"), scores)
     with pytest.raises(ValueError, match="must be unique"):
         InteractionGraph(("A",), ("B",)).align(["A", "A"])
 

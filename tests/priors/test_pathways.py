@@ -89,6 +89,19 @@ def test_bad_requests():
         PathwayLibrary({})
 
 
+def test_checksums_tell_contents_apart(tmp_path):
+    sets = [
+        {"one": ("A", "B"), "two": ("C",)},
+        {"two": ("C",), "one": ("A", "B")},
+        {"one": ("A",), "two": ("B", "C")},
+        {"one": ("B", "A"), "two": ("C",)},
+        {"on": ("A", "B"), "etwo": ("C",)},
+    ]
+    assert len({PathwayLibrary(one).checksum for one in sets}) == len(sets)
+    (tmp_path / "x.gmt").write_text("one\tany words\tA\tB\ntwo\t\tC\n")
+    assert read_pathways(tmp_path / "x.gmt").checksum == PathwayLibrary(sets[0]).checksum
+
+
 @pytest.mark.parametrize("file", ["ReactomePathways.gmt", "hallmark.gmt"])
 def test_real_pathways_match_set_intersections(file, shared_file):
     path = shared_file(f"priors/{file}")
