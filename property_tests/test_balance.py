@@ -125,15 +125,18 @@ def test_rounding_keeps_a_hard_assignment(size, seed):
 def clustered(embeddings, graph, start, clusters):
     # A fixed number of edges, so that it compiles once.
     source, target = map(jnp.asarray, np.nonzero(graph))
+    relations = programs.Relations(
+        unit=programs.unit_rows(jnp.asarray(embeddings, jnp.float32)),
+        source=source,
+        target=target,
+        semantic_weight=jnp.ones(()),
+        interaction_weight=jnp.ones(()),
+    )
     return programs.alternate(
-        jnp.asarray(embeddings, jnp.float32),
-        source,
-        target,
+        relations,
         jnp.asarray(start),
         clusters=clusters,
         rounds=4,
-        semantic_weight=1.0,
-        interaction_weight=1.0,
         epsilon=0.1,
         iterations=2000,
         threshold=1e-4,
@@ -152,7 +155,7 @@ def test_programs_do_not_depend_on_the_order_of_the_genes(seed):
     order = rng.permutation(genes)
     found = clustered(embeddings, graph, start, clusters)
     moved = clustered(embeddings[order], graph[np.ix_(order, order)], start[order], clusters)
-    np.testing.assert_array_equal(moved.partition.labels, found.partition.labels[order])
+    np.testing.assert_array_equal(moved.labels, found.labels[order])
     np.testing.assert_allclose(moved.objective, found.objective, rtol=1e-4)
-    assert np.ptp(np.asarray(found.partition.sizes)) <= 1
+    assert np.ptp(np.bincount(found.labels, minlength=clusters)) <= 1
     assert eqx.tree_equal(found.stable, moved.stable)

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 
 from scbig._typing import Array, Float, Int, Scalar
-from scbig.programs import GenePartition
+from scbig.programs import AbstractPartition
 
 from ._abstract import AbstractAlignment
 
 
 def cluster_correlation(
-    expression: Float[Array, "cells genes"], partition: GenePartition
+    expression: Float[Array, "cells genes"], partition: AbstractPartition
 ) -> Float[Array, "clusters clusters"]:
     """Pearson correlation between program means across cells, `R(X)` of Eq. 7.
 
@@ -34,7 +34,7 @@ class CorrelationAlignment(AbstractAlignment):
     **Fields:** `partition`; `targets`, the cached `R_p` of each group of the training cells.
     """
 
-    partition: GenePartition
+    partition: AbstractPartition
     targets: Float[Array, "all_groups clusters clusters"]
 
     def __call__(

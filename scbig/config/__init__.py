@@ -10,10 +10,10 @@ from ._method import (
     AutoencoderConfig as AutoencoderConfig,
     ConditionConfig as ConditionConfig,
     CouplingConfig as CouplingConfig,
-    ProgramsConfig as ProgramsConfig,
     TransportConfig as TransportConfig,
     VelocityConfig as VelocityConfig,
 )
+from ._programs import ProgramsConfig as ProgramsConfig
 from ._run import (
     AutoencoderTraining as AutoencoderTraining,
     FlowTraining as FlowTraining,

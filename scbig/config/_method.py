@@ -1,34 +1,9 @@
-"""The method: programs, networks, flow, alignment."""
+"""The method: networks, flow, alignment."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
 from ._check import check_choices, require
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProgramsConfig:
-    """Gene-Relation Clustering (section 3.1, Eq. 1)."""
-
-    clusters: int = 32
-    rounds: int = 30
-    """Most alternations of transport and rounding; it stops when the labels no longer change."""
-    semantic_weight: float = 1.0
-    interaction_weight: float = 1.0
-    epsilon: float = 0.1
-    """Entropic regularisation, on costs whose semantic part lies in [0, 1]."""
-    iterations: int = 2000
-    """Most Sinkhorn iterations a round."""
-    threshold: float = 1e-3
-    """Largest accepted L1 error of the transport plan's marginals."""
-    starts: int = 10
-    """k-means++ starts, of which the best by inertia is taken."""
-
-    def __post_init__(self) -> None:
-        require(self.clusters > 0, self, "clusters must be positive")
-        require(self.rounds > 0, self, "rounds must be positive")
-        require(self.epsilon > 0, self, "epsilon must be positive")
-        require(self.starts > 0, self, "starts must be positive")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

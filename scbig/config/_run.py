@@ -13,10 +13,10 @@ from ._method import (
     AutoencoderConfig,
     ConditionConfig,
     CouplingConfig,
-    ProgramsConfig,
     TransportConfig,
     VelocityConfig,
 )
+from ._programs import ProgramsConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,7 @@ from scbig.nn import (
     VelocityField,
     WeightedSemantics,
 )
-from scbig.programs import GenePartition
+from scbig.programs import AbstractPartition
 
 from ._names import Names
 from ._scbig import ScBIG
@@ -26,7 +26,7 @@ from ._scbig import ScBIG
 def make_model(
     config: ScBIGConfig,
     *,
-    partition: GenePartition,
+    partition: AbstractPartition,
     embeddings: Float[Array, "genes features"],
     mean: Expression,
     tokens: Float[Array, "perturbations token_features"],
@@ -68,7 +68,7 @@ def make_model(
 
 
 def program_priors(
-    partition: GenePartition, embeddings: Float[Array, "genes features"], semantics: str
+    partition: AbstractPartition, embeddings: Float[Array, "genes features"], semantics: str
 ) -> ProgramPriors:
     """Centroids and embedding stream of each program (section 3.2)."""
     gather = jax.vmap(partition.gather, in_axes=1, out_axes=2)

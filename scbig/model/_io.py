@@ -10,7 +10,7 @@ import jax.random as jr
 
 from scbig._files import read_tree, write_tree
 from scbig.config import ScBIGConfig
-from scbig.programs import GenePartition
+from scbig.programs import AbstractPartition, GenePartition, SoftPartition
 
 from ._build import make_model
 from ._names import Names
@@ -24,6 +24,7 @@ def save(model: ScBIG, path: str | os.PathLike[str]) -> None:
         "names": dataclasses.asdict(model.names),
         "clusters": model.partition.clusters,
         "slots": model.partition.slots,
+        "overlap": _overlap(model.partition),
         "features": model.priors.centroids.shape[1],
         "token_features": model.tokens.shape[1],
     }
@@ -56,19 +57,36 @@ def _skeleton(header: dict[str, Any]) -> ScBIG:
         genes=tuple(header["names"]["genes"]),
         perturbations=tuple(header["names"]["perturbations"]),
     )
-    genes, clusters = len(names.genes), header["clusters"]
-    partition = GenePartition(
-        labels=jnp.zeros(genes, jnp.int32),
-        slot=jnp.zeros(genes, jnp.int32),
-        members=jnp.zeros((clusters, header["slots"]), jnp.int32),
-        mask=jnp.zeros((clusters, header["slots"]), bool),
-    )
+    genes = len(names.genes)
     return make_model(
         config,
-        partition=partition,
+        partition=_blank_partition(genes, header),
         embeddings=jnp.zeros((genes, header["features"])),
         mean=jnp.zeros(genes),
         tokens=jnp.zeros((len(names.perturbations), header["token_features"])),
         names=names,
         key=jr.key(0),
+    )
+
+
+def _overlap(partition: AbstractPartition) -> int | None:
+    """Most programs that a gene has; `None` for hard ones, which tells the two kinds apart."""
+    return partition.programs.shape[1] if isinstance(partition, SoftPartition) else None
+
+
+def _blank_partition(genes: int, header: dict[str, Any]) -> AbstractPartition:
+    of_gene = jnp.zeros(genes, jnp.int32)
+    slots = jnp.zeros((header["clusters"], header["slots"]), jnp.int32)
+    overlap = header["overlap"]
+    if overlap is None:
+        return GenePartition(labels=of_gene, slot=of_gene, members=slots, mask=slots > 0)
+    shared = jnp.zeros((genes, overlap), jnp.int32)
+    return SoftPartition(
+        labels=of_gene,
+        members=slots,
+        mask=slots > 0,
+        programs=shared,
+        shares=shared.astype(jnp.float32),
+        slot=shared,
+        held=slots.astype(jnp.float32),
     )

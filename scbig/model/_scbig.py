@@ -34,7 +34,7 @@ from scbig.nn import (
     GeneClusterEncoder,
     ProgramPriors,
 )
-from scbig.programs import GenePartition
+from scbig.programs import AbstractPartition
 
 from ._names import Names
 from ._populations import assemble, source_rows
@@ -47,7 +47,7 @@ class ScBIG(eqx.Module):
     shifted and scaled to mean 0 and variance 1 over the training cells, if the config says so.
     """
 
-    partition: GenePartition
+    partition: AbstractPartition
     priors: ProgramPriors
     mean: Expression
     encoder: GeneClusterEncoder

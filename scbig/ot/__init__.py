@@ -10,3 +10,4 @@ from ._coupling import (
 from ._divergence import Divergence as Divergence, sinkhorn_divergence as sinkhorn_divergence
 from ._kmeans import kmeans_labels as kmeans_labels
 from ._plan import BalancedPlan as BalancedPlan, balanced_plan as balanced_plan
+from ._ranged import ranged_plan as ranged_plan

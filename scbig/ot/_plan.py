@@ -14,7 +14,7 @@ from .._foreign import lenient_promotion
 from .._typing import Array, Bool, Float, Int, Scalar
 
 # Sinkhorn looks at its error once in so many iterations; the look costs as much as an iteration.
-_CHECK_EVERY = 10
+CHECK_EVERY = 10
 
 
 class BalancedPlan(eqx.Module):
@@ -99,7 +99,7 @@ def solve(
             # Sinkhorn sees one marginal; the other half is room for rounding in the other one.
             threshold=threshold / 2,  # pyright: ignore[reportArgumentType]
             max_iterations=iterations,
-            inner_iterations=min(_CHECK_EVERY, iterations),
+            inner_iterations=min(CHECK_EVERY, iterations),
             parallel_dual_updates=symmetric,
             momentum=Momentum(start=0, value=0.5) if symmetric else None,
         )

@@ -1,5 +1,6 @@
 """What it costs to put a gene into a program (Eq. 1)."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -38,28 +39,54 @@ def interaction_cost(
     target: Int[Array, " edges"],
     labels: Int[Array, " genes"],
     clusters: int,
+    *,
+    confidence: Float[Array, " edges"] | None = None,
 ) -> Float[Array, "genes clusters"]:
     r"""$D_{ppi}$: 1 - (neighbours of gene $i$ in cluster $k$) / (genes in cluster $k$).
 
     `source`, `target` hold each interaction in both directions; memory grows with the edges,
-    never with pairs of genes. An empty cluster has no neighbours in it: cost 1.
+    never with pairs of genes. An empty cluster has no neighbours in it: cost 1. With `confidence`,
+    in (0, 1], a neighbour counts as much as the interaction is sure.
     """
-    neighbours = jnp.zeros((labels.shape[0], clusters)).at[source, labels[target]].add(1.0)
+    amount = 1.0 if confidence is None else confidence
+    neighbours = jnp.zeros((labels.shape[0], clusters)).at[source, labels[target]].add(amount)
     sizes = jnp.bincount(labels, length=clusters)
     return 1 - neighbours / jnp.maximum(sizes, 1).astype(neighbours.dtype)[None, :]
 
 
-def relation_cost(
-    unit: Float[Array, "genes features"],
-    source: Int[Array, " edges"],
-    target: Int[Array, " edges"],
-    labels: Int[Array, " genes"],
-    clusters: int,
-    *,
-    semantic_weight: float | Scalar,
-    interaction_weight: float | Scalar,
-) -> Float[Array, "genes clusters"]:
-    """Eq. 1: the weighted sum of both costs, for the clusters that `labels` describes."""
-    semantic = semantic_cost(unit, centroids(unit, labels, clusters))
-    interaction = interaction_cost(source, target, labels, clusters)
-    return semantic_weight * semantic + interaction_weight * interaction
+class Relations(eqx.Module):
+    """What is known of how genes belong together, and how much each part of it weighs.
+
+    **Fields:**
+
+    - `unit`: gene embeddings of length one, or zero for a gene without one.
+    - `source`, `target`, `confidence`: the interactions, each in both directions; `None` counts
+        every one as sure.
+    - `errors`: of a trained model, for each gene and training condition, rows of length one; or
+        `None`. Genes that are predicted wrongly together then belong together (Table 6b).
+    """
+
+    unit: Float[Array, "genes features"]
+    source: Int[Array, " edges"]
+    target: Int[Array, " edges"]
+    semantic_weight: Scalar
+    interaction_weight: Scalar
+    confidence: Float[Array, " edges"] | None = None
+    errors: Float[Array, "genes conditions"] | None = None
+    error_weight: Scalar | None = None
+
+    def cost(self, labels: Int[Array, " genes"], clusters: int) -> Float[Array, "genes clusters"]:
+        """Eq. 1: the weighted costs of every gene in every cluster, as `labels` describes them."""
+        semantic = semantic_cost(self.unit, centroids(self.unit, labels, clusters))
+        interaction = interaction_cost(
+            self.source, self.target, labels, clusters, confidence=self.confidence
+        )
+        total = self.semantic_weight * semantic + self.interaction_weight * interaction
+        if self.errors is None or self.error_weight is None:
+            return total
+        profiles = semantic_cost(self.errors, centroids(self.errors, labels, clusters))
+        return total + self.error_weight * profiles
+
+    def objective(self, labels: Int[Array, " genes"], clusters: int) -> Scalar:
+        """Mean cost of a gene in its own cluster."""
+        return jnp.mean(self.cost(labels, clusters)[jnp.arange(labels.shape[0]), labels])

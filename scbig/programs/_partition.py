@@ -1,5 +1,6 @@
 """Which gene belongs to which program, and the way between genes and slots."""
 
+import abc
 import functools
 
 import equinox as eqx
@@ -11,7 +12,54 @@ from jax.core import Tracer
 from .._typing import Array, Bool, Expression, Float, Int, Slots
 
 
-class GenePartition(eqx.Module):
+class AbstractPartition(eqx.Module):
+    """Genes in the slots of programs: how an encoder reads them, and a decoder writes them."""
+
+    labels: eqx.AbstractVar[Int[Array, " genes"]]
+    """The program of each gene; of its largest share, if several have one."""
+    members: eqx.AbstractVar[Int[Array, "clusters slots"]]
+    """The gene in each slot; 0 in the padding, so that it can always be indexed with."""
+    mask: eqx.AbstractVar[Bool[Array, "clusters slots"]]
+    """True where a slot holds a gene."""
+
+    @abc.abstractmethod
+    def gather(self, x: Expression) -> Slots:
+        """One cell's genes in their slots; zero in the padding."""
+
+    @abc.abstractmethod
+    def scatter(self, slots: Slots) -> Expression:
+        """The inverse of `gather` on genes; what is in the padding is ignored."""
+
+    @abc.abstractmethod
+    def average(self, x: Expression) -> Float[Array, " clusters"]:
+        """Mean over the genes of each program; 0 for an empty one."""
+
+    @abc.abstractmethod
+    def averaging(self) -> Float[Array, "genes clusters"]:
+        """The matrix whose product with expression is the mean of each program; 0 if empty."""
+
+    @property
+    def num_genes(self) -> int:
+        """Number of genes."""
+        return self.labels.shape[0]
+
+    @property
+    def clusters(self) -> int:
+        """Number of programs."""
+        return self.members.shape[0]
+
+    @property
+    def slots(self) -> int:
+        """Slots of each program, filled or not."""
+        return self.members.shape[1]
+
+    @property
+    def sizes(self) -> Int[Array, " clusters"]:
+        """Genes of each program."""
+        return jnp.sum(self.mask, axis=1, dtype=jnp.int32)
+
+
+class GenePartition(AbstractPartition):
     """Every gene in one slot of one program: gene `g` is in slot `slot[g]` of `labels[g]`.
 
     A program's genes fill its first slots in the order of their indices; the rest is padding.
@@ -50,26 +98,6 @@ class GenePartition(eqx.Module):
             slots = _checked_slots(np.asarray(labels), clusters, slots)
         return _partition(jnp.asarray(labels, jnp.int32), clusters, slots)
 
-    @property
-    def num_genes(self) -> int:
-        """Number of genes."""
-        return self.labels.shape[0]
-
-    @property
-    def clusters(self) -> int:
-        """Number of programs."""
-        return self.members.shape[0]
-
-    @property
-    def slots(self) -> int:
-        """Slots of each program, filled or not."""
-        return self.members.shape[1]
-
-    @property
-    def sizes(self) -> Int[Array, " clusters"]:
-        """Genes of each program."""
-        return jnp.sum(self.mask, axis=1, dtype=jnp.int32)
-
     def gather(self, x: Expression) -> Slots:
         """One cell's genes in their slots; zero in the padding."""
         return jnp.where(self.mask, x[self.members], jnp.zeros((), x.dtype))
@@ -81,6 +109,12 @@ class GenePartition(eqx.Module):
     def average(self, x: Expression) -> Float[Array, " clusters"]:
         """Mean over the genes of each program; 0 for an empty one."""
         return jnp.sum(self.gather(x), axis=1) / jnp.maximum(self.sizes, 1).astype(x.dtype)
+
+    def averaging(self) -> Float[Array, "genes clusters"]:
+        """The matrix whose product with expression is `average`."""
+        share = 1 / jnp.maximum(self.sizes, 1).astype(jnp.float32)
+        empty = jnp.zeros((self.num_genes, self.clusters), jnp.float32)
+        return empty.at[jnp.arange(self.num_genes), self.labels].set(share[self.labels])
 
 
 @functools.partial(jax.jit, static_argnames=("clusters", "slots"))

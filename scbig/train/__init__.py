@@ -6,10 +6,13 @@ from ._autoencoder import (
     reconstruction_loss as reconstruction_loss,
     standardise as standardise,
 )
-from ._fit import Fit as Fit, Priors as Priors, fit as fit
+from ._fit import Fit as Fit, fit as fit
 from ._flow import FlowData as FlowData, flow_stage as flow_stage, objective as objective
 from ._loop import Stage as Stage, run as run
+from ._materials import Materials as Materials, Priors as Priors
+from ._programs import Grouping as Grouping, response_errors as response_errors
 from ._record import MetricsLog as MetricsLog, Recorder as Recorder
+from ._stages import TrainingKeys as TrainingKeys, train_stages as train_stages
 from ._state import (
     RunState as RunState,
     TrainState as TrainState,

@@ -1,63 +1,37 @@
 """From a screen and priors to a trained model."""
 
 import dataclasses
-import hashlib
-import json
 import os
 from collections.abc import Sequence
-from typing import Literal
 
-import equinox as eqx
-import jax.numpy as jnp
+import jax
 import jax.random as jr
-import numpy as np
 import pandas as pd
-from jaxtyping import Bool
 
 from scbig._typing import PRNGKeyArray
 from scbig.config import ScBIGConfig
-from scbig.data import Condition, PerturbationScreen
-from scbig.flow import make_transport
-from scbig.model import Names, ScBIG, make_model, save
-from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
-from scbig.programs import Clustering, cluster_genes
+from scbig.data import PerturbationScreen
+from scbig.model import ScBIG, save
+from scbig.programs import Clustering, ProgramTable
 
-from ._autoencoder import autoencoder_stage, standardise
-from ._flow import flow_stage
-from ._loop import run
+from ._materials import Materials, Priors, identity_of
+from ._programs import Grouping, response_errors
 from ._record import Recorder
-from ._targets import flow_data, hold_out_cells, latents_of
-from ._validation import FlowValidation, ResponseValidation
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Priors:
-    """What is known before the screen, as `fit` takes it.
-
-    **Fields:** `genes`, embeddings of the screen's genes, with `missing`, the policy for genes
-    that the table lacks (`EmbeddingTable.align`); `interactions`, a graph between genes;
-    `pathways`, gene sets for the pathway alignment, of which those with `min_genes` of the
-    screen's genes count; `perturbations`, embeddings of what can be perturbed, `genes` by default.
-    """
-
-    genes: EmbeddingTable
-    interactions: InteractionGraph
-    pathways: PathwayLibrary
-    perturbations: EmbeddingTable | None = None
-    missing: Literal["error", "zero", "mean"] = "error"
-    min_genes: int = 3
+from ._stages import TrainingKeys, train_stages
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fit:
     """What `fit` made.
 
-    **Fields:** `model`; `clustering`, how its programs were reached; `history`, the metrics of
-    each compiled call; `coverage`, one line for each prior.
+    **Fields:** `model`; `programs`, its gene programs by name; `clustering`, how they were
+    reached, or `None` if they were given; `history`, the metrics of each compiled call, of the
+    last training; `coverage`, one line for each prior.
     """
 
     model: ScBIG
-    clustering: Clustering
+    programs: ProgramTable
+    clustering: Clustering | None
     history: pd.DataFrame
     coverage: tuple[str, ...]
 
@@ -67,6 +41,7 @@ def fit(
     priors: Priors,
     config: ScBIGConfig,
     *,
+    programs: ProgramTable | None = None,
     validation: Sequence[str] = (),
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
@@ -77,126 +52,57 @@ def fit(
     **Arguments:**
 
     - `screen`: training cells. Leave the test conditions out: `screen.without(test)`.
+    - `programs`: gene programs of exactly the screen's genes (`ProgramTable.align` makes them so),
+        instead of those that `config.programs` would make.
     - `validation`: conditions of the screen that only select the best parameters of the flow;
         without any, the cells held out from stage 1 do.
-    - `out`: a folder for `config.json`, `metrics.jsonl`, checkpoints and the finished
-        `model.scbig`. A run that was stopped goes on from its checkpoints there.
+    - `out`: a folder for `config.json`, `metrics.jsonl`, checkpoints, `programs.csv` and the
+        finished `model.scbig`. A run that was stopped goes on from its checkpoints there. With
+        `config.programs.feedback`, each earlier training has a folder `update0`, ... in it.
     - `progress`: whether to draw progress bars.
 
     **Raises:** `ValueError` naming genes or perturbations without an embedding, more programs
-    than genes, pathways without a gene of the screen, or another run's folder.
+    than genes, programs of other genes, pathways without a gene of the screen, or another run's
+    folder.
     """
     program_key, model_key, split_key, stage1_key, stage2_key = jr.split(key, 5)
-    training = screen.without(validation)
-    kept, held_out = hold_out_cells(training, config.stage1.validation, key=split_key)
-    genes = priors.genes.align(screen.genes, missing=priors.missing)
-    graph = priors.interactions.align(screen.genes)
-    pathways = priors.pathways.align(screen.genes, min_genes=priors.min_genes)
-    table = (priors.perturbations or priors.genes).standardised()
-    names = Names(genes=screen.genes, perturbations=table.names)
-    names.tokens(screen.conditions, config.max_tokens)  # raises what the table lacks
-    clustering = cluster_genes(
-        jnp.asarray(genes.vectors),
-        jnp.asarray(graph.source),
-        jnp.asarray(graph.target),
-        **dataclasses.asdict(config.programs),
-        key=program_key,
-    )
-    model = make_model(
-        config,
-        partition=clustering.partition,
-        embeddings=jnp.asarray(genes.vectors),
-        mean=jnp.asarray(kept.mean()),
-        tokens=jnp.asarray(table.vectors),
-        names=names,
-        key=model_key,
-    )
-    inputs = (genes.vectors, graph.source, graph.target, pathways.matrix, table.vectors)
-    identity = _identity(screen, config, validation, (table.names, *inputs), key)
-    recorder = Recorder(out, identity, progress=progress)
+    keys = TrainingKeys(model=model_key, stage1=stage1_key, stage2=stage2_key)
+    materials = Materials.of(screen, priors, config, validation, key=split_key)
+    table = None if programs is None else programs.align(screen.genes)
+    facts = (*materials.facts, *jax.tree.leaves(table and table.partition))
+    recorder = Recorder(out, identity_of(screen, config, validation, facts, key), progress=progress)
     recorder.claim(config.to_dict())
-    model = fit_autoencoder(model, kept, held_out, recorder, key=stage1_key)
-    learn, judge = (training, screen.select(validation)) if validation else (kept, held_out)
-    if config.standardise_latents:
-        model = standardise(model, latents_of(model, learn))
-    model = fit_flow(model, learn, judge, pathways.matrix, recorder, key=stage2_key)
+    clustering = None
+    if table is None:
+        clustering = _find_programs(materials, recorder, keys, key=program_key)
+        table = ProgramTable.of(screen.genes, clustering.partition, priors.provenance(config))
+    model = train_stages(materials, table.partition, recorder, keys)
     if recorder.folder is not None:
+        table.save(recorder.folder / "programs.csv")
         save(model, recorder.folder / "model.scbig")
-    coverage = (genes.coverage.summary(), graph.coverage.summary(), pathways.summary())
-    return Fit(model=model, clustering=clustering, history=recorder.log.table(), coverage=coverage)
-
-
-def fit_autoencoder(
-    model: ScBIG,
-    kept: PerturbationScreen,
-    held_out: PerturbationScreen,
-    recorder: Recorder,
-    *,
-    key: PRNGKeyArray,
-) -> ScBIG:
-    """Stage 1 on the kept cells, validated on the held-out ones; returns the best model."""
-    order_key, run_key = jr.split(key)
-    stage, state, rest = autoencoder_stage(
-        model,
-        jnp.asarray(kept.dense()),
-        jnp.asarray(held_out.dense()),
-        model.config.stage1,
-        key=order_key,
+    return Fit(
+        model=model,
+        programs=table,
+        clustering=clustering,
+        history=recorder.log.table(),
+        coverage=materials.coverage,
     )
-    return eqx.combine(run(stage, state, recorder, key=run_key).best, rest)
 
 
-def fit_flow(
-    model: ScBIG,
-    learn: PerturbationScreen,
-    judge: PerturbationScreen,
-    pathways: Bool[np.ndarray, "pathways genes"],
-    recorder: Recorder,
-    *,
-    key: PRNGKeyArray,
-) -> ScBIG:
-    """Stage 2 on one screen, validated on another; returns the best model."""
-    config = model.config
-    run_key, judge_key = jr.split(key)
-    cells = config.stage2.validation_cells
-    if config.stage2.criterion == "pearson_delta":
-        transport = make_transport(**dataclasses.asdict(config.transport))
-        validation = ResponseValidation.from_screen(
-            judge, model, transport, cells=cells, key=judge_key
+def _find_programs(
+    materials: Materials, recorder: Recorder, keys: TrainingKeys, *, key: PRNGKeyArray
+) -> Clustering:
+    """Programs from the priors; then, as often as asked for, updated by what a training misses."""
+    config = materials.config.programs
+    grouping = Grouping.of(materials.kept, materials.genes, materials.graph, config)
+    clustering = grouping.cluster(config, key=key)
+    for update in range(config.feedback):
+        fold = lambda one, update=update: jr.fold_in(one, update + 1)
+        again = TrainingKeys(
+            model=fold(keys.model), stage1=fold(keys.stage1), stage2=fold(keys.stage2)
         )
-    else:
-        validation = FlowValidation(flow_data(model, judge), config)
-    data = flow_data(model, learn, pathways)
-    stage, state, rest = flow_stage(model, data, validation, config)
-    return eqx.combine(run(stage, state, recorder, key=run_key).best, rest)
-
-
-def _identity(
-    screen: PerturbationScreen,
-    config: ScBIGConfig,
-    validation: Sequence[str],
-    priors: Sequence[Sequence[str] | np.ndarray],
-    key: PRNGKeyArray,
-) -> str:
-    """A name for exactly this run: configuration, cells, priors, validation conditions and key."""
-    facts = {
-        "config": config.to_dict(),
-        "genes": screen.genes,
-        "cells": screen.cells,
-        "conditions": [c.name for c in screen.conditions],
-        "contexts": screen.contexts,
-        "validation": sorted(Condition.parse(name).name for name in validation),
-    }
-    matrix = screen.expression
-    digest = hashlib.sha256(json.dumps(facts).encode())
-    arrays = (
-        *(matrix.data, matrix.indices, matrix.indptr),
-        *(screen.condition_index, screen.context_index),
-        *priors,
-        jr.key_data(key),
-    )
-    for array in arrays:
-        values = np.asarray(array)
-        digest.update(f"{values.shape} {values.dtype}".encode())
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()[:16]
+        folder = recorder.within(f"update{update}")
+        model = train_stages(materials, clustering.partition, folder, again)
+        errors = response_errors(model, materials.training, key=fold(key))
+        clustering = grouping.cluster(config, errors=errors, previous=clustering, key=fold(key))
+    return clustering

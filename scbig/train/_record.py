@@ -113,6 +113,11 @@ class Recorder:
             text = json.dumps({"fingerprint": self.fingerprint, "config": config}, indent=2)
             temporary.write_text(text + "\n")
 
+    def within(self, name: str) -> "Recorder":
+        """The recorder of another training of the same run, in a folder inside this one's."""
+        folder = None if self.folder is None else self.folder / name
+        return Recorder(folder, self.fingerprint, progress=self.progress)
+
     def bar(self, stage: str, total: int, *, start: int) -> ProgressBar:
         """A progress bar for one stage."""
         return ProgressBar(stage, total, start=start, enabled=self.progress)

@@ -14,7 +14,7 @@ from scbig.alignment import (
 )
 from scbig.data import CellIndex, PerturbationScreen
 from scbig.model import ScBIG
-from scbig.programs import GenePartition
+from scbig.programs import AbstractPartition
 
 from ._flow import FlowData
 
@@ -62,15 +62,13 @@ def latents_of(model: ScBIG, screen: PerturbationScreen, *, chunk: int = 16_384)
 
 
 def correlation_targets(
-    screen: PerturbationScreen, index: CellIndex, partition: GenePartition
+    screen: PerturbationScreen, index: CellIndex, partition: AbstractPartition
 ) -> Float[Array, "groups clusters clusters"]:
     """`R_p` of Eq. 7 for each group of the index, from all of its cells.
 
     On the host: groups differ in size, and each size would be compiled anew.
     """
-    labels, sizes = np.asarray(partition.labels), np.asarray(partition.sizes)
-    member = np.eye(partition.clusters, dtype=np.float64)[labels] / np.maximum(sizes, 1)
-    means = screen.expression.astype(np.float64) @ member
+    means = screen.expression.astype(np.float64) @ np.asarray(partition.averaging(), np.float64)
     order, start, size = (np.asarray(x) for x in (index.order, index.start, index.size))
     targets = np.stack(
         [_correlation(means[order[s : s + n]]) for s, n in zip(start, size, strict=True)]

@@ -66,17 +66,21 @@ class ResponseValidation(AbstractValidation):
             response=jnp.asarray(np.stack(means) - origin[context]),
         )
 
-    def __call__(self, model: ScBIG) -> Scalar:
+    def predicted(self, model: ScBIG) -> Float[Array, "groups genes"]:
+        """The model's mean response for each group."""
         starts = jax.lax.map(jax.vmap(model.encode), self.controls)
 
-        def correlation(group: Int[Array, ""]) -> Scalar:
+        def response(group: Int[Array, ""]) -> Expression:
             context = self.context[group]
             condition = model.condition(self.tokens[group], self.mask[group])
             moved = self.transport(model.velocity, starts[context][None], condition[None])
             predicted = jnp.mean(jax.vmap(model.decode)(moved.latents[0]), axis=0)
-            return pearson(predicted - self.origin[context], self.response[group])
+            return predicted - self.origin[context]
 
-        return jnp.mean(jax.lax.map(correlation, jnp.arange(self.context.shape[0])))
+        return jax.lax.map(response, jnp.arange(self.context.shape[0]))
+
+    def __call__(self, model: ScBIG) -> Scalar:
+        return jnp.mean(jax.vmap(pearson)(self.predicted(model), self.response))
 
 
 class FlowValidation(AbstractValidation):

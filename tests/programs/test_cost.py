@@ -60,15 +60,14 @@ def test_the_cost_is_the_weighted_sum(priors):
     labels = jnp.asarray(labels)
 
     def cost(semantic, interaction):
-        return programs.relation_cost(
-            unit,
-            source,
-            target,
-            labels,
-            CLUSTERS,
-            semantic_weight=semantic,
-            interaction_weight=interaction,
+        relations = programs.Relations(
+            unit=unit,
+            source=source,
+            target=target,
+            semantic_weight=jnp.asarray(semantic),
+            interaction_weight=jnp.asarray(interaction),
         )
+        return relations.cost(labels, CLUSTERS)
 
     np.testing.assert_allclose(cost(2.0, 0.5), 2 * cost(1.0, 0.0) + 0.5 * cost(0.0, 1.0), rtol=1e-5)
     np.testing.assert_allclose(jnp.max(cost(1.0, 0.0)), 1.0, rtol=1e-6)
