@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scbig import (
         alignment as alignment,
+        analysis as analysis,
         baselines as baselines,
         config as config,
         data as data,
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 _ROOMS = [
     "alignment",
+    "analysis",
     "baselines",
     "config",
     "data",

@@ -2,4 +2,8 @@
 
 from ._comparison import comparison as comparison
 from ._curves import training_curves as training_curves
+from ._programs import (
+    enrichment_heatmap as enrichment_heatmap,
+    interaction_heatmap as interaction_heatmap,
+)
 from ._save import save as save
