@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.optimize import linear_sum_assignment
 
 from scbig import programs
 
@@ -58,6 +59,50 @@ def test_gather_and_scatter_invert_each_other(drawn, seed):
     np.testing.assert_array_equal(partition.scatter(slots), x)
     assert np.all(np.asarray(slots)[~np.asarray(partition.mask)] == 0)
     np.testing.assert_array_equal(partition.gather(partition.scatter(slots)), slots)
+
+
+@st.composite
+def soft_partitions(draw):
+    """Shares of a few genes in some of four programs."""
+    genes, clusters, overlap = 7, 4, 3
+    rng = np.random.default_rng(draw(seeds))
+    choice = np.stack([rng.permutation(clusters)[:overlap] for _ in range(genes)])
+    shares = rng.dirichlet(np.ones(overlap), genes) * draw(st.sampled_from([0.1, 1.0, 30.0]))
+    shares[rng.random(shares.shape) < 0.3] = 0
+    shares[:, 0] += 0.01
+    return programs.SoftPartition.from_shares(choice, shares, clusters), choice, shares
+
+
+@given(soft_partitions(), seeds)
+def test_soft_programs_keep_cells_and_their_norms(drawn, seed):
+    partition, choice, shares = drawn
+    x = np.random.default_rng(seed).normal(size=partition.num_genes).astype(np.float32)
+    slots = partition.gather(jnp.asarray(x))
+    np.testing.assert_allclose(partition.scatter(slots), x, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(np.sum(np.asarray(slots) ** 2), np.sum(x**2), rtol=1e-4)
+    assert np.all(np.asarray(slots)[~np.asarray(partition.mask)] == 0)
+
+
+@given(soft_partitions(), seeds)
+def test_soft_averages_weigh_genes_by_their_shares(drawn, seed):
+    partition, choice, shares = drawn
+    x = np.random.default_rng(seed).normal(size=partition.num_genes).astype(np.float32)
+    weight = np.zeros((partition.num_genes, partition.clusters))
+    np.put_along_axis(weight, choice, shares / shares.sum(1, keepdims=True), axis=1)
+    weight[weight < 1e-3] = 0
+    weight /= weight.sum(1, keepdims=True)
+    total = weight.sum(0)
+    naive = np.where(total > 0, weight.T @ x / np.where(total > 0, total, 1), 0)
+    np.testing.assert_allclose(partition.average(jnp.asarray(x)), naive, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(x @ partition.averaging(), naive, rtol=1e-3, atol=1e-5)
+
+
+@given(partitions(), seeds)
+def test_the_averaging_matrix_averages(drawn, seed):
+    labels, partition = drawn
+    x = np.random.default_rng(seed).normal(size=labels.size).astype(np.float32)
+    average = partition.average(jnp.asarray(x))
+    np.testing.assert_allclose(x @ partition.averaging(), average, rtol=1e-4, atol=1e-6)
 
 
 @given(partitions())
@@ -120,6 +165,26 @@ def test_rounding_keeps_a_hard_assignment(size, seed):
     hard = np.eye(clusters, dtype=np.float32)[labels]
     capacities = np.bincount(labels, minlength=clusters).astype(np.int32)
     np.testing.assert_array_equal(rounded(hard, np.zeros_like(hard), capacities), labels)
+
+
+@given(st.sampled_from([(7, 3), (23, 4)]), seeds, st.sampled_from([2, 5, 10_000]))
+def test_no_two_genes_would_save_by_changing_places(size, seed, levels):
+    genes, clusters = size
+    rng = np.random.default_rng(seed)
+    costs = (rng.integers(0, levels, (genes, clusters)) / levels).astype(np.float32)
+    capacities = np.bincount(rng.integers(0, clusters, genes), minlength=clusters)
+    labels = np.asarray(
+        programs.cheapest_assignment(
+            jnp.asarray(costs),
+            jnp.asarray(capacities, jnp.int32),
+            jnp.asarray(rng.normal(size=clusters), jnp.float32),
+        )
+    )
+    np.testing.assert_array_equal(np.bincount(labels, minlength=clusters), capacities)
+    columns = np.repeat(np.arange(clusters), capacities)
+    rows, places = linear_sum_assignment(costs[:, columns])
+    best = costs[rows, columns[places]].sum()
+    np.testing.assert_allclose(costs[np.arange(genes), labels].sum(), best, atol=1e-5)
 
 
 def clustered(embeddings, graph, start, clusters):

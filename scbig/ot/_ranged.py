@@ -48,7 +48,7 @@ def ranged_plan(
         """Log mass of the columns, if each were at rest."""
         return logsumexp((f[:, None] + rest[None, :] - cost) / epsilon, axis=0)
 
-    def update(_: int, g):
+    def update(_, g):
         free = resting(rows(g))
         return rest + epsilon * (jnp.clip(free, low, high) - free)
 

@@ -25,7 +25,7 @@ def cheapest_assignment(
 
     **Arguments:**
 
-    - `capacities`: sum to at least the genes.
+    - `capacities`: sum to the genes; or to more, if all prices are zero.
     - `prices`: any; with the column potentials of a transport plan few steps are left.
 
     **Returns:** the cluster of each gene; exact up to rounding in float32.

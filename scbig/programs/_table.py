@@ -109,7 +109,7 @@ class ProgramTable:
         frame = frame.take(np.flatnonzero(frame["gene"].isin(list(genes))))
         if absent:
             rest = pd.DataFrame({"gene": absent, "program": _REST, "slot": 0, "share": 1.0})
-            frame = pd.concat([frame, rest[list(frame.columns)]])
+            frame = pd.concat([frame, rest.reindex(columns=frame.columns)])
         names = [*self.names, *([_REST] if absent and _REST not in self.names else [])]
         return _from_frame(frame, genes, names, self.provenance)
 
@@ -173,11 +173,15 @@ def _check_frame(frame: pd.DataFrame) -> None:
             f"{list(frame.columns)}. A row for each gene is needed: gene, program."
         )
     columns = ["gene", "program", *(["share"] if "share" in frame else [])]
-    blank = frame.index[frame[columns].isna().any(axis=1)]
-    if len(blank):
+    empty = frame[columns].isna().to_numpy().any(axis=1)
+    if "share" in frame:
+        shares = np.asarray(pd.to_numeric(frame["share"], errors="coerce"), float)
+        empty = empty | np.isnan(shares)
+    blank = np.flatnonzero(empty)
+    if blank.size:
         raise ValueError(
-            f"gene programs: {len(blank)} rows lack one of {columns}; the first, counted from 1 "
-            f"under the column names: {[int(row) + 1 for row in blank[:5]]}."
+            f"gene programs: {blank.size} rows lack one of {columns}, or a share is no number; the "
+            f"first, counted from 1 under the column names: {(blank[:5] + 1).tolist()}."
         )
     keys = ["gene", "program"] if "share" in frame else ["gene"]
     twice = frame.loc[frame.duplicated(keys), "gene"].unique().tolist()

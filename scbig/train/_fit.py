@@ -3,9 +3,11 @@
 import dataclasses
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.random as jr
+import numpy as np
 import pandas as pd
 
 from scbig._typing import PRNGKeyArray
@@ -69,13 +71,15 @@ def fit(
     keys = TrainingKeys(model=model_key, stage1=stage1_key, stage2=stage2_key)
     materials = Materials.of(screen, priors, config, validation, key=split_key)
     table = None if programs is None else programs.align(screen.genes)
-    facts = (*materials.facts, *jax.tree.leaves(table and table.partition))
+    brought = [] if table is None else jax.tree.leaves(table.partition)
+    facts = (*materials.facts, *map(np.asarray, brought))
     recorder = Recorder(out, identity_of(screen, config, validation, facts, key), progress=progress)
     recorder.claim(config.to_dict())
     clustering = None
     if table is None:
-        clustering = _find_programs(materials, recorder, keys, key=program_key)
-        table = ProgramTable.of(screen.genes, clustering.partition, priors.provenance(config))
+        provenance = priors.provenance(config)
+        clustering = _find_programs(materials, provenance, recorder, keys, key=program_key)
+        table = ProgramTable.of(screen.genes, clustering.partition, provenance)
     model = train_stages(materials, table.partition, recorder, keys)
     if recorder.folder is not None:
         table.save(recorder.folder / "programs.csv")
@@ -90,7 +94,12 @@ def fit(
 
 
 def _find_programs(
-    materials: Materials, recorder: Recorder, keys: TrainingKeys, *, key: PRNGKeyArray
+    materials: Materials,
+    provenance: dict[str, Any],
+    recorder: Recorder,
+    keys: TrainingKeys,
+    *,
+    key: PRNGKeyArray,
 ) -> Clustering:
     """Programs from the priors; then, as often as asked for, updated by what a training misses."""
     config = materials.config.programs
@@ -103,6 +112,9 @@ def _find_programs(
         )
         folder = recorder.within(f"update{update}")
         model = train_stages(materials, clustering.partition, folder, again)
+        if folder.folder is not None:
+            table = ProgramTable.of(materials.names.genes, clustering.partition, provenance)
+            table.save(folder.folder / "programs.csv")
         errors = response_errors(model, materials.training, key=fold(key))
         clustering = grouping.cluster(config, errors=errors, previous=clustering, key=fold(key))
     return clustering
