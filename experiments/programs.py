@@ -9,7 +9,8 @@ of "GRC without interactions" and of k-means is not. GRC's density is of the gra
 """
 
 import pathlib
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal
 
 import jax.random as jr
 import numpy as np
@@ -20,12 +21,17 @@ from scbig import analysis, config as C, plotting, priors, programs
 from scbig.data import Condition
 
 VARIANTS = {
-    "GRC": {"method": "grc"},
-    "GRC without interactions": {"method": "grc", "priors": "embeddings"},
-    "GRC without embeddings": {"method": "grc", "priors": "interactions"},
+    "GRC": {},
+    "GRC without interactions": {"priors": "embeddings"},
+    "GRC without embeddings": {"priors": "interactions"},
     "k-means": {"method": "kmeans"},
     "balanced k-means": {"method": "balanced_kmeans"},
     "file order": {"method": "order"},
+    "GRC, exact rounding": {"rounding": "exact"},
+    "GRC, best of 10 starts": {"select": "objective"},
+    "GRC, consensus of 10": {"select": "consensus"},
+    "GRC, sizes within 20 %": {"tolerance": 0.2},
+    "GRC, interactions x 10": {"interaction_weight": 10.0},
 }
 
 
@@ -44,54 +50,60 @@ class Programs:
     out: pathlib.Path
     """Folder for the tables and the figures."""
     programs: C.ProgramsConfig = field(default_factory=C.ProgramsConfig)
-    permutations: int = 1000
-    seed: int = 0
+    seeds: int = 5
+    """Keys that every variant is made from; tables and figures of single genes are of the first."""
+    background: Literal["all", "annotated"] = "all"
+    """Enrichment against all genes, or against those in any set."""
 
 
 def main(run: Programs) -> pd.DataFrame:
-    """Runs the experiment; returns the audit."""
-    cluster_key, random_key, audit_key = jr.split(jr.key(run.seed), 3)
+    """Runs the experiment; returns the audit of every variant and seed."""
     with np.load(run.effects) as effects:
-        labels = [*effects["single_conditions"].tolist(), *effects["double_conditions"].tolist()]
-        perturbed = {gene for label in labels for gene in Condition.parse(label).perturbations}
+        labels = [*effects["single_conditions"], *effects["double_conditions"]]
+        perturbed = {gene for label in labels for gene in Condition.parse(str(label)).perturbations}
         genes = list(dict.fromkeys([*effects["genes"].tolist(), *sorted(perturbed)]))
-    vectors = priors.read_embeddings(run.embeddings, duplicates="mean").align(genes, missing="zero")
-    graph = priors.read_interactions(run.interactions).align(genes)
-    edges = (graph.source, graph.target)
+    table = priors.read_embeddings(run.embeddings, duplicates="mean")
+    links = priors.read_interactions(run.interactions)
     library = priors.read_pathways(run.pathways)
-    sets = library.align(genes)
-    made = {}
-    for name, changes in VARIANTS.items():
-        chosen = replace(run.programs, **changes)
-        clustering = programs.cluster_genes(vectors.vectors, *edges, chosen, key=cluster_key)
-        made[name] = clustering.partition
-    grc = made["GRC"]
-    shuffled = jr.permutation(random_key, grc.labels)
-    made["random"] = programs.GenePartition.from_labels(shuffled, grc.clusters)
-    options = {"permutations": run.permutations, "key": audit_key}
-    audit = analysis.audit(made, genes, sets, graph, **options)
-    annotated = analysis.audit(made, genes, sets, graph, background="annotated", **options)
-    audit = pd.concat({"all": audit, "annotated": annotated}, names=["background"])
-    agreement = analysis.adjusted_rand(made)
+    vectors, graph = table.align(genes, missing="zero"), links.align(genes)
+    sets, edges = library.align(genes), (graph.source, graph.target)
+    audits, made = [], {}
+    for seed in reversed(range(run.seeds)):
+        key, costs = jr.key(seed), {}
+        for name, changes in VARIANTS.items():
+            config = replace(run.programs, **changes)
+            found = programs.cluster_genes(vectors.vectors, *edges, config, key=key)
+            made[name], costs[name] = found.partition, float(found.objective)
+        mixed = jr.permutation(key, made["GRC"].labels)
+        made["random"] = programs.GenePartition.from_labels(mixed, run.programs.clusters)
+        options = {"background": run.background, "permutations": 1, "key": key}
+        audit = analysis.audit(made, genes, sets, graph, **options)
+        audits.append(audit.assign(cost=pd.Series(costs), seed=seed).set_index("seed", append=True))
+    audit, grc = pd.concat(audits), made["GRC"]
     fine = analysis.enrichment(grc, genes, sets)
     # Figure 3: the most general sets alone, corrected for no more tests than these.
     top = {name: library.sets[name] for name in analysis.top_sets(sets)}
     coarse = analysis.enrichment(grc, genes, priors.PathwayLibrary(top).align(genes))
-    members = analysis.program_table(grc, genes, graph)
-    run.out.mkdir(parents=True, exist_ok=True)
-    audit.to_csv(run.out / "audit.csv")
-    agreement.to_csv(run.out / "agreement.csv")
-    fine.to_csv(run.out / "enrichment.csv", index=False)
-    coarse.to_csv(run.out / "enrichment_coarse.csv", index=False)
-    members.to_csv(run.out / "programs.csv", index=False)
-    plotting.save(plotting.enrichment_heatmap(fine), run.out / "fine.png")
-    plotting.save(plotting.enrichment_heatmap(coarse, sets=list(top)), run.out / "coarse.png")
-    folds = analysis.interaction_folds(grc, *edges)
-    plotting.save(plotting.interaction_heatmap(folds), run.out / "interactions.png")
+    made_with = {"config": asdict(run.programs), "embeddings": table.checksum}
+    named = programs.ProgramTable.of(genes, grc, {**made_with, "interactions": links.checksum})
+    named.save(run.out / "programs.csv")
+    for frame, name in ((audit, "audit"), (analysis.adjusted_rand(made), "agreement")):
+        frame.to_csv(run.out / f"{name}.csv")
+    described = analysis.program_table(grc, genes, graph)
+    for frame, name in ((fine, "fine"), (coarse, "coarse"), (described, "genes")):
+        frame.to_csv(run.out / f"{name}.csv", index=False)
+    for frame, name in ((fine, "fine"), (coarse, "coarse")):
+        shown = list(top) if name == "coarse" else None
+        plotting.save(plotting.enrichment_heatmap(frame, sets=shown), run.out / f"{name}.png")
+    folds = plotting.interaction_heatmap(analysis.interaction_folds(grc, *edges))
+    plotting.save(folds, run.out / "interactions.png")
     print(vectors.coverage.summary(), graph.coverage.summary(), sets.summary(), sep="\n")
-    print(audit.round(3).to_string(), agreement.round(2).to_string(), sep="\n\n")
-    best = fine.query("significant").sort_values("q_value").groupby("program").head(1)
-    print(best.drop(columns="genes").to_string(), f"Tables, figures: {run.out}", sep="\n\n")
+    by_variant = audit.groupby("partition", sort=False)
+    for statistic in ("mean", "std"):
+        print(
+            f"\n{statistic} of {run.seeds} seeds\n{by_variant.agg(statistic).round(3).to_string()}"
+        )
+    print(f"\nTables and figures: {run.out}")
     return audit
 
 

@@ -39,6 +39,8 @@ class ProgramsConfig:
     """Share of the mean size by which a program's size may differ from it; 0 is balanced."""
     starts: int = 10
     """Starts: of k-means++, or random ones without embeddings."""
+    start_components: int | None = 128
+    """k-means starts see so many leading principal components of wider embeddings; `None`: all."""
     select: Literal["kmeans", "objective", "consensus"] = "kmeans"
     """Go on from the best k-means alone (or the first random start); or from every start, to the
     one of least cost, or to the programs on which the starts agree."""
@@ -56,6 +58,8 @@ class ProgramsConfig:
         check_choices(self)
         sizes = (self.clusters, self.rounds, self.iterations, self.starts, self.components)
         require(min(sizes) > 0, self, "clusters, rounds, iterations, starts, components: positive")
+        few = self.start_components
+        require(few is None or few > 0, self, "start_components must be positive or None")
         weights = (self.semantic_weight, self.interaction_weight, self.feedback_weight)
         require(min(weights) >= 0, self, "weights must not be negative")
         require(min(self.epsilon, self.threshold) > 0, self, "epsilon, threshold must be positive")

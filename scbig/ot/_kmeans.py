@@ -4,6 +4,8 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import jax.random as jr
+from jax import lax
 from ott.tools.k_means import k_means
 
 from .._foreign import lenient_promotion
@@ -23,6 +25,13 @@ def kmeans_labels(
             f"k-means needs 1 <= clusters <= points: got {clusters} clusters for "
             f"{points.shape[0]} points. Ask for fewer clusters."
         )
-    with lenient_promotion():
-        labels = k_means(points, clusters, n_init=starts, rng=key).assignment
-    return jnp.asarray(labels, jnp.int32)
+
+    def run(key: PRNGKeyArray):
+        with lenient_promotion():
+            found = k_means(points, clusters, n_init=1, rng=key)
+        return jnp.asarray(found.assignment, jnp.int32), found.error
+
+    # One after another: side by side, every start would take as many steps as the slowest, and
+    # as much memory as all of them.
+    labels, inertia = lax.map(run, jr.split(key, starts))
+    return labels[jnp.argmin(inertia)]

@@ -9,6 +9,7 @@ from ._capacities import (
 )
 from ._checks import check_edges as check_edges
 from ._clustering import Clustering as Clustering, cluster_genes as cluster_genes
+from ._components import leading_components as leading_components
 from ._cost import (
     Relations as Relations,
     centroids as centroids,

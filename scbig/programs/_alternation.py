@@ -25,7 +25,7 @@ class Alternation(eqx.Module):
     rounds: Int[Array, "*starts"]
     """Rounds of transport and rounding that were run."""
     stable: Bool[Array, "*starts"]
-    """Whether the last round changed no label."""
+    """Whether the last round changed no label, or took back what the one before had changed."""
     converged: Bool[Array, "*starts"]
     """Whether every round's transport plan met its marginals."""
     error: Float[Array, "*starts"]
@@ -37,6 +37,8 @@ class Alternation(eqx.Module):
 
 class _Round(eqx.Module):
     labels: Int[Array, " genes"]
+    before: Int[Array, " genes"]
+    """Labels one round earlier."""
     potentials: tuple[Float[Array, " genes"], Float[Array, " clusters"]]
     count: Int[Array, ""]
     stable: Bool[Array, ""]
@@ -69,7 +71,8 @@ def alternate(
     **Arguments:**
 
     - `start`: a label for each gene.
-    - `rounds`: the most rounds; they end when no label changes.
+    - `rounds`: the most rounds; they end when no label changes, or when two partitions follow
+        each other for ever, of which the cheaper one is the result.
     - `epsilon`, `iterations`, `threshold`: of the plan, as in `scbig.ot.balanced_plan`.
     - `rounding`: `round_to_capacities`, or `cheapest_assignment`.
     - `bounds`: least and greatest size of a program; `None` for sizes that differ by at most one.
@@ -99,9 +102,10 @@ def alternate(
         before = jnp.mean(cost[jnp.arange(genes), state.labels])
         return _Round(
             labels=labels,
+            before=state.labels,
             potentials=plan.potentials,
             count=state.count + 1,
-            stable=jnp.all(labels == state.labels),
+            stable=jnp.all(labels == state.labels) | jnp.all(labels == state.before),
             converged=state.converged & plan.converged,
             error=jnp.maximum(state.error, plan.error),
             objective=state.objective.at[state.count].set(before),
@@ -109,6 +113,7 @@ def alternate(
 
     first = _Round(
         labels=start.astype(jnp.int32),
+        before=jnp.full((genes,), -1, jnp.int32),
         potentials=(jnp.zeros_like(gene_mass), jnp.zeros((clusters,), gene_mass.dtype)),
         count=jnp.zeros((), jnp.int32),
         stable=jnp.zeros((), bool),
@@ -118,8 +123,12 @@ def alternate(
     )
     end = lax.while_loop(lambda state: ~state.stable & (state.count < rounds), turn, first)
     last = relations.objective(end.labels, clusters)
+    earlier = end.objective[end.count - 1]
+    # Of two partitions that follow each other for ever, the cheaper one.
+    other = end.stable & (earlier < last)
+    labels, last = jnp.where(other, end.before, end.labels), jnp.where(other, earlier, last)
     return Alternation(
-        labels=end.labels,
+        labels=labels,
         start=first.labels,
         rounds=end.count,
         stable=end.stable,

@@ -19,6 +19,7 @@ from ._agreement import consensus, rand_indices
 from ._alternation import Alternation, alternate, unmoved
 from ._capacities import balanced_capacities, size_bounds
 from ._checks import check_inputs, require_finite
+from ._components import leading_components
 from ._cost import Relations, centroids, semantic_cost, unit_rows
 from ._partition import AbstractPartition, GenePartition
 from ._rounding import round_to_capacities
@@ -176,9 +177,8 @@ def _runs(
     if config.priors == "none" and relations.errors is None:
         labels = _random_starts(genes, clusters, many, key=key)
         return jax.vmap(lambda one: unmoved(relations, one, clusters))(labels)
-    return _from_scratch(
-        relations, key, embedded=embedded, many=many, tries=config.starts, **options
-    )
+    options |= {"tries": config.starts, "components": config.start_components}
+    return _from_scratch(relations, key, embedded=embedded, many=many, **options)
 
 
 @functools.partial(jax.jit, static_argnames=("method", "clusters", "starts"))
@@ -199,18 +199,22 @@ def _baseline(relations: Relations, method: str, clusters: int, starts: int, *, 
     jax.jit,
     static_argnames=(
         *("clusters", "rounds", "iterations", "rounding", "bounds"),
-        *("embedded", "many", "tries"),
+        *("embedded", "many", "tries", "components"),
     ),
 )
-def _from_scratch(relations, key, *, embedded, many, tries, clusters, **options) -> Alternation:
+def _from_scratch(
+    relations, key, *, embedded, many, tries, components, clusters, **options
+) -> Alternation:
     """k-means, transport and rounding from every start, in one compiled call."""
     if not embedded:
         starts = _random_starts(relations.unit.shape[0], clusters, many, key=key)
-    elif many == 1:
-        starts = ot.kmeans_labels(relations.unit, clusters, starts=tries, key=key)[None]
     else:
-        one = lambda key: ot.kmeans_labels(relations.unit, clusters, starts=1, key=key)
-        starts = lax.map(one, jr.split(key, many))
+        points = leading_components(relations.unit, components, key=jr.fold_in(key, 0))
+        if many == 1:
+            starts = ot.kmeans_labels(points, clusters, starts=tries, key=key)[None]
+        else:
+            one = lambda key: ot.kmeans_labels(points, clusters, starts=1, key=key)
+            starts = lax.map(one, jr.split(key, many))
     return _alternations(relations, starts, clusters=clusters, **options)
 
 

@@ -6,7 +6,7 @@ import runpy
 import numpy as np
 import pandas as pd
 
-from scbig import config as C
+from scbig import config as C, programs
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "experiments" / "programs.py"
 PARTITIONS = [
@@ -16,6 +16,11 @@ PARTITIONS = [
     "k-means",
     "balanced k-means",
     "file order",
+    "GRC, exact rounding",
+    "GRC, best of 10 starts",
+    "GRC, consensus of 10",
+    "GRC, sizes within 20 %",
+    "GRC, interactions x 10",
     "random",
 ]
 
@@ -29,30 +34,33 @@ def test_the_audit_has_a_pulse_on_real_priors(shared_file, tmp_path, capsys):
         pathways=shared_file("priors/ReactomePathways.gmt"),
         out=tmp_path / "new",
         programs=C.ProgramsConfig(clusters=8, rounds=3, starts=1),
-        permutations=20,
+        seeds=2,
     )
     audit = script["main"](run)
-    assert audit.index.tolist() == [
-        (background, name) for background in ("all", "annotated") for name in PARTITIONS
-    ]
+    assert set(audit.index) == {(name, seed) for seed in (0, 1) for name in PARTITIONS}
     written = pd.read_csv(run.out / "audit.csv", index_col=[0, 1])
     pd.testing.assert_frame_equal(written, audit, check_dtype=False)
-    grc = audit.loc[("all", "GRC")]
+    grc = audit.loc[("GRC", 0)]
     assert grc[["programs", "smallest", "largest"]].tolist() == [8, 256, 256]
     # The programs made from interactions hold more of them than random ones of their sizes.
-    assert grc["density_z"] > 10 > abs(audit.loc[("all", "random"), "density_z"])
+    assert grc["density_z"] > 10 > abs(audit.loc[("random", 0), "density_z"])
 
-    genes = pd.read_csv(run.out / "programs.csv", keep_default_na=False)
+    genes = pd.read_csv(run.out / "genes.csv", keep_default_na=False)
     assert genes.columns.tolist() == ["gene", "program", "slot", "interactions", "inside"]
     assert genes["gene"].nunique() == len(genes) == 2048
     assert {"KLF1", "MAP2K6", "CEBPE"} <= set(genes["gene"])
-    tested = pd.read_csv(run.out / "enrichment.csv", keep_default_na=False)
+    tested = pd.read_csv(run.out / "fine.csv", keep_default_na=False)
     assert len(tested) == 8 * tested["set"].nunique()
     assert tested["significant"].sum() == grc["significant_pairs"]
+    saved = programs.read_programs(run.out / "programs.csv")
+    assert (
+        saved.align(genes["gene"].tolist()).partition.labels.tolist() == genes["program"].tolist()
+    )
+    assert saved.provenance["config"]["clusters"] == 8
     members = genes.groupby("program")["gene"].agg(set)
     for row in tested[tested["overlap"] > 0].iloc[:50].to_dict("records"):
         assert set(row["genes"].split(";")) <= members[row["program"]]
-    coarse = pd.read_csv(run.out / "enrichment_coarse.csv", keep_default_na=False)
+    coarse = pd.read_csv(run.out / "coarse.csv", keep_default_na=False)
     assert {"Cell Cycle", "Metabolism", "Immune System"} <= set(coarse["set"])
     agreement = pd.read_csv(run.out / "agreement.csv", index_col=0)
     np.testing.assert_allclose(np.diag(agreement), 1)

@@ -53,3 +53,14 @@ def test_as_few_and_as_many_clusters_as_there_can_be(clusters):
 def test_more_clusters_than_points_is_an_error():
     with pytest.raises(ValueError, match="got 9 clusters for 8 points"):
         kmeans(np.zeros((8, 2)), 9)
+
+
+def test_the_best_of_the_starts_is_kept():
+    points = np.random.default_rng(2).normal(size=(POINTS, FEATURES)).astype(np.float32)
+    labels = lambda key, starts: scbig.ot.kmeans_labels(
+        jnp.asarray(points), CLUSTERS, starts=starts, key=key
+    )
+    many = labels(jr.key(0), 10)
+    alone = [inertia(points, np.asarray(labels(jr.key(seed), 1))) for seed in range(10)]
+    assert inertia(points, np.asarray(many)) < np.mean(alone)
+    assert inertia(points, np.asarray(many)) <= np.quantile(alone, 0.3)

@@ -110,6 +110,29 @@ def test_clustering_is_the_method_written_as_loops(seed):
     assert found.run.error <= SETTINGS["threshold"]
 
 
+def test_of_two_partitions_that_follow_each_other_the_cheaper_is_taken():
+    embeddings, source, target, _ = planted(4, noise=1.5, within=0.2, between=0.05)
+    found = cluster(embeddings, source, target, rounds=60)
+    filled = np.bincount(found.run.start, minlength=CLUSTERS)
+    capacities = np.full(CLUSTERS, GENES // CLUSTERS)
+    capacities[np.argsort(-filled, kind="stable")[: GENES % CLUSTERS]] += 1
+    course, costs = [np.asarray(found.run.start)], []
+    for _ in range(int(found.run.rounds) + 2):
+        labels, own_cost = reference_round(
+            embeddings.astype(np.float64), source, target, course[-1], capacities
+        )
+        course.append(labels)
+        costs.append(own_cost)
+    ends = course[-3:-1]
+    np.testing.assert_array_equal(course[-1], course[-3])
+    assert np.any(ends[0] != ends[1])  # they do not stand still
+    cheaper = ends[int(np.argmin(costs[-2:]))]
+    assert found.run.stable
+    assert found.run.rounds < 20
+    np.testing.assert_array_equal(found.labels, cheaper)
+    np.testing.assert_allclose(found.objective, min(costs[-2:]), rtol=1e-4)
+
+
 def test_both_priors_together_find_the_programs_better_than_either():
     scores = {"both": [], "embeddings": [], "interactions": []}
     for seed in range(4):

@@ -1,0 +1,249 @@
+"""How long Gene-Relation Clustering takes, and how much memory, beside plain NumPy and POT.
+
+    python experiments/benchmarks/gene_programs.py --out runs/gene_programs
+
+Generated genes (more modules than programs, half of the interactions within them), the same for
+both contenders. Each contender works on each size in a fresh process, one at a time. The plain
+one's time is that of its own k-means plus its rounds from scBIG's k-means labels, so that both do
+the same rounds and their programs can be compared. Nothing of it is compiled: it has no first call.
+"""
+
+import math
+import multiprocessing
+import os
+import pathlib
+import platform
+import resource
+import statistics
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenePrograms:
+    """The paper's size, a larger choice of genes, and genome scale."""
+
+    out: pathlib.Path
+    """Folder for the tables."""
+    sizes: tuple[tuple[int, int], ...] = ((2051, 32), (5018, 64), (10_000, 128), (20_000, 256))
+    """Genes and programs."""
+    features: int = 768
+    repeats: int = 3
+    """Calls after the first, each with another key; their median is reported."""
+    rounds: int = 30
+    plain_rounds: int | None = None
+    """Most rounds of the plain contender, whose time is then extrapolated to those of scBIG."""
+    exact_until: int = 5018
+    """Most genes for which scipy solves the rounding and exact rounding is run to the end."""
+    seed: int = 0
+
+
+def draw(genes: int, clusters: int, features: int, seed: int):
+    """Embeddings and both ends of the interactions, each in both directions."""
+    generator = np.random.default_rng(seed)
+    normal = lambda *shape: generator.standard_normal(shape, np.float32)
+    modules = 3 * clusters
+    module = generator.choice(modules, genes, p=generator.dirichlet(np.full(modules, 5.0)))
+    factors = normal(modules, 32)[module] + normal(genes, 32)
+    embeddings = 0.5 * normal(genes, features)
+    embeddings += factors @ (normal(32, features) / np.float32(math.sqrt(32)))
+    first, second = generator.integers(0, genes, (2, 14 * genes))
+    near = slice(7 * genes)  # these have both ends in one module
+    order, size = np.argsort(module), np.bincount(module, minlength=modules)
+    place = (generator.random(7 * genes) * size[module[first[near]]]).astype(int)
+    second[near] = order[(np.cumsum(size) - size)[module[first[near]]] + place]
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    low, high = np.divmod(np.unique((low * genes + high)[low < high]), genes)
+    source, target = np.hstack([low, high]), np.hstack([high, low])
+    return embeddings, source.astype(np.int32), target.astype(np.int32)
+
+
+def peak_gib() -> float:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # counted in KiB on Linux
+
+
+def seconds_of(function, *arguments, **options):
+    """The result of a call, once it is there, and the seconds until then."""
+    import jax
+
+    begun = time.perf_counter()
+    result = jax.block_until_ready(function(*arguments, **options))
+    return result, time.perf_counter() - begun
+
+
+def inertia(points: np.ndarray, labels: np.ndarray) -> float:
+    """Sum of squared distances to the mean of one's cluster."""
+    sums, count = np.zeros((labels.max() + 1, points.shape[1])), np.bincount(labels)
+    np.add.at(sums, labels, points)
+    return float(np.sum(points**2, dtype=float) - np.sum((sums**2).sum(1) / np.maximum(count, 1)))
+
+
+def measure_scbig(run: GenePrograms, genes: int, clusters: int) -> dict:
+    """Calls as a user makes them; then part by part, and other roundings of the last plan."""
+    data = draw(genes, clusters, run.features, run.seed)
+    import jax
+    import jax.random as jr
+
+    from scbig import config as C, programs
+
+    config, rest = C.ProgramsConfig(clusters=clusters, rounds=run.rounds), peak_gib()
+    keys = jr.split(jr.key(run.seed), 1 + run.repeats)
+    found, first = seconds_of(programs.cluster_genes, *data, config, key=keys[0])
+    later = [seconds_of(programs.cluster_genes, *data, config, key=key)[1] for key in keys[1:]]
+    call = {"first s": first, "later s": statistics.median(later), "GiB": peak_gib()}
+    call |= {"at rest GiB": rest, "rounds": int(found.run.rounds), "edges": len(data[1])}
+    parts, pieces = replay(data, config, found.run.start, keys[0])
+    small = genes <= run.exact_until
+    rounding = roundings(*pieces, scipy_too=small) | {"greedy objective": float(found.objective)}
+    if small:
+        exact = programs.cluster_genes(*data, replace(config, rounding="exact"), key=keys[0])
+        rounding["exact objective"] = float(exact.objective)
+    return {
+        "call": call | {"objective": float(found.objective)},
+        "parts": parts,
+        "rounding": rounding,
+        "start": np.asarray(found.run.start),
+        "labels": np.asarray(found.labels),
+        "settings": {
+            name: getattr(config, name) for name in ("epsilon", "iterations", "threshold")
+        },
+        "starts": config.starts,
+        "device": str(jax.devices()[0]),
+    }
+
+
+def replay(data, config, start, key):
+    """Seconds of the pieces that make up the compiled routine, and what its last round gave.
+
+    All of k-means; of the others the mean of a round. Each is compiled beforehand.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from scbig import ot, programs
+
+    clusters, weight = config.clusters, jnp.ones(())
+    unit = programs.unit_rows(jnp.asarray(data[0]))
+    relations = programs.Relations(unit, jnp.asarray(data[1]), jnp.asarray(data[2]), weight, weight)
+    kmeans = ot.kmeans_labels.lower(unit, clusters, starts=config.starts, key=key).compile()
+    labels, seconds = seconds_of(kmeans, unit, key=key)
+    parts = {"k-means": seconds, "inertia": inertia(np.asarray(unit), np.asarray(labels))}
+
+    room = programs.balanced_capacities(start, clusters)
+    masses = jnp.full(start.shape, 1 / len(start)), room / len(start)
+    duals = jnp.zeros(start.shape), jnp.zeros(clusters)
+    tuning = dict(epsilon=config.epsilon, threshold=config.threshold)
+    price = jax.jit(programs.Relations.cost, static_argnums=2)
+    price = price.lower(relations, start, clusters).compile()
+    costs = price(relations, start)
+    transport = ot.balanced_plan.lower(
+        costs, *masses, **tuning, iterations=config.iterations, start=duals
+    ).compile()
+    greedy = programs.round_to_capacities.lower(costs, costs, room).compile()
+    spent, steps, labels, count = np.zeros(3), 0, start, 0
+    while True:
+        costs, first = seconds_of(price, relations, labels)
+        plan, second = seconds_of(transport, costs, *masses, **tuning, start=duals)
+        new, third = seconds_of(greedy, plan.log_matrix, costs, room)
+        spent, steps = spent + [first, second, third], steps + int(plan.iterations)
+        moved, labels, duals, count = jnp.any(new != labels), new, plan.potentials, count + 1
+        if not moved or count == config.rounds:
+            break
+    parts |= dict(zip(("cost", "plan", "rounding"), spent / count, strict=True))
+    return parts | {"iterations": steps / count}, (costs, plan, room)
+
+
+def roundings(costs, plan, room, *, scipy_too: bool) -> dict:
+    """Mean cost and seconds of each way to round one plan."""
+    from scipy.optimize import linear_sum_assignment
+
+    from scbig import programs
+
+    mean = lambda labels: float(np.asarray(costs)[np.arange(len(costs)), labels].mean())
+    greedy = programs.round_to_capacities.lower(plan.log_matrix, costs, room).compile()
+    exact = programs.cheapest_assignment.lower(costs, room, plan.potentials[1]).compile()
+    by_mass, quick = seconds_of(greedy, plan.log_matrix, costs, room)
+    cheapest, slow = seconds_of(exact, costs, room, plan.potentials[1])
+    row = {"greedy": mean(by_mass), "exact": mean(cheapest), "greedy s": quick, "exact s": slow}
+    row["gap %"] = 100 * (row["greedy"] / row["exact"] - 1)
+    if scipy_too:
+        seats = np.repeat(np.arange(costs.shape[1]), room)
+        (_, seat), row["scipy s"] = seconds_of(linear_sum_assignment, np.asarray(costs)[:, seats])
+        row["scipy"] = mean(seats[seat])
+    return row
+
+
+def measure_plain(run: GenePrograms, genes: int, clusters: int, scbig: dict) -> dict:
+    """k-means, and the rounds from scBIG's start, by NumPy and POT; scikit-learn's k-means too."""
+    embeddings, source, target = draw(genes, clusters, run.features, run.seed)
+    os.environ["POT_BACKEND_DISABLE_JAX"] = "1"  # or POT loads it, to tell whose arrays it gets
+    import plain_grc
+    from sklearn.cluster import KMeans
+
+    rest, clock = peak_gib(), time.perf_counter
+    begun = clock()
+    unit = plain_grc.unit_rows(embeddings)
+    labels = plain_grc.kmeans(unit, clusters, scbig["starts"], np.random.default_rng(run.seed))
+    middle = clock()
+    graph = plain_grc.adjacency(source, target, genes, unit.dtype)
+    most = {"clusters": clusters, "rounds": run.plain_rounds or run.rounds}
+    end = plain_grc.alternate(unit, graph, scbig["start"], **most, **scbig["settings"])
+    finish, peak = clock(), peak_gib()
+    # scikit-learn's tolerance is relative to the variance; this makes it the same as the others'.
+    tolerance = 1e-4 / float(unit.var(axis=0).mean())
+    other = KMeans(clusters, n_init=scbig["starts"], tol=tolerance, random_state=run.seed)
+    others = other.fit_predict(unit)
+    parts = {part: seconds / end.rounds for part, seconds in end.seconds.items()}
+    parts |= {"k-means": middle - begun, "inertia": inertia(unit, labels)}
+    parts |= {"k-means (scikit-learn)": clock() - finish}
+    parts |= {"inertia (scikit-learn)": inertia(unit, others), "iterations": end.iterations}
+    # Short of scBIG's rounds only by --plain-rounds; then the time of a round stands for the rest.
+    scale = scbig["call"]["rounds"] / end.rounds if run.plain_rounds else 1.0
+    whole = middle - begun + scale * (finish - middle)
+    agree = float(np.mean(end.labels == scbig["labels"]))
+    return {
+        "call": {"plain s": whole, "plain GiB": peak, "plain at rest GiB": rest}
+        | {"plain rounds": end.rounds, "plain objective": end.objective[-1], "same labels": agree},
+        "parts": parts,
+    }
+
+
+def fresh(function, *arguments):
+    """The result of a call in a new process, whose peak memory is then the call's."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def main(run: GenePrograms) -> None:
+    """Prints and writes the tables, after every size as far as they are."""
+    run.out.mkdir(parents=True, exist_ok=True)
+    tables, device = {"gene_programs": [], "parts": [], "rounding": []}, ""
+    for genes, clusters in run.sizes:
+        size = {"genes": genes, "programs": clusters}
+        ours = fresh(measure_scbig, run, genes, clusters)
+        plain = fresh(measure_plain, run, genes, clusters, ours)
+        tables["gene_programs"].append(size | ours["call"] | plain["call"])
+        tables["parts"] += [
+            size | {"contender": name} | one["parts"]
+            for name, one in (("scBIG", ours), ("plain", plain))
+        ]
+        tables["rounding"].append(size | ours["rounding"])
+        device = ours["device"]
+        for name, rows in tables.items():
+            pd.DataFrame(rows).to_csv(run.out / f"{name}.csv", index=False)
+    versions = {name: version(name) for name in ("jax", "numpy", "POT", "scikit-learn")}
+    print(f"{os.cpu_count()} cores ({platform.machine()}), load {os.getloadavg()}, {device}")
+    print(f"python {platform.python_version()}, {versions}, {run.features} features")
+    for rows in tables.values():
+        print(pd.DataFrame(rows).round(4).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(GenePrograms, description=__doc__))
