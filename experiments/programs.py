@@ -67,12 +67,15 @@ def main(run: Programs) -> pd.DataFrame:
     library = priors.read_pathways(run.pathways)
     vectors, graph = table.align(genes, missing="zero"), links.align(genes)
     sets, edges = library.align(genes), (graph.source, graph.target)
+    sure = graph.weight if graph.weighted else None
     audits, made = [], {}
     for seed in reversed(range(run.seeds)):
         key, costs = jr.key(seed), {}
         for name, changes in VARIANTS.items():
             config = replace(run.programs, **changes)
-            found = programs.cluster_genes(vectors.vectors, *edges, config, key=key)
+            found = programs.cluster_genes(
+                vectors.vectors, *edges, config, confidence=sure, key=key
+            )
             made[name], costs[name] = found.partition, float(found.objective)
         mixed = jr.permutation(key, made["GRC"].labels)
         made["random"] = programs.GenePartition.from_labels(mixed, run.programs.clusters)

@@ -35,6 +35,14 @@ def unit_rows(x: np.ndarray) -> np.ndarray:
     return x / np.where(norm > 0, norm, 1)
 
 
+def leading_components(points: np.ndarray, components: int) -> np.ndarray:
+    """Coordinates along the directions in which the points are longest."""
+    if points.shape[1] <= components:
+        return points
+    _, directions = np.linalg.eigh(points.T @ points)  # by increasing length
+    return points @ directions[:, -components:]
+
+
 def kmeans(
     points: np.ndarray, clusters: int, starts: int, generator: np.random.Generator
 ) -> np.ndarray:
@@ -144,7 +152,10 @@ def alternate(
     iterations: int,
     threshold: float,
 ) -> Alternation:
-    """Cost, plan and rounding in turns until no label changes; each plan starts from the last."""
+    """Cost, plan and rounding in turns until the labels stand still or two partitions alternate.
+
+    Each plan starts from the last.
+    """
     seconds: dict[str, float] = {"cost": 0.0, "plan": 0.0, "rounding": 0.0}
 
     def timed(part, function, *arguments, **options):
@@ -153,7 +164,7 @@ def alternate(
         seconds[part] += time.perf_counter() - begun
         return result
 
-    genes, labels, duals, count = len(unit), start, None, 0
+    genes, labels, before, duals, count = len(unit), start, None, None, 0
     capacities = balanced_capacities(start, clusters)
     masses = np.full(genes, 1 / genes, unit.dtype), (capacities / genes).astype(unit.dtype)
     objective, error, steps, stable = [], 0.0, 0, False
@@ -170,8 +181,14 @@ def alternate(
         new = timed("rounding", round_greedily, plan, costs, capacities)
         objective.append(float(costs[np.arange(genes), labels].mean()))
         error = max(error, float(np.abs(plan.sum(axis=0) - masses[1]).sum()))
-        stable, labels, count = np.array_equal(new, labels), new, count + 1
+        back = before is not None and np.array_equal(new, before)
+        stable = back or np.array_equal(new, labels)
+        before, labels, count = labels, new, count + 1
     last = cost(unit, graph, labels, clusters)[np.arange(genes), labels].mean()
+    if (
+        stable and before is not None and objective[-1] < last
+    ):  # of two that follow each other, the cheaper
+        labels, last = before, objective[-1]
     return Alternation(
         labels=labels,
         rounds=count,

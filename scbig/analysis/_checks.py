@@ -7,11 +7,16 @@ import numpy as np
 from jaxtyping import Int
 
 from scbig.priors import AlignedGraph, PathwayMembership
-from scbig.programs import GenePartition, check_edges
+from scbig.programs import AbstractPartition, GenePartition, check_edges
 
 
-def require_names(partition: GenePartition, genes: Sequence[str]) -> None:
-    """Raises `ValueError` unless there is one distinct name for each gene of the partition."""
+def require_names(partition: AbstractPartition, genes: Sequence[str]) -> None:
+    """Raises `ValueError` unless there is one distinct name for each gene of a hard partition."""
+    if not isinstance(partition, GenePartition):
+        raise ValueError(
+            "Programs that share genes cannot be audited; take each gene's largest share: "
+            "`GenePartition.from_labels(partition.labels, partition.clusters)`."
+        )
     if isinstance(genes, str) or len(genes) != partition.num_genes:
         raise ValueError(
             f"The partition has {partition.num_genes} genes, but {len(genes)} names were given. "
@@ -25,7 +30,7 @@ def require_names(partition: GenePartition, genes: Sequence[str]) -> None:
 
 
 def require_membership(membership: PathwayMembership, genes: Sequence[str]) -> None:
-    """Raises `ValueError` unless the sets were aligned to these genes, in this order."""
+    """Raises `ValueError` for sets aligned to other genes, so far as what they lack betrays it."""
     sets, columns = membership.matrix.shape
     if not sets:
         raise ValueError("The membership has no sets: there is nothing to test.")
@@ -39,7 +44,7 @@ def require_membership(membership: PathwayMembership, genes: Sequence[str]) -> N
 
 
 def require_graph(graph: AlignedGraph, genes: Sequence[str]) -> None:
-    """Raises `ValueError` unless the interactions were aligned to these genes, in this order."""
+    """Raises `ValueError` for interactions aligned to other genes, as for sets."""
     known = np.zeros(graph.coverage.total, bool)
     if len(known) != len(genes):
         raise ValueError(

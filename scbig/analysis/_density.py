@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Int
 
 from scbig._typing import Array, PRNGKeyArray
-from scbig.programs import GenePartition
+from scbig.programs import AbstractPartition
 
 from ._checks import undirected
 
@@ -46,7 +46,7 @@ class InteractionDensity:
 
 
 def interaction_density(
-    partition: GenePartition,
+    partition: AbstractPartition,
     source: Int[Array | np.ndarray, " edges"],
     target: Int[Array | np.ndarray, " edges"],
     *,
@@ -166,7 +166,7 @@ def _permuted(labels, first, second, inside, keys):
 
 
 def interaction_folds(
-    partition: GenePartition,
+    partition: AbstractPartition,
     source: Int[Array | np.ndarray, " edges"],
     target: Int[Array | np.ndarray, " edges"],
 ) -> pd.DataFrame:

@@ -8,13 +8,13 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from scbig.priors import PathwayMembership
-from scbig.programs import GenePartition
+from scbig.programs import AbstractPartition
 
 from ._checks import require_membership, require_names
 
 
 def enrichment(
-    partition: GenePartition,
+    partition: AbstractPartition,
     genes: Sequence[str],
     membership: PathwayMembership,
     *,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from scbig._typing import PRNGKeyArray
 from scbig.priors import AlignedGraph, PathwayMembership
-from scbig.programs import GenePartition
+from scbig.programs import AbstractPartition, GenePartition
 
 from ._checks import require_graph, require_names
 from ._density import interaction_density
@@ -16,7 +16,7 @@ from ._enrichment import enrichment
 
 
 def audit(
-    partitions: Mapping[str, GenePartition],
+    partitions: Mapping[str, AbstractPartition],
     genes: Sequence[str],
     membership: PathwayMembership,
     graph: AlignedGraph,
@@ -85,7 +85,7 @@ def _best(table: pd.DataFrame) -> pd.DataFrame:
     return ordered.groupby("program").head(1)
 
 
-def adjusted_rand(partitions: Mapping[str, GenePartition]) -> pd.DataFrame:
+def adjusted_rand(partitions: Mapping[str, AbstractPartition]) -> pd.DataFrame:
     """Agreement of every two partitions: 1 if they are the same, about 0 by chance.
 
     **Returns:** partitions by partitions, the adjusted Rand index (Hubert and Arabie 1985).
@@ -104,7 +104,7 @@ def adjusted_rand(partitions: Mapping[str, GenePartition]) -> pd.DataFrame:
 
 
 def program_table(
-    partition: GenePartition, genes: Sequence[str], graph: AlignedGraph
+    partition: AbstractPartition, genes: Sequence[str], graph: AlignedGraph
 ) -> pd.DataFrame:
     """Which gene is in which program, and how it is connected there.
 
@@ -117,6 +117,7 @@ def program_table(
     """
     require_names(partition, genes)
     require_graph(graph, genes)
+    assert isinstance(partition, GenePartition)  # which require_names makes sure of
     labels = np.asarray(partition.labels)
     shared = graph.source[labels[graph.source] == labels[graph.target]]
     table = pd.DataFrame(

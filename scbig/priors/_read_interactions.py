@@ -64,7 +64,7 @@ def read_interactions(
 
     if cache is None:
         return read()
-    options = {"suffix": suffix, "threshold": threshold, "columns": columns, "score": score}
+    options = {"suffix": suffix, "threshold": int(threshold), "columns": columns, "score": score}
     return cached_graph(
         cache,
         sources=(path,) if names is None else (path, names),

@@ -5,16 +5,22 @@ from jaxtyping import Float, Int
 
 from scbig.config import ProgramsConfig
 
+from ._partition import GenePartition
+
 
 def check_inputs(
     embeddings: Float[np.ndarray, "genes features"],
     source: Int[np.ndarray, " edges"],
     target: Int[np.ndarray, " edges"],
-    confidence: Float[np.ndarray, " edges"] | None,
     config: ProgramsConfig,
+    *,
+    confidence: Float[np.ndarray, " edges"] | None = None,
+    errors: Float[np.ndarray, "genes conditions"] | None = None,
+    start: Int[np.ndarray, " genes"] | None = None,
 ) -> None:
     """Raises `ValueError`, naming the culprits, for input that has no answer."""
     genes = embeddings.shape[0]
+    _check_lengths(genes, source, target, confidence, errors, start)
     if config.clusters > genes:
         raise ValueError(
             f"Every program needs at least one gene: got {config.clusters} clusters for {genes} "
@@ -25,7 +31,15 @@ def check_inputs(
             f"A gene cannot be shared by {config.overlap} of {config.clusters} programs: lower "
             "`overlap`."
         )
+    if config.method != "grc" and not (errors is None and start is None):
+        raise ValueError(f"errors and start are for the method 'grc', not {config.method!r}.")
+    if config.priors == "none" and start is not None and errors is None:
+        raise ValueError("Without any prior nothing would move the programs of `start`.")
     require_finite(embeddings, "an embedding", "Drop these genes, or give them zero vectors.")
+    if errors is not None:
+        require_finite(errors, "a prediction error", "Is the model trained?")
+    if start is not None:
+        GenePartition.from_labels(start, config.clusters)  # raises for labels out of range
     check_edges(source.astype(np.int64), target.astype(np.int64), genes)
     if config.edges == "confidence":
         if confidence is None:
@@ -36,9 +50,23 @@ def check_inputs(
         check_confidence(source, target, confidence)
 
 
+def _check_lengths(genes, source, target, confidence, errors, start) -> None:
+    found = {"errors": errors, "start": start}
+    wrong = {name: len(x) for name, x in found.items() if x is not None and len(x) != genes}
+    ends = {"source": len(source), "target": len(target)}
+    if confidence is not None:
+        ends["confidence"] = len(confidence)
+    if wrong or len(set(ends.values())) > 1:
+        raise ValueError(
+            f"Lengths do not fit: {genes} genes have embeddings, {wrong or 'and nothing else'}; "
+            f"interactions: {ends}, which must be equal."
+        )
+
+
 def require_finite(rows: Float[np.ndarray, "genes features"], what: str, repair: str) -> None:
-    """Raises `ValueError` with the first rows that hold NaN or infinity."""
-    broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    """Raises `ValueError` with the first rows that are not finite numbers in float32."""
+    with np.errstate(over="ignore"):
+        broken = np.flatnonzero(~np.isfinite(rows.astype(np.float32)).all(axis=1))
     if broken.size:
         raise ValueError(
             f"{broken.size} of {len(rows)} genes have {what} that is not finite; the first rows: "

@@ -18,7 +18,7 @@ from .._typing import Array, Float, Int, PRNGKeyArray, Scalar
 from ._agreement import consensus, rand_indices
 from ._alternation import Alternation, alternate, unmoved
 from ._capacities import balanced_capacities, size_bounds
-from ._checks import check_inputs, require_finite
+from ._checks import check_inputs
 from ._components import leading_components
 from ._cost import Relations, centroids, semantic_cost, unit_rows
 from ._partition import AbstractPartition, GenePartition
@@ -34,8 +34,8 @@ class Clustering(eqx.Module):
 
     partition: AbstractPartition
     objective: Scalar
-    """Mean cost (Eq. 1) of a gene in its own program, by all that was given, whatever part of it
-    the configuration let the method read: variants can be compared by it."""
+    """Mean cost (Eq. 1) of a gene in its own (hard) program, by all that was given, whatever part
+    of it the configuration let the method read: variants can be compared by it."""
     runs: Alternation
     """Every start that was gone on from."""
     chosen: Int[Array, ""]
@@ -82,14 +82,17 @@ def cluster_genes(
     - `start`: labels to go on from, instead of k-means or random ones.
     - `throw`: whether a plan that did not converge is an error, or only a flag of the result.
     - `key`: of the starts, the only random part: on one device the same key gives the same
-        programs.
+        programs (on a GPU with XLA's deterministic operations, as sums over interactions are
+        otherwise in any order).
 
     **Raises:** `ValueError` for input that has no answer, `RuntimeError` for a plan that did not
     converge.
     """
     edges = np.asarray(source), np.asarray(target)
-    sure = None if confidence is None else np.asarray(confidence)
-    check_inputs(np.asarray(embeddings), *edges, sure, config)
+    host = lambda x: None if x is None else np.asarray(x)
+    sure = host(confidence)
+    given = {"confidence": sure, "errors": host(errors), "start": host(start)}
+    check_inputs(np.asarray(embeddings), *edges, config, **given)
     given = _relations(embeddings, *edges, sure, errors, config)
     relations = _as_read(given, config)
     runs = _runs(relations, config, start, key)
@@ -115,8 +118,6 @@ def cluster_genes(
 
 def _relations(embeddings, source, target, confidence, errors, config) -> Relations:
     """All that was given, weighted."""
-    if errors is not None:
-        require_finite(np.asarray(errors), "a prediction error", "Is the model trained?")
     sure = config.edges == "confidence"
     return Relations(
         unit=unit_rows(jnp.asarray(embeddings, jnp.float32)),
@@ -170,7 +171,6 @@ def _runs(
         "bounds": size_bounds(genes, clusters, config.tolerance) if config.tolerance else None,
     }
     if start is not None:
-        GenePartition.from_labels(start, clusters)  # raises for labels that are out of range
         return _alternations(relations, jnp.asarray(start, jnp.int32)[None], **options)
     embedded = config.priors in ("both", "embeddings")
     many = config.starts if config.select != "kmeans" else 1
@@ -209,7 +209,7 @@ def _from_scratch(
     if not embedded:
         starts = _random_starts(relations.unit.shape[0], clusters, many, key=key)
     else:
-        points = leading_components(relations.unit, components, key=jr.fold_in(key, 0))
+        points = leading_components(relations.unit, components, key=jr.fold_in(key, 2**31))
         if many == 1:
             starts = ot.kmeans_labels(points, clusters, starts=tries, key=key)[None]
         else:

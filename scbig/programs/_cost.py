@@ -13,6 +13,9 @@ _SAME = 1e-5
 
 def unit_rows(x: Float[Array, "rows features"]) -> Float[Array, "rows features"]:
     """Rows scaled to length one; a zero row stays zero, at cosine distance 1 from everything."""
+    # By the largest entry first: squares of very large or small ones leave the range of float32.
+    largest = jnp.max(jnp.abs(x), axis=1, keepdims=True)
+    x = x / jnp.where(largest > 0, largest, jnp.ones_like(largest))
     norm = jnp.linalg.norm(x, axis=1, keepdims=True)
     return x / jnp.where(norm > 0, norm, jnp.ones_like(norm))
 

@@ -38,7 +38,7 @@ def cheapest_assignment(
         return jnp.min(jnp.where((labels == cluster)[:, None], costs - own, jnp.inf), axis=0)
 
     def augment(state):
-        labels, arcs, sizes = state
+        labels, arcs, sizes, count = state
         distance, before = _shortest(arcs, sizes > capacities)
         sink = jnp.argmin(jnp.where(sizes < capacities, distance, jnp.inf)).astype(jnp.int32)
 
@@ -54,12 +54,15 @@ def cheapest_assignment(
             going, step, (labels, arcs, sink, jnp.zeros((), jnp.int32))
         )
         arcs = arcs.at[source].set(arcs_from(labels, source))
-        return labels, arcs, sizes.at[sink].add(1).at[source].add(-1)
+        return labels, arcs, sizes.at[sink].add(1).at[source].add(-1), count + 1
 
     labels = jnp.argmin(costs - prices[None, :], axis=1).astype(jnp.int32)
     arcs = lax.map(lambda cluster: arcs_from(labels, cluster), jnp.arange(clusters))
-    state = labels, arcs, jnp.bincount(labels, length=clusters).astype(jnp.int32)
-    return lax.while_loop(lambda state: jnp.any(state[2] > capacities), augment, state)[0]
+    sizes = jnp.bincount(labels, length=clusters).astype(jnp.int32)
+    # No more steps than genes are ever needed; NaN would go on for ever.
+    unfinished = lambda state: jnp.any(state[2] > capacities) & (state[3] <= len(labels))
+    state = labels, arcs, sizes, jnp.zeros((), jnp.int32)
+    return lax.while_loop(unfinished, augment, state)[0]
 
 
 def _shortest(

@@ -10,6 +10,7 @@ from .. import ot
 from .._typing import Array, Bool, Expression, Float, Int, Slots
 from ._cost import Relations
 from ._partition import AbstractPartition, GenePartition
+from ._rounding import round_to_capacities
 
 # A smaller share of a gene does not get a slot.
 _LEAST_SHARE = 1e-3
@@ -108,9 +109,10 @@ def soften(
 ) -> tuple[SoftPartition, ot.BalancedPlan]:
     """Shares of every gene by the plan of the hard programs' costs at `config.temperature`.
 
-    A gene's shares are its row of the plan, the largest `config.overlap` of them; at temperature 0
-    they would be the programs of least cost for the sizes. Before that cut the shares of a program
-    sum to its hard size.
+    A gene's shares are its row of the plan. It is shared by its hard program and up to
+    `config.overlap - 1` others, which are found as the hard ones are: by rounding the plan to the
+    programs' sizes, once for each, without the pairs that are taken. So no program holds more than
+    `overlap` times its hard size, even of genes of which nothing is known, whose shares are equal.
 
     **Returns:** the soft programs, and the plan, whose convergence the caller looks at.
     """
@@ -124,5 +126,16 @@ def soften(
         iterations=config.iterations,
         threshold=config.threshold,
     )
-    shares, programs = jax.lax.top_k(jax.nn.softmax(plan.log_matrix, axis=1), config.overlap)
+    row, size, hard = jnp.arange(genes), partition.sizes, partition.labels
+    share = jax.nn.softmax(plan.log_matrix, axis=1)
+    programs, shares = [hard], [share[row, hard]]
+    taken = jnp.zeros(cost.shape, bool).at[row, hard].set(True)
+    for _ in range(config.overlap - 1):
+        free = jnp.where(taken, jnp.finfo(cost.dtype).min, plan.log_matrix)
+        more = round_to_capacities(free, cost, size)
+        # The last genes may find room only where they are already.
+        shares.append(jnp.where(taken[row, more], 0, share[row, more]))
+        programs.append(more)
+        taken = taken.at[row, more].set(True)
+    programs, shares = jnp.stack(programs, axis=1), jnp.stack(shares, axis=1)
     return SoftPartition.from_shares(programs, shares, partition.clusters), plan

@@ -115,6 +115,8 @@ def _find_programs(
         if folder.folder is not None:
             table = ProgramTable.of(materials.names.genes, clustering.partition, provenance)
             table.save(folder.folder / "programs.csv")
-        errors = response_errors(model, materials.training, key=fold(key))
-        clustering = grouping.cluster(config, errors=errors, previous=clustering, key=fold(key))
+        error_key, cluster_key = jr.split(fold(key))
+        # Of the cells that the flow learned from: what it is judged by must stay unseen.
+        errors = response_errors(model, materials.learn, key=error_key)
+        clustering = grouping.cluster(config, errors=errors, previous=clustering, key=cluster_key)
     return clustering

@@ -57,14 +57,12 @@ class Materials:
     """The cells and the priors of a run, aligned with the screen's genes.
 
     **Fields:** `kept` and `held_out`, the cells that stage 1 trains and is validated on; `learn`
-    and `judge`, those of stage 2; `training`, all cells but the validation conditions'; `genes`,
-    `graph`, `pathways`, the aligned priors; `perturbations`, the standardised table of what can be
-    perturbed, whose names are in `names`.
+    and `judge`, those of stage 2; `genes`, `graph`, `pathways`, the aligned priors;
+    `perturbations`, the standardised table of what can be perturbed, whose names are in `names`.
     """
 
     config: ScBIGConfig
     names: Names
-    training: PerturbationScreen
     kept: PerturbationScreen
     held_out: PerturbationScreen
     learn: PerturbationScreen
@@ -93,7 +91,6 @@ class Materials:
         return cls(
             config=config,
             names=names,
-            training=training,
             kept=kept,
             held_out=held_out,
             learn=training if validation else kept,

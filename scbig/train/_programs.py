@@ -72,7 +72,7 @@ def response_errors(
 ) -> Float[Array, "genes conditions"]:
     """Predicted less measured mean response of the conditions of a screen (Table 6b).
 
-    Give it the training cells only: the programs that learn from it must not have seen others.
+    Give it only cells that the model learned from: the programs learn from these errors.
     """
     config = model.config
     transport = make_transport(**dataclasses.asdict(config.transport))

@@ -92,3 +92,10 @@ def test_identical_embeddings_cost_nothing_rather_than_their_rounding(seed):
     means = programs.centroids(unit, jnp.arange(50) % 3, 3)
     # For some seeds, cosines are a little below one.
     assert jnp.max(programs.semantic_cost(unit, means)) < 1e-5
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-3, 1e25])
+def test_rows_of_any_size_become_unit_rows(size):
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    found = programs.unit_rows(jnp.asarray(x * np.float32(size)))
+    np.testing.assert_allclose(found, x / np.linalg.norm(x, axis=1, keepdims=True), rtol=1e-5)

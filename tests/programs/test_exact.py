@@ -64,3 +64,9 @@ def test_greedy_rounding_of_a_real_plan_is_nearly_the_cheapest():
     cost = lambda labels: costs[np.arange(genes), labels].mean()
     assert cost(exact) <= cost(greedy) <= 1.05 * cost(exact)
     np.testing.assert_allclose(genes * cost(exact), cheapest(costs, capacities), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("costs", "room"), [(np.full((6, 3), np.nan), 2), (np.ones((6, 3)), 1)])
+def test_what_has_no_answer_comes_to_an_end(costs, room):
+    labels = found(costs, np.full(3, room))
+    assert np.all((labels >= 0) & (labels < 3))

@@ -42,10 +42,11 @@ def test_rounding_is_the_greedy_loop_however_many_ties(levels):
         )
 
 
-def test_rounding_is_the_greedy_loop_at_the_size_of_the_paper():
+@pytest.mark.parametrize(("genes", "clusters"), [(2051, 32), (5018, 64)])
+def test_rounding_is_the_greedy_loop_at_the_sizes_of_the_paper(genes, clusters):
     rng = np.random.default_rng(0)
-    scores = rng.normal(size=(2051, 32)).astype(np.float32)
-    capacities = np.full(32, 64) + (np.arange(32) < 3)
+    scores = rng.normal(size=(genes, clusters)).astype(np.float32)
+    capacities = np.full(clusters, genes // clusters) + (np.arange(clusters) < genes % clusters)
     costs = np.zeros_like(scores)
     labels = rounded(scores, costs, capacities)
     np.testing.assert_array_equal(labels, greedy(scores, costs, capacities))

@@ -42,7 +42,9 @@ def test_shares_are_the_plan_of_the_hard_programs_at_the_temperature(priors):
         rows = 1 / (kernel @ columns)
         columns = sizes / (kernel.T @ rows)
     plan = rows[:, None] * kernel * columns
-    np.testing.assert_allclose(shared(soft.partition), plan, atol=3e-3)
+    # A last, small share may find no room.
+    np.testing.assert_allclose(shared(soft.partition), plan, atol=0.015)
+    np.testing.assert_allclose(np.median(np.abs(shared(soft.partition) - plan)), 0, atol=1e-4)
     np.testing.assert_allclose(shared(soft.partition).sum(0), sizes, rtol=1e-2)
 
 
@@ -88,3 +90,20 @@ def test_it_works_inside_jit_and_has_gradients(priors):
     x = jnp.asarray(np.random.default_rng(0).normal(size=GENES), jnp.float32)
     loss = jax.jit(lambda x: jnp.sum(partition.scatter(jnp.tanh(partition.gather(x))) ** 2))
     assert jnp.all(jnp.isfinite(jax.grad(loss)(x)))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_genes_of_which_nothing_is_known_do_not_crowd_into_some_programs(value):
+    nothing = np.zeros(0, np.int32)
+    embeddings = np.full((GENES, 4), value, np.float32)
+    found = cluster(embeddings, nothing, nothing, temperature=0.1, overlap=2)
+    sizes = np.asarray(found.partition.sizes)
+    assert sizes.max() <= 2 * 17
+    assert sizes.min() >= 2 * 16 - 3
+
+
+def test_a_gene_keeps_its_hard_program(priors):
+    hard = np.asarray(cluster(*priors).labels)
+    soft = cluster(*priors, temperature=0.5, overlap=2).partition
+    assert isinstance(soft, programs.SoftPartition)
+    assert np.all(np.any(np.asarray(soft.programs) == hard[:, None], axis=1))

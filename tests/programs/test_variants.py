@@ -1,5 +1,8 @@
 """Each variant that a configuration can name (Tables 6a and 6b), and what it reads."""
 
+import subprocess
+import sys
+
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -230,9 +233,39 @@ def test_bad_input_to_variants_is_named(priors):
     broken[5] = np.nan
     with pytest.raises(ValueError, match=r"1 of 98 genes .* rows: \[5\]"):
         cluster(embeddings, *edges, errors=broken)
+    with pytest.raises(ValueError, match=r"1 of 98 genes .* rows: \[0\]"):
+        cluster(embeddings.astype(np.float64) * np.r_[1e300, np.ones(GENES - 1)][:, None], *edges)
+    with pytest.raises(ValueError, match="for the method 'grc', not 'kmeans'"):
+        cluster(embeddings, *edges, method="kmeans", start=np.zeros(GENES, np.int32))
+    with pytest.raises(ValueError, match="nothing would move"):
+        cluster(embeddings, *edges, priors="none", start=np.zeros(GENES, np.int32))
     with pytest.raises(ValueError, match="label 6"):
         cluster(embeddings, *edges, start=np.full(GENES, 6, np.int32))
     with pytest.raises(ValueError, match="belong to the method 'grc'"):
         ProgramsConfig(method="kmeans", temperature=0.1)
     with pytest.raises(ValueError, match="tolerance must lie"):
         ProgramsConfig(tolerance=1.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("E, s, t[1:], c", "{'source': 4, 'target': 3}"),
+        ("E, s, t, c, confidence=E[:2, 0]", "'confidence': 2}"),
+        ("E, s, t, c, start=s[:3]", "'start': 3}"),
+        ("E, s, t, c, errors=E[:5]", "'errors': 5}"),
+    ],
+)
+def test_lengths_that_do_not_fit_are_named_without_the_type_checker(given, message):
+    code = f"""
+import jax, numpy as np
+from scbig.config import ProgramsConfig
+from scbig.programs import cluster_genes
+E, c = np.ones((6, 2), np.float32), ProgramsConfig(clusters=2)
+s, t = np.array([0, 1, 2, 3]), np.array([1, 0, 3, 2])
+cluster_genes({given}, key=jax.random.key(0))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "ValueError: Lengths do not fit: 6 genes" in run.stderr
+    assert message in run.stderr

@@ -131,9 +131,21 @@ def test_errors_are_predicted_less_measured_means(screen, with_own):
         np.testing.assert_allclose(errors[:, column], naive, atol=0.05)
 
 
-def test_programs_are_updated_by_what_a_training_missed(screen, priors, tmp_path):
+def test_programs_are_updated_by_what_a_training_missed(screen, priors, tmp_path, monkeypatch):
     held = [c.name for c in screen.conditions if len(c.perturbations) == 2][:1]
-    config = programs_of(feedback=1, feedback_weight=5.0)
+    config = programs_of(feedback=1, feedback_weight=5.0, features="coexpression", components=3)
+    seen = {}
+
+    def errors(model, cells, **options):
+        seen["errors"] = cells
+        return response_errors(model, cells, **options)
+
+    def components(expression, genes, **options):
+        seen["features"] = expression
+        return coexpression(expression, genes, **options)
+
+    monkeypatch.setattr("scbig.train._fit.response_errors", errors)
+    monkeypatch.setattr("scbig.train._programs.coexpression", components)
     made = fit(screen, priors, config, validation=held, out=tmp_path, progress=False, key=jr.key(0))
     assert made.clustering is not None
     assert {path.name for path in (tmp_path / "update0").iterdir()} >= {
@@ -146,6 +158,12 @@ def test_programs_are_updated_by_what_a_training_missed(screen, priors, tmp_path
     np.testing.assert_array_equal(made.model.partition.labels, made.clustering.labels)
     last = read_programs(tmp_path / "programs.csv").align(screen.genes)
     np.testing.assert_array_equal(last.partition.labels, made.clustering.labels)
+    # The programs learn from no cell that selects parameters: not the validation conditions', and
+    # not the controls held out from stage 1.
+    assert held[0] not in {condition.name for condition in seen["errors"].conditions}
+    controls = int(screen.is_control.sum())
+    assert seen["features"].shape[0] < controls
+    assert seen["features"].shape[0] == controls - round(TINY.stage1.validation * controls)
 
 
 def test_a_run_says_what_its_programs_were_made_with(screen, priors):
