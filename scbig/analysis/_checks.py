@@ -30,40 +30,29 @@ def require_names(partition: AbstractPartition, genes: Sequence[str]) -> None:
 
 
 def require_membership(membership: PathwayMembership, genes: Sequence[str]) -> None:
-    """Raises `ValueError` for sets aligned to other genes, so far as what they lack betrays it."""
-    sets, columns = membership.matrix.shape
-    if not sets:
+    """Raises `ValueError` unless the sets were aligned to these genes, in this order."""
+    if not membership.names:
         raise ValueError("The membership has no sets: there is nothing to test.")
-    if columns != len(genes):
-        raise ValueError(
-            f"The pathways are aligned to {columns} genes, but the partition has {len(genes)}. "
-            "Align the library to the partition's genes: `library.align(genes)`."
-        )
-    known = membership.matrix.any(axis=0)
-    _require_missing("pathways", "library.align", known, membership.coverage.missing, genes)
+    _require_same("pathways", "library.align", membership.genes, genes)
 
 
 def require_graph(graph: AlignedGraph, genes: Sequence[str]) -> None:
-    """Raises `ValueError` for interactions aligned to other genes, as for sets."""
-    known = np.zeros(graph.coverage.total, bool)
-    if len(known) != len(genes):
+    """Raises `ValueError` unless the interactions were aligned to these genes, in this order."""
+    _require_same("interactions", "graph.align", graph.genes, genes)
+
+
+def _require_same(what: str, how: str, found: Sequence[str], genes: Sequence[str]) -> None:
+    if len(found) != len(genes):
         raise ValueError(
-            f"The interactions are aligned to {len(known)} genes, but the partition has "
-            f"{len(genes)}. Align the graph to the partition's genes: `graph.align(genes)`."
+            f"The {what} are aligned to {len(found)} genes, but the partition has {len(genes)}. "
+            f"Align to the partition's genes: `{how}(genes)`."
         )
-    known[graph.source] = True
-    _require_missing("interactions", "graph.align", known, graph.coverage.missing, genes)
-
-
-def _require_missing(what, how, known, missing, genes) -> None:
-    """A prior keeps the names that it does not know: they betray genes in another order."""
-    unknown = [gene for gene, covered in zip(genes, known, strict=True) if not covered]
-    strange = [name for name in unknown if name not in set(missing)]
-    if strange or len(unknown) != len(missing):
+    strange = [one for one, other in zip(found, genes, strict=True) if one != other]
+    if strange:
         raise ValueError(
             f"The {what} were aligned to other genes, or to these in another order: {len(strange)} "
-            f"of {len(genes)} genes are unknown here and known there, such as {strange[:5]}. Align "
-            f"to the partition's genes: `{how}(genes)`."
+            f"of {len(genes)} are not where they should be, such as {strange[:5]}. Align to the "
+            f"partition's genes: `{how}(genes)`."
         )
 
 

@@ -19,11 +19,13 @@ _WHAT = "interactions"
 class AlignedGraph:
     """The interactions among the genes that were asked for, as positions in that list.
 
-    Each edge is there in both directions, once; sorted by source, then target. `coverage` counts
+    `genes` is that list. Each edge is there in both directions, once; sorted by source, then
+    target. `coverage` counts
     the genes with at least one edge. `weight` is the confidence of each edge, in (0, 1]; where the
     source gives none, `weighted` is false and every weight is 1.
     """
 
+    genes: tuple[str, ...]
     source: Int32[np.ndarray, " edges"]
     target: Int32[np.ndarray, " edges"]
     weight: Float32[np.ndarray, " edges"]
@@ -122,6 +124,7 @@ class InteractionGraph:
         linked[source] = True
         lonely = tuple(gene for gene, known in zip(genes, linked, strict=True) if not known)
         return AlignedGraph(
+            tuple(genes),
             source[order].astype(np.int32),
             target[order].astype(np.int32),
             np.tile(weight, 2)[order],

@@ -19,10 +19,11 @@ _WHAT = "pathways"
 class PathwayMembership:
     """Which of the genes that were asked for belong to which pathway.
 
-    `names` are the pathways kept, `dropped` those with fewer than `min_genes` of the genes;
-    `coverage` counts the genes in at least one kept pathway.
+    `genes` are those genes, in their order; `names` the pathways kept, `dropped` those with fewer
+    than `min_genes` of the genes; `coverage` counts the genes in at least one kept pathway.
     """
 
+    genes: tuple[str, ...]
     names: tuple[str, ...]
     matrix: Bool[np.ndarray, "pathways genes"]
     coverage: Coverage
@@ -88,7 +89,7 @@ class PathwayLibrary:
         covered = {column for name in names for column in members[name]}
         lonely = tuple(gene for gene in genes if row[gene] not in covered)
         coverage = Coverage(_WHAT, len(covered), lonely)
-        return PathwayMembership(names, matrix, coverage, dropped, min_genes)
+        return PathwayMembership(tuple(genes), names, matrix, coverage, dropped, min_genes)
 
 
 def read_pathways(path: str | os.PathLike[str]) -> PathwayLibrary:

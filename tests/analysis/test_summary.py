@@ -130,8 +130,15 @@ def test_other_genes_are_refused(planted, toy):
         analysis.audit(made, GENES, small, graph, **options)
     with pytest.raises(ValueError, match="60 genes, but the partition has 6|aligned to 60"):
         analysis.program_table(partition, genes, graph)
-    with pytest.raises(ValueError, match=r"another order: 1 of 6 genes.*'a'"):
+    with pytest.raises(ValueError, match=r"another order: 6 of 6 are not.*'a'"):
         analysis.program_table(partition, genes[::-1], short)
+    # Genes that all have interactions, of which two have changed places.
+    chain = priors.InteractionGraph(tuple("abcde"), tuple("bcdef")).align(genes)
+    with pytest.raises(ValueError, match=r"another order: 2 of 6 are not.*'b', 'c'"):
+        analysis.program_table(partition, [*"acbdef"], chain)
+    shared = programs.SoftPartition.from_shares(np.array([[0, 1]] * 6), np.ones((6, 2)), 2)
+    with pytest.raises(ValueError, match="share genes cannot be audited"):
+        analysis.audit({"soft": shared}, genes, small, short, **options)
 
 
 def test_of_equally_likely_sets_the_larger_odds_ratio_counts(toy):
