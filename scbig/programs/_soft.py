@@ -127,15 +127,15 @@ def soften(
         threshold=config.threshold,
     )
     row, size, hard = jnp.arange(genes), partition.sizes, partition.labels
-    share = jax.nn.softmax(plan.log_matrix, axis=1)
-    programs, shares = [hard], [share[row, hard]]
+    programs, masses = [hard], [plan.log_matrix[row, hard]]
     taken = jnp.zeros(cost.shape, bool).at[row, hard].set(True)
     for _ in range(config.overlap - 1):
         free = jnp.where(taken, jnp.finfo(cost.dtype).min, plan.log_matrix)
         more = round_to_capacities(free, cost, size)
         # The last genes may find room only where they are already.
-        shares.append(jnp.where(taken[row, more], 0, share[row, more]))
+        masses.append(jnp.where(taken[row, more], -jnp.inf, plan.log_matrix[row, more]))
         programs.append(more)
         taken = taken.at[row, more].set(True)
-    programs, shares = jnp.stack(programs, axis=1), jnp.stack(shares, axis=1)
-    return SoftPartition.from_shares(programs, shares, partition.clusters), plan
+    # Among the chosen ones alone: of the whole row they may be too little for float32.
+    shares = jax.nn.softmax(jnp.stack(masses, axis=1), axis=1)
+    return SoftPartition.from_shares(jnp.stack(programs, axis=1), shares, partition.clusters), plan

@@ -107,3 +107,8 @@ def test_a_gene_keeps_its_hard_program(priors):
     soft = cluster(*priors, temperature=0.5, overlap=2).partition
     assert isinstance(soft, programs.SoftPartition)
     assert np.all(np.any(np.asarray(soft.programs) == hard[:, None], axis=1))
+
+
+def test_at_the_lowest_temperatures_every_gene_still_has_its_whole_share(priors):
+    found = cluster(*priors, temperature=1e-4, overlap=2, throw=False)
+    np.testing.assert_allclose(shared(found.partition).sum(1), 1, rtol=1e-5)
