@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -18,7 +19,8 @@ Tree = TypeVar("Tree")
 def atomic(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     """Yields a temporary path of the same suffix beside `path`, and renames it at a clean exit.
 
-    If the block raises, `path` is as it was and the temporary file is gone.
+    What the block makes there is a file or a folder (zarr). If the block raises, `path` is as it
+    was and nothing temporary is left.
     """
     target = pathlib.Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -26,10 +28,32 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     temporary = target.parent / f".partial-{uuid.uuid4().hex}{target.suffix}"
     try:
         yield temporary
+        _move(temporary, target)
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def _move(temporary: pathlib.Path, target: pathlib.Path) -> None:
+    if not (temporary.is_dir() and target.is_dir()):
+        os.replace(temporary, target)
+        return
+    # A folder does not replace one that holds something: the old one steps aside.
+    aside = temporary.with_name(f"{temporary.name}-old")
+    os.replace(target, aside)
+    try:
         os.replace(temporary, target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        os.replace(aside, target)
         raise
+    shutil.rmtree(aside)
+
+
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_tree(path: str | os.PathLike[str], kind: str, header: dict[str, Any], tree: Any) -> None:

@@ -128,11 +128,10 @@ def check_log_normalised(matrix: sparse.csr_matrix, genes: Sequence[str]) -> Non
     check_log_scale(matrix)
 
 
-def check_counts(matrix: sparse.csr_matrix, genes: Sequence[str]) -> None:
-    """Raises unless the values are counts."""
+def check_count_values(matrix: sparse.csr_matrix, genes: Sequence[str]) -> None:
+    """Raises unless the values can be counts; they may all be zero."""
     check_finite(matrix, genes)
     check_not_negative(matrix, genes)
-    check_some_expression(matrix)
     bad = matrix.data != np.rint(matrix.data)
     if bad.any():
         raise ValueError(

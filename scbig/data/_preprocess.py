@@ -1,16 +1,18 @@
 """From raw counts to log-normalised expression of the genes that matter (A.4.2)."""
 
-import dataclasses
+import os
 from collections.abc import Sequence
+from typing import Any
 
 import anndata as ad
-import numpy as np
 import pandas as pd
 
+from scbig._files import atomic
 from scbig.config import PreprocessConfig
-from scbig.data._checks import check_counts, check_not_empty, check_unique, column, listed
-from scbig.data._condition import JOINT, Condition
+from scbig.data._choose import Labels, choose, tally
+from scbig.data._condition import JOINT
 from scbig.data._matrix import expression_matrix, read_csr
+from scbig.data._stored import StoredMatrix, labels_of, write_store
 
 
 def preprocess(
@@ -20,6 +22,7 @@ def preprocess(
     condition_key: str,
     control: str | Sequence[str],
     separator: str = JOINT,
+    held_out: Sequence[str] = (),
 ) -> ad.AnnData:
     """Filters, normalises by library size, takes log1p, and keeps variable and perturbed genes.
 
@@ -33,6 +36,8 @@ def preprocess(
     - `adata`: raw counts in `X`, cells by genes; left as it is.
     - `config`: the thresholds.
     - `condition_key`, `control`, `separator`: as in `PerturbationScreen.from_anndata`.
+    - `held_out`: conditions, a test set say, whose cells are kept but have no say in which genes
+        are.
 
     **Returns:**
 
@@ -40,54 +45,79 @@ def preprocess(
     the thresholds, how many cells and genes went, which conditions lost all their cells, and which
     perturbed genes are not measured.
 
-    **Raises:** a ValueError if `X` is not counts, or if no cell or no control is left.
+    **Raises:** a ValueError if `X` is not counts, if no cell or no control is left, or if a
+    condition to hold out is not there.
     """
     import scanpy as sc
 
-    check_not_empty(adata.n_obs, adata.n_vars)
-    genes = tuple(map(str, adata.var_names))
-    check_unique(genes, what="gene", repair="Use adata.var_names_make_unique, or merge them.")
-    labels = column(adata, condition_key, what="condition")
-    parsed = {
-        label: Condition.parse(str(label), separator=separator, controls=control)
-        for label in labels.unique()
-    }
+    labels = Labels.of(adata, condition_key, control, separator, held_out)
     counts = read_csr(expression_matrix(adata, layer=None))
-    check_counts(counts, genes)
-
-    keep_cells = counts.getnnz(axis=1) >= max(config.min_genes, 1)
-    left = {parsed[label] for label in set(labels[keep_cells])}
-    _check_cells_left(keep_cells, left, config)
-    counts = counts[keep_cells]
-
-    perturbed = {name for condition in left for name in condition.perturbations}
-    is_perturbed = np.isin(genes, sorted(perturbed))
-    keep_genes = (counts.getnnz(axis=0) >= config.min_cells) | is_perturbed
-    if not keep_genes.any():
-        raise ValueError(
-            f"No gene is expressed in min_cells={config.min_cells} of the {counts.shape[0]} cells."
-        )
-    counts = counts[:, keep_genes]
+    keep = choose(tally([counts], labels, config), labels, config)
+    counts = counts[keep.cells][:, keep.genes]
     result = ad.AnnData(
         counts.copy(),
-        obs=_without_unused_categories(pd.DataFrame(adata.obs).loc[keep_cells]),
-        var=pd.DataFrame(adata.var).loc[keep_genes],
+        obs=_without_unused_categories(pd.DataFrame(adata.obs).loc[keep.cells]),
+        var=pd.DataFrame(adata.var).loc[keep.genes],
         layers={"counts": counts},
     )
     sc.pp.normalize_total(result, target_sum=config.target_sum)
     sc.pp.log1p(result)
-    expressed = result.n_vars
-    result = _variable_genes(result, config.variable_genes, is_perturbed[keep_genes])
-    lost = {c.name for c in parsed.values()} - {c.name for c in left}
-    result.uns["preprocess"] = {
-        **dataclasses.asdict(config),
-        "removed_cells": int((~keep_cells).sum()),
-        "removed_conditions": _names(lost),
-        "removed_genes_rare": len(genes) - expressed,
-        "removed_genes_not_variable": expressed - result.n_vars,
-        "perturbed_not_measured": _names(perturbed - set(genes)),
-    }
+    result.var["highly_variable"] = keep.variable(result, config)
+    result = result[:, result.var["highly_variable"].to_numpy() | keep.perturbed].copy()
+    result.uns["preprocess"] = keep.report(config, result.n_vars)
     return result
+
+
+def preprocess_file(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    config: PreprocessConfig,
+    *,
+    condition_key: str,
+    control: str | Sequence[str],
+    separator: str = JOINT,
+    held_out: Sequence[str] = (),
+    keep_counts: bool = False,
+) -> dict[str, Any]:
+    """`preprocess` from file to file, some thousand cells at a time, for any number of cells.
+
+    The same choices and the same numbers: scanpy works on dask arrays, and anndata writes them
+    block by block.
+
+    **Arguments:**
+
+    - `source`: raw counts in `X` of an h5ad file or a zarr folder.
+    - `target`: an h5ad file or a zarr folder to write; it appears when it is whole.
+    - `keep_counts`: whether the counts are written too, as `layers["counts"]`.
+    - the others: as for `preprocess`.
+
+    **Returns:** the report of `uns["preprocess"]`.
+
+    **Raises:** a ValueError as `preprocess` does, and for a file that cannot be read.
+    """
+    import scanpy as sc
+
+    adata = labels_of(source)
+    labels = Labels.of(adata, condition_key, control, separator, held_out)
+    stored = StoredMatrix.open(source)
+    keep = choose(tally(stored.blocks(), labels, config), labels, config)
+    counts = stored.lazy()[keep.cells][:, keep.genes]
+    result = ad.AnnData(
+        counts,
+        obs=_without_unused_categories(pd.DataFrame(adata.obs).loc[keep.cells]),
+        var=pd.DataFrame(adata.var).loc[keep.genes],
+    )
+    sc.pp.normalize_total(result, target_sum=config.target_sum)
+    sc.pp.log1p(result)
+    result.var["highly_variable"] = keep.variable(result, config)
+    chosen = result.var["highly_variable"].to_numpy() | keep.perturbed
+    result = result[:, chosen].copy()
+    report = result.uns["preprocess"] = keep.report(config, result.n_vars)
+    if keep_counts:
+        result.layers["counts"] = counts[:, chosen]
+    with atomic(target) as temporary:
+        write_store(temporary, result)
+    return report
 
 
 def _without_unused_categories(table: pd.DataFrame) -> pd.DataFrame:
@@ -95,32 +125,3 @@ def _without_unused_categories(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(
         **{name: table[name].cat.remove_unused_categories() for name in categorical}
     )
-
-
-def _names(values: set[str]) -> np.ndarray:
-    return np.array(sorted(values), dtype=object)
-
-
-def _check_cells_left(keep: np.ndarray, left: set[Condition], config: PreprocessConfig) -> None:
-    if not keep.any():
-        raise ValueError(
-            f"None of the {keep.size} cells has min_genes={config.min_genes} detected genes. "
-            "Lower min_genes: a file of few genes needs a small one."
-        )
-    if Condition() not in left:
-        names = listed(sorted(condition.name for condition in left))
-        raise ValueError(
-            f"No control cell is left after min_genes={config.min_genes}; the conditions left are "
-            f"{names}. Check the name of the control, or lower min_genes."
-        )
-
-
-def _variable_genes(adata: ad.AnnData, most: int, always: np.ndarray) -> ad.AnnData:
-    """Keeps the `most` variable genes and those of the mask `always`."""
-    import scanpy as sc
-
-    if most >= adata.n_vars:
-        adata.var["highly_variable"] = True
-        return adata
-    sc.pp.highly_variable_genes(adata, n_top_genes=most, flavor="seurat")
-    return adata[:, adata.var["highly_variable"].to_numpy() | always].copy()

@@ -1,5 +1,7 @@
 """Draws conditions, their cells and their controls on the device, inside a compiled step."""
 
+import dataclasses
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
@@ -61,6 +63,24 @@ class CellIndex(eqx.Module):
     def num_groups(self) -> int:
         """The number of (condition, context) pairs with perturbed cells."""
         return self.size.shape[0]
+
+    def pooled(self, most: int) -> tuple["CellIndex", Int[np.ndarray, " pooled"]]:
+        """At most so many perturbed cells of each group, spread evenly over it.
+
+        **Returns:** an index whose perturbed rows count through the second value, the rows of the
+        screen that were kept. Controls are as they were.
+        """
+        start, size = np.asarray(self.start), np.asarray(self.size)
+        kept = np.minimum(size, most)
+        places = [s + np.arange(k) * n // k for s, n, k in zip(start, size, kept, strict=True)]
+        rows = np.asarray(self.order)[np.concatenate(places)]
+        fewer = dataclasses.replace(
+            self,
+            order=_int32(np.arange(len(rows))),
+            start=_int32(np.cumsum(kept) - kept),
+            size=_int32(kept),
+        )
+        return fewer, rows
 
     def draw_groups(self, n: int, *, key: PRNGKeyArray) -> Int[Array, " {n}"]:
         """`n` groups, uniform with replacement: a condition counts once, however many its cells."""

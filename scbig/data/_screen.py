@@ -2,12 +2,15 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import anndata as ad
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float32, Int, Int32
+from jaxtyping import Bool, Float, Float32, Int, Int32
 from scipy import sparse
 
 from scbig.data._checks import (
@@ -19,6 +22,7 @@ from scbig.data._checks import (
 )
 from scbig.data._condition import CONTROLS, JOINT, Condition, control_names
 from scbig.data._matrix import expression_matrix, read_csr
+from scbig.data._stored import StoredMatrix, blocks_of, check_stored, grouped_means, labels_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -29,8 +33,8 @@ class PerturbationScreen:
     them. Every context has control cells.
     """
 
-    expression: sparse.csr_matrix
-    """Cells by genes, float32, log1p of normalised counts."""
+    expression: sparse.csr_matrix | StoredMatrix
+    """Cells by genes, float32, log1p of normalised counts; in memory or on disk."""
     genes: tuple[str, ...]
     cells: tuple[str, ...]
     conditions: tuple[Condition, ...]
@@ -47,10 +51,9 @@ class PerturbationScreen:
         _check_shapes(self)
         _check_controls(self)
         matrix = self.expression
-        for array in (
-            *(matrix.data, matrix.indices, matrix.indptr),
-            *(self.condition_index, self.context_index),
-        ):
+        in_memory = not isinstance(matrix, StoredMatrix)
+        values = (matrix.data, matrix.indices, matrix.indptr) if in_memory else ()
+        for array in (*values, self.condition_index, self.context_index):
             array.flags.writeable = False
 
     @classmethod
@@ -79,6 +82,48 @@ class PerturbationScreen:
         **Raises:** a ValueError that says what is wrong with the data and how to repair it.
         """
         check_not_empty(adata.n_obs, adata.n_vars)
+        options = {"control": control, "context_key": context_key, "separator": separator}
+        read = lambda: read_csr(expression_matrix(adata, layer=layer))
+        return cls._labelled(adata, read, condition_key=condition_key, **options)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        condition_key: str,
+        layer: str | None = None,
+        **options: Any,
+    ) -> "PerturbationScreen":
+        """A screen whose expression stays on disk, for files that are larger than memory.
+
+        Everything but expression is read now; expression is passed over once, for its checks, and
+        then read as it is asked for. The file must stay where it is, unchanged.
+
+        **Arguments:**
+
+        - `path`: an h5ad file or a zarr folder; the matrix as CSR or dense.
+        - `condition_key`, `layer` and `options`: as in `from_anndata`.
+
+        **Raises:** a ValueError as `from_anndata` does, and for a file that cannot be read.
+        """
+        labels = labels_of(path)
+        read = lambda: StoredMatrix.open(path, "X" if layer is None else f"layers/{layer}")
+        return cls._labelled(labels, read, condition_key=condition_key, **options)
+
+    @classmethod
+    def _labelled(
+        cls,
+        adata: ad.AnnData,
+        read: Callable[[], sparse.csr_matrix | StoredMatrix],
+        *,
+        condition_key: str,
+        control: str | Sequence[str] = CONTROLS,
+        context_key: str | None = None,
+        separator: str = JOINT,
+    ) -> "PerturbationScreen":
+        # The labels are checked first: they are cheap, and expression is not.
+        check_not_empty(adata.n_obs, adata.n_vars)
         genes = tuple(map(str, adata.var_names))
         cells = tuple(map(str, adata.obs_names))
         check_unique(genes, what="gene", repair="Use adata.var_names_make_unique, or merge them.")
@@ -87,8 +132,11 @@ class PerturbationScreen:
             column(adata, condition_key, what="condition"), separator, control
         )
         contexts, context_index = _contexts(adata, context_key)
-        expression = read_csr(expression_matrix(adata, layer=layer))
-        check_log_normalised(expression, genes)
+        expression = read()
+        if isinstance(expression, StoredMatrix):
+            check_stored(expression, genes)
+        else:
+            check_log_normalised(expression, genes)
         return cls(
             expression=expression,
             genes=genes,
@@ -108,6 +156,17 @@ class PerturbationScreen:
     def num_genes(self) -> int:
         """The number of genes."""
         return len(self.genes)
+
+    @property
+    def stored(self) -> bool:
+        """Whether the expression stays on disk."""
+        return isinstance(self.expression, StoredMatrix)
+
+    def in_memory(self) -> "PerturbationScreen":
+        """The same screen with its expression read into memory."""
+        matrix = self.expression
+        read = matrix.copy() if isinstance(matrix, StoredMatrix) else matrix
+        return dataclasses.replace(self, expression=read)
 
     @property
     def perturbations(self) -> tuple[str, ...]:
@@ -147,7 +206,7 @@ class PerturbationScreen:
         used, condition_index = np.unique(self.condition_index[rows], return_inverse=True)
         return dataclasses.replace(
             self,
-            expression=self.expression[rows],
+            expression=self._rows(rows),
             cells=tuple(self.cells[i] for i in rows),
             conditions=tuple(self.conditions[i] for i in used),
             condition_index=condition_index.astype(np.int32),
@@ -158,19 +217,44 @@ class PerturbationScreen:
         self, rows: Int[np.ndarray, " rows"] | None = None
     ) -> Float32[np.ndarray, " {self.num_genes}"]:
         """Mean expression over some rows, or over all cells."""
-        if rows is not None and len(rows) == 0:
-            raise ValueError("There is no mean over no cells.")
-        chosen = self.expression if rows is None else self.expression[rows]
-        # In float32 a sum over 100,000 cells would lose three digits.
-        mean = chosen.astype(np.float64).mean(axis=0)
-        return np.asarray(mean, np.float32).ravel()
+        labels = np.zeros(self.num_cells if rows is None else len(rows), np.int32)
+        return grouped_means(self._rows(rows), labels, 1)[0]
+
+    def project(
+        self,
+        matrix: Float[np.ndarray, "{self.num_genes} features"],
+        rows: Int[np.ndarray, " rows"] | None = None,
+    ) -> Float[np.ndarray, "rows features"]:
+        """Expression of some rows, or of all cells, times a matrix, in that matrix's precision."""
+        blocks = blocks_of(self._rows(rows))
+        return np.concatenate([block.astype(matrix.dtype) @ matrix for block in blocks])
+
+    @functools.cached_property
+    def checksum(self) -> str:
+        """SHA-256 (64 hexadecimal digits) of the expression, the same in memory and on disk."""
+        digest = hashlib.sha256(f"{self.expression.shape}".encode())
+        for block in blocks_of(self.expression):
+            for array in (block.indptr.astype(np.int64), block.indices.astype(np.int64)):
+                digest.update(array.tobytes())
+            digest.update(block.data.tobytes())
+        return digest.hexdigest()
+
+    def means(
+        self, groups: Int[np.ndarray, " {self.num_cells}"], count: int
+    ) -> Float32[np.ndarray, "{count} {self.num_genes}"]:
+        """Mean expression of groups of cells, in one pass over them.
+
+        **Arguments:** `groups`, for each cell its group's number below `count`, or -1 for none.
+
+        **Raises:** a ValueError for a group without a cell.
+        """
+        return grouped_means(self.expression, groups, count)
 
     def dense(
         self, rows: Int[np.ndarray, " rows"] | None = None
     ) -> Float32[np.ndarray, "rows {self.num_genes}"]:
         """Expression of some rows, or of all cells, as a dense array."""
-        chosen = self.expression if rows is None else self.expression[rows]
-        return chosen.toarray()
+        return self._rows(rows).toarray()
 
     def to_anndata(
         self, condition_key: str = "condition", context_key: str = "context"
@@ -201,6 +285,12 @@ class PerturbationScreen:
         if isinstance(conditions, str):
             raise ValueError(f"A list of conditions is needed, not the one name {conditions!r}.")
         return [self._place(condition) for condition in conditions]
+
+    def _rows(self, rows: np.ndarray | None) -> sparse.csr_matrix | StoredMatrix:
+        matrix = self.expression
+        if rows is None:
+            return matrix
+        return matrix.take(rows) if isinstance(matrix, StoredMatrix) else matrix[rows]
 
     def _subset(self, keep: np.ndarray) -> "PerturbationScreen":
         return self.take(np.flatnonzero(keep | self.is_control))

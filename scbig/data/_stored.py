@@ -1,0 +1,214 @@
+"""Expression that stays on disk: rows of an h5ad or zarr file, read as they are asked for."""
+
+import contextlib
+import dataclasses
+import itertools
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+import zarr
+from anndata.abc import CSRDataset
+from anndata.io import read_elem, sparse_dataset, write_elem
+from jaxtyping import Float32, Int
+from scipy import sparse
+from zarr.errors import BaseZarrError
+
+from scbig.data._checks import (
+    check_finite,
+    check_log_scale,
+    check_not_counts,
+    check_not_negative,
+)
+
+BLOCK = 8192
+"""Cells that are read at once where many are wanted."""
+GAP = 64
+"""Wanted rows that lie nearer than this are read as one piece, with those between them."""
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns what h5py and zarr raise for a broken file into one `ValueError` that names it."""
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"There is no file {path}.")
+    try:
+        yield
+    except (OSError, KeyError, RuntimeError, BaseZarrError) as error:
+        raise ValueError(
+            f"{path} cannot be read as h5ad or zarr: {error}. It may be truncated or of another "
+            "kind: copy or write it again."
+        ) from error
+
+
+def labels_of(path: str | os.PathLike[str]) -> ad.AnnData:
+    """Cells and genes of a file with all that is known of them, but without expression."""
+    with reading(path):
+        root = open_store(path)
+        obs, var = (pd.DataFrame(read_elem(root[axis])) for axis in ("obs", "var"))
+        return ad.AnnData(obs=obs, var=var)
+
+
+def open_store(path: str | os.PathLike[str]) -> Any:
+    """The root group of an h5ad file or a zarr folder."""
+    with reading(path):
+        if pathlib.Path(path).is_dir():
+            return zarr.open_group(str(path), mode="r")
+        return h5py.File(path, mode="r")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StoredMatrix:
+    """Some rows of a matrix on disk, by cells; float32 once read.
+
+    Takes the place of a CSR matrix in a screen: it has a `shape`, a `dtype`, and rows by number.
+    Build one with `open`.
+
+    **Fields:** `path`, the file; `source`, the open matrix, CSR or dense; `rows`, the rows of the
+    file that this matrix has, in its order.
+    """
+
+    path: str
+    source: Any
+    rows: Int[np.ndarray, " cells"]
+
+    dtype = np.dtype(np.float32)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], element: str = "X") -> "StoredMatrix":
+        """All rows of an element of an h5ad file or a zarr folder.
+
+        **Raises:** `ValueError` for a broken file, an absent element, or a matrix stored by genes
+        (CSC), which cannot be read by cells.
+        """
+        with reading(path):
+            root = open_store(path)
+            if element not in root:
+                raise ValueError(f"{path} has no {element!r}; it has {', '.join(root)}.")
+            node = root[element]
+            dense = isinstance(node, h5py.Dataset | zarr.Array)
+            source = node if dense else sparse_dataset(node)
+        if not dense and not isinstance(source, CSRDataset):
+            raise ValueError(
+                f"{path}: {element!r} is stored by genes (CSC), so cells cannot be read one after "
+                "another. Write it again as CSR: adata.X = adata.X.tocsr()."
+            )
+        return cls(str(path), source, np.arange(source.shape[0]))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells and genes."""
+        return len(self.rows), int(self.source.shape[1])
+
+    def take(self, rows: Int[np.ndarray, " chosen"]) -> "StoredMatrix":
+        """Some of the rows, still on disk."""
+        return dataclasses.replace(self, rows=self.rows[rows])
+
+    def __getitem__(self, rows: Int[np.ndarray, " chosen"]) -> sparse.csr_matrix:
+        """Rows in memory, in the order asked for."""
+        wanted, back = np.unique(self.rows[rows], return_inverse=True)
+        if not len(wanted):
+            return sparse.csr_matrix((0, self.shape[1]), dtype=np.float32)
+        # No piece crosses a block's border, so that no more than a block is in memory unasked.
+        apart = (np.diff(wanted) > GAP) | (np.diff(wanted // BLOCK) > 0)
+        pieces = np.split(wanted, np.flatnonzero(apart) + 1)
+        with reading(self.path):
+            parts = [self._span(piece) for piece in pieces]
+        found = parts[0] if len(parts) == 1 else sparse.vstack(parts, format="csr")
+        found = sparse.csr_matrix(found)
+        in_order = np.array_equal(back, np.arange(len(back)))
+        return found if in_order else sparse.csr_matrix(found[back])
+
+    def blocks(self) -> Iterator[sparse.csr_matrix]:
+        """All rows in their order, `BLOCK` at a time."""
+        size = BLOCK
+        for start in range(0, len(self.rows), size):
+            yield self[np.arange(start, min(start + size, len(self.rows)))]
+
+    def lazy(self) -> Any:
+        """The whole element as a dask array of CSR blocks, for scanpy."""
+        from anndata.experimental import read_elem_lazy
+
+        node = getattr(self.source, "group", self.source)
+        blocks: Any = read_elem_lazy(node, chunks=(BLOCK, self.shape[1]))
+        return blocks.map_blocks(lambda x: sparse.csr_matrix(x, dtype=np.float32))
+
+    def copy(self) -> sparse.csr_matrix:
+        """All rows in memory."""
+        return self[np.arange(len(self.rows))]
+
+    def toarray(self) -> Float32[np.ndarray, "cells genes"]:
+        """All rows in memory as a dense array."""
+        return self.copy().toarray()
+
+    def _span(self, rows: np.ndarray) -> sparse.csr_matrix:
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        piece = sparse.csr_matrix(self.source[first:last], dtype=np.float32)
+        piece.sum_duplicates()
+        piece.eliminate_zeros()
+        kept = piece if len(rows) == last - first else piece[rows - first]
+        return sparse.csr_matrix(kept)
+
+
+def write_store(path: pathlib.Path, adata: ad.AnnData) -> None:
+    """Writes an h5ad file or, by the name's end, a zarr folder; dask arrays block by block."""
+    if path.suffix == ".h5ad":
+        adata.write_h5ad(path)
+    elif path.suffix == ".zarr":
+        # Opened here, since anndata's own call warns of a default that will change.
+        root = zarr.open_group(str(path), mode="w", zarr_format=ad.settings.zarr_write_format)
+        write_elem(root, "/", adata)
+    else:
+        raise ValueError(f"A screen is written to .h5ad or .zarr, not to {path.name!r}.")
+
+
+def blocks_of(matrix: sparse.csr_matrix | StoredMatrix) -> Iterator[sparse.csr_matrix]:
+    """Rows of a matrix in memory or on disk, `BLOCK` at a time."""
+    if isinstance(matrix, StoredMatrix):
+        yield from matrix.blocks()
+    else:
+        for start in range(0, len(matrix.indptr) - 1, BLOCK):
+            yield sparse.csr_matrix(matrix[start : start + BLOCK])
+
+
+def check_stored(matrix: StoredMatrix, genes: Sequence[str]) -> None:
+    """Raises unless the values can be the log1p of normalised counts; one pass over the file."""
+    seen = False
+    for block in matrix.blocks():
+        check_finite(block, genes)
+        check_not_negative(block, genes)
+        if block.nnz:
+            check_log_scale(block)
+            # Counts would show in any block; the first that holds something is enough.
+            if not seen:
+                check_not_counts(block)
+            seen = True
+    if not seen:
+        raise ValueError(f"{matrix.path}: every expression value is zero. Is it the right layer?")
+
+
+def grouped_means(
+    matrix: sparse.csr_matrix | StoredMatrix, groups: Int[np.ndarray, " cells"], count: int
+) -> Float32[np.ndarray, "{count} genes"]:
+    """Means of groups of rows; a row of group -1 belongs to none.
+
+    **Raises:** `ValueError` for a group without a row.
+    """
+    sizes = np.bincount(groups[groups >= 0], minlength=count)
+    if not sizes.all():
+        raise ValueError(f"There is no mean over no cells: group {np.argmin(sizes)} has none.")
+    # In float32 a sum over 100,000 cells would lose three digits.
+    total: Any = 0.0
+    for start, block in zip(itertools.count(0, BLOCK), blocks_of(matrix), strict=False):
+        group = groups[start : start + BLOCK]
+        member = np.flatnonzero(group >= 0)
+        one = sparse.csr_matrix(
+            (np.ones(len(member)), (group[member], member)), (count, len(group))
+        )
+        total = total + sparse.csr_matrix(one @ block.astype(np.float64)).toarray()
+    return (total / sizes[:, None]).astype(np.float32)
