@@ -1,4 +1,4 @@
-"""What was measured: conditions, screens, preprocessing, sampling on the device, simulation."""
+"""What was measured: conditions, screens, splits, preprocessing, sampling, simulation."""
 
 from ._checks import check_log_normalised as check_log_normalised
 from ._condition import Condition as Condition
@@ -7,3 +7,14 @@ from ._preprocess import preprocess as preprocess, preprocess_file as preprocess
 from ._sampling import CellIndex as CellIndex
 from ._screen import PerturbationScreen as PerturbationScreen
 from ._simulate import SimulatedScreen as SimulatedScreen, simulate_screen as simulate_screen
+from ._splits import (
+    Split as Split,
+    additive_split as additive_split,
+    combosciplex_split as combosciplex_split,
+    cross_context_split as cross_context_split,
+    effect_sizes as effect_sizes,
+    gears_split as gears_split,
+    holdout_split as holdout_split,
+    kfold_splits as kfold_splits,
+    scdfm_split as scdfm_split,
+)
