@@ -70,6 +70,44 @@ def test_the_order_of_genes_and_cells_does_not_matter(seed):
     pd.testing.assert_frame_equal(found, expected)
 
 
+def lines(seed, numbers):
+    """Cells of three conditions in as many contexts as there are numbers, which are their sizes."""
+    rng = np.random.default_rng(seed)
+    labels = np.concatenate([np.repeat(["control", "A", "B"], number) for number in numbers])
+    contexts = np.repeat([f"L{i}" for i in range(len(numbers))], 3 * np.array(numbers))
+    index = pd.Index([f"c{i}" for i in range(len(labels))])
+    obs = pd.DataFrame({"condition": labels, "line": contexts}, index=index)
+    var = pd.DataFrame(index=pd.Index([f"g{i}" for i in range(7)]))
+    return ad.AnnData(rng.gamma(1, size=(len(labels), 7)), obs=obs, var=var)
+
+
+sizes = st.lists(st.integers(2, 5), min_size=1, max_size=3)
+
+
+@given(seeds, sizes)
+def test_contexts_are_scored_as_if_each_were_alone(seed, numbers):
+    rng = np.random.default_rng(seed)
+    observed, predicted = lines(seed, numbers), lines(seed + 1, numbers)
+    cells = [reordered(adata, rng) for adata in (predicted, observed)]
+    table = metrics.evaluate(*cells, control="control", context_key="line")
+    for context in observed.obs["line"].unique():
+        alone = [adata[(adata.obs["line"] == context).to_numpy()] for adata in cells]
+        expected = metrics.evaluate(*alone, control="control")
+        pd.testing.assert_frame_equal(table.loc[context], expected)
+
+
+@given(seeds, sizes)
+def test_what_a_context_adds_to_all_its_cells_is_no_response(seed, numbers):
+    observed, predicted = lines(seed, numbers), lines(seed + 1, numbers)
+    before = metrics.evaluate(predicted, observed, control="control", context_key="line")
+    rng = np.random.default_rng(seed)
+    offset = {line: rng.uniform(0, 9, 7) for line in observed.obs["line"].unique()}
+    for adata in (observed, predicted):
+        adata.X = np.asarray(adata.X) + np.stack([offset[line] for line in adata.obs["line"]])
+    after = metrics.evaluate(predicted, observed, control="control", context_key="line")
+    pd.testing.assert_frame_equal(after, before, rtol=1e-5, atol=1e-9)
+
+
 @given(seeds, st.floats(0.1, 10))
 def test_energy_distance_is_symmetric_and_scales_with_the_cells(seed, scale):
     rng = np.random.default_rng(seed)

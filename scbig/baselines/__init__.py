@@ -16,5 +16,6 @@ from ._linear import LinearEmbedding as LinearEmbedding
 from ._simple import (
     Additive as Additive,
     Control as Control,
+    MatchingMean as MatchingMean,
     PerturbedMean as PerturbedMean,
 )

@@ -1,6 +1,6 @@
 """Several predictors on the same held-out conditions, under the same metrics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from anndata import AnnData
 from jaxtyping import Float
 
 from scbig._typing import PRNGKeyArray
-from scbig.data import PerturbationScreen
+from scbig.data import PerturbationScreen, context_rows
 from scbig.metrics import evaluate, split_half
 
 from ._emit import Predictor
@@ -41,6 +41,7 @@ def compare(
     conditions: Sequence[str],
     *,
     key: PRNGKeyArray,
+    context_key: str | Sequence[str] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Metrics of every predictor for every condition, with the split-half ceiling beside them.
@@ -51,24 +52,50 @@ def compare(
     - `controls`: the cells that each predictor starts from, and the origin of all responses.
     - `observed`: measured cells of the conditions.
     - `key`: the same for every predictor.
+    - `context_key`: column of `obs` with the contexts, or several, in `controls` and `observed`:
+        every condition is predicted in each context of the controls, from its own, and compared
+        with what was measured there. Measured cells of other contexts play no part.
     - `options`: further arguments of `scbig.metrics.evaluate`.
 
-    **Returns:** a row for each predictor and condition, the metrics in columns. The last
-    predictor, `"split-half"`, is one half of the observed cells against the other.
+    **Returns:** a row for each predictor and condition, with `context_key` for each predictor,
+    context and condition; the metrics in columns. The last predictor, `"split-half"`, is one half
+    of the observed cells against the other.
+
+    **Raises:** a ValueError for a condition that was not measured in one of the contexts; it names
+    them. Leave the condition out, or compare those contexts in a call of their own.
     """
+    # A predictor that knows of no contexts can still be compared where there are none.
+    placed = {}
+    if context_key is not None:
+        placed = {"context_key": context_key}
+        observed = _in_contexts(observed, context_rows(controls, context_key), context_key)
+    # The ceiling comes first: bad arguments are found before a slow model predicts.
+    ceiling = split_half(observed, control=controls, conditions=conditions, **placed, **options)
     tables = {
         name: evaluate(
-            predictor.predict(controls, conditions, key=key), observed, control=controls, **options
+            predictor.predict(controls, conditions, key=key, **placed),
+            observed,
+            control=controls,
+            **placed,
+            **options,
         )
         for name, predictor in predictors.items()
     }
-    tables[CEILING] = split_half(observed, control=controls, conditions=conditions, **options)
-    return pd.concat(tables, names=["predictor"])
+    return pd.concat({**tables, CEILING: ceiling}, names=["predictor"])
+
+
+def _in_contexts(
+    observed: AnnData, contexts: Iterable[str], context_key: str | Sequence[str]
+) -> AnnData:
+    own = context_rows(observed, context_key)
+    chosen = [own[context] for context in contexts if context in own]
+    return observed[np.sort(np.concatenate([np.zeros(0, int), *chosen]))]
 
 
 def averages(table: pd.DataFrame) -> pd.DataFrame:
     """Mean of each metric over conditions, a row for each predictor, in the table's order.
 
+    With contexts, each (context, condition) weighs the same.
     A metric that is undefined for some of a predictor's conditions is undefined on average.
     """
     rows = {name: part.mean(skipna=False) for name, part in _parts(table).items()}

@@ -98,9 +98,18 @@ class LinearEmbedding:
         *,
         key: PRNGKeyArray,
         cells: int | None = None,
+        context_key: str | Sequence[str] | None = None,
     ) -> AnnData:
         """Control cells moved to their mean plus the linear effect; see `predict_cells`."""
-        return predict_cells(self.effects, self.genes, controls, conditions, key=key, cells=cells)
+        return predict_cells(
+            self.effects,
+            self.genes,
+            controls,
+            conditions,
+            key=key,
+            cells=cells,
+            context_key=context_key,
+        )
 
 
 def _standardise(table: Float[np.ndarray, "names features"]) -> Float[np.ndarray, "names features"]:

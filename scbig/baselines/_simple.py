@@ -37,9 +37,18 @@ class Control:
         *,
         key: PRNGKeyArray,
         cells: int | None = None,
+        context_key: str | Sequence[str] | None = None,
     ) -> AnnData:
         """The control cells, under each condition's label; see `predict_cells`."""
-        return predict_cells(None, self.genes, controls, conditions, key=key, cells=cells)
+        return predict_cells(
+            None,
+            self.genes,
+            controls,
+            conditions,
+            key=key,
+            cells=cells,
+            context_key=context_key,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +83,18 @@ class PerturbedMean:
         *,
         key: PRNGKeyArray,
         cells: int | None = None,
+        context_key: str | Sequence[str] | None = None,
     ) -> AnnData:
         """Control cells moved to their mean plus the effect; see `predict_cells`."""
-        return predict_cells(self.effects, self.genes, controls, conditions, key=key, cells=cells)
+        return predict_cells(
+            self.effects,
+            self.genes,
+            controls,
+            conditions,
+            key=key,
+            cells=cells,
+            context_key=context_key,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +127,7 @@ class Additive:
         return cls(
             screen.genes,
             effects.control_mean,
-            tuple(effects.conditions[i].perturbations[0] for i in single),
+            tuple(effects.conditions[i].name for i in single),
             effects.deltas[single],
             effects.deltas.mean(axis=0) if missing == "perturbed_mean" else None,
         )
@@ -120,7 +138,8 @@ class Additive:
         **Raises:** a ValueError for perturbations without a measured single effect, named.
         """
         known = dict(zip(self.perturbations, self.deltas, strict=True))
-        wanted = {p for condition in conditions for p in condition.perturbations}
+        parts = [_parts(condition) for condition in conditions]
+        wanted = {p for own in parts for p in own}
         absent = sorted(wanted - set(known))
         if absent and self.fallback is None:
             raise ValueError(
@@ -128,9 +147,7 @@ class Additive:
                 f"{shortlist(absent)}. Fit with missing='perturbed_mean' for the mean effect."
             )
         none = np.zeros_like(self.control_mean)
-        return np.stack(
-            [sum((known.get(p, self.fallback) for p in c.perturbations), none) for c in conditions]
-        )
+        return np.stack([sum((known.get(p, self.fallback) for p in own), none) for own in parts])
 
     def mean(self, condition: Condition) -> Float[np.ndarray, " genes"]:
         """Predicted mean profile in the training controls; may be negative where effects sum up."""
@@ -143,6 +160,81 @@ class Additive:
         *,
         key: PRNGKeyArray,
         cells: int | None = None,
+        context_key: str | Sequence[str] | None = None,
     ) -> AnnData:
         """Control cells moved to their mean plus the summed effects; see `predict_cells`."""
-        return predict_cells(self.effects, self.genes, controls, conditions, key=key, cells=cells)
+        return predict_cells(
+            self.effects,
+            self.genes,
+            controls,
+            conditions,
+            key=key,
+            cells=cells,
+            context_key=context_key,
+        )
+
+
+def _parts(condition: Condition) -> list[str]:
+    # By label, so that a perturbation at another dose would be another perturbation.
+    return [] if condition.is_control else condition.name.split("+")
+
+
+@dataclass(frozen=True, eq=False)
+class MatchingMean:
+    """A combination is as its parts are on average: `A+B` is the mean of the profiles of `A`, `B`.
+
+    The mean, not the sum, of the matched single profiles; for a single perturbation its own
+    profile (Systema, Nature Biotechnology 2025). For combinations of two its change has the
+    direction of the additive one and half its length: the two differ in error, not in correlation.
+    """
+
+    singles: Additive
+
+    @classmethod
+    def fit(
+        cls,
+        screen: PerturbationScreen,
+        *,
+        missing: Literal["error", "perturbed_mean"] = "perturbed_mean",
+    ) -> "MatchingMean":
+        """Keeps the effects of the single perturbations of the screen.
+
+        **Arguments:**
+
+        - `screen`: training cells.
+        - `missing`: for a perturbation that was not measured alone: the mean effect of all
+            perturbed conditions in its place, or `"error"`.
+        """
+        return cls(Additive.fit(screen, missing=missing))
+
+    def effects(self, conditions: Sequence[Condition]) -> Float[np.ndarray, "conditions genes"]:
+        """Means of the single effects, none for the control.
+
+        **Raises:** a ValueError for perturbations without an effect, named.
+        """
+        parts = np.array([max(len(c.perturbations), 1) for c in conditions], np.float32)
+        return self.singles.effects(conditions) / parts[:, None]
+
+    def mean(self, condition: Condition) -> Float[np.ndarray, " genes"]:
+        """Predicted mean profile in the training controls."""
+        return self.singles.control_mean + self.effects([condition])[0]
+
+    def predict(
+        self,
+        controls: AnnData,
+        conditions: Sequence[str],
+        *,
+        key: PRNGKeyArray,
+        cells: int | None = None,
+        context_key: str | Sequence[str] | None = None,
+    ) -> AnnData:
+        """Control cells moved to their mean plus the mean effect; see `predict_cells`."""
+        return predict_cells(
+            self.effects,
+            self.singles.genes,
+            controls,
+            conditions,
+            key=key,
+            cells=cells,
+            context_key=context_key,
+        )

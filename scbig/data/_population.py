@@ -6,9 +6,9 @@ from typing import Any, Literal
 import anndata as ad
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int
 
-from scbig.data._checks import check_unique, listed
+from scbig.data._checks import check_unique, column, listed
 from scbig.data._matrix import expression_matrix, read_csr
 
 
@@ -73,7 +73,8 @@ def expression_of(
     missing = [name for name in genes if name not in place]
     if missing:
         raise ValueError(
-            f"{len(missing)} of {len(genes)} genes are missing from the data: {listed(missing)}."
+            f"{len(missing)} of {len(genes)} genes are missing from the data: {listed(missing)}. "
+            "Check that both sides name genes alike, or leave those genes out."
         )
     surplus = sorted(set(have) - set(genes))
     if surplus and extra == "error":
@@ -83,6 +84,29 @@ def expression_of(
         )
     matrix = read_csr(expression_matrix(adata, layer=layer))
     return matrix[:, [place[name] for name in genes]].toarray()
+
+
+def context_rows(
+    adata: ad.AnnData, context_key: str | Sequence[str]
+) -> dict[str, Int[np.ndarray, " _rows"]]:
+    """The rows of the cells of each context, sorted by its name.
+
+    **Arguments:** `context_key`, the column of `obs` with the contexts, or several, whose values
+    are then joined as `A549|IL6`.
+
+    **Raises:** a ValueError if there is no such column, if it has missing values, or if the joined
+    names of two contexts are the same.
+    """
+    keys = [context_key] if isinstance(context_key, str) else list(context_key)
+    if not keys:
+        raise ValueError("context_key names no column.")
+    columns = [column(adata, key, what="context").astype(str) for key in keys]
+    names = columns[0] if len(keys) == 1 else columns[0].str.cat(columns[1:], sep="|")
+    codes, distinct = pd.factorize(names)
+    if len(distinct) < len(pd.concat(columns, axis=1).drop_duplicates()):
+        raise ValueError(f"Values of {listed(keys)} contain '|', so that contexts share a name.")
+    places = sorted(range(len(distinct)), key=lambda place: distinct[place])
+    return {str(distinct[place]): np.flatnonzero(codes == place) for place in places}
 
 
 def _check_parts(parts: Sequence[tuple[str, np.ndarray]], genes: int) -> None:

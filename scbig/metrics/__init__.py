@@ -1,5 +1,6 @@
 """How far a prediction is from the truth: pure functions on arrays, and one table on AnnData."""
 
+from ._ceiling import split_half as split_half
 from ._cells import canonical_name as canonical_name
 from ._distribution import (
     Projection as Projection,
@@ -7,11 +8,7 @@ from ._distribution import (
     energy_distance as energy_distance,
     fit_projection as fit_projection,
 )
-from ._evaluate import (
-    evaluate as evaluate,
-    split_half as split_half,
-    summarise as summarise,
-)
+from ._evaluate import evaluate as evaluate, summarise as summarise
 from ._response import (
     cosine as cosine,
     direction_accuracy as direction_accuracy,

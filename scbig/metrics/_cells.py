@@ -1,6 +1,7 @@
 """From AnnData to checked arrays: genes matched by name, conditions as unordered sets."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ else:
 
 CONTROL_NAMES = ("control", "ctrl")
 
+_DOSED = re.compile(r"(?P<name>.+)@\s*(?P<dose>(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)", re.IGNORECASE)
+
 
 def shortlist(names: Iterable[str], most: int = 5) -> str:
     """The first few names and how many there are, for an error message."""
@@ -30,7 +33,8 @@ def canonical_name(
 ) -> str:
     """One name for all spellings of a condition: `B+A` is `A+B`, `ctrl+A` is `A`.
 
-    Control names among the perturbations are dropped; nothing left is `"control"`.
+    Control names among the perturbations are dropped; nothing left is `"control"`. A dose, `@` and
+    a number at the end of a name, has one spelling too: `A@0.10` is `A@0.1`.
 
     **Arguments:**
 
@@ -44,10 +48,20 @@ def canonical_name(
     parts = label.split(separator)
     if not all(part.strip() for part in parts):
         raise ValueError(f"Condition {label!r} has an empty part between {separator!r}.")
-    perturbations = sorted(part.strip() for part in parts if part.strip() not in controls)
-    if len(set(perturbations)) < len(perturbations):
+    whole = sorted(_split_dose(part.strip()) for part in parts)
+    perturbations = [(name, dose) for name, dose in whole if name not in controls]
+    if len({name for name, _ in perturbations}) < len(perturbations):
         raise ValueError(f"Condition {label!r} names a perturbation twice.")
-    return "+".join(perturbations) or "control"
+    return "+".join(name + dose for name, dose in perturbations) or "control"
+
+
+def _split_dose(part: str) -> tuple[str, str]:
+    """A name, and the dose behind it: `@` and the shortest number that is the same, or nothing."""
+    found = _DOSED.fullmatch(part)
+    if found is None:
+        return part, ""
+    shortest = repr(float(found["dose"])).removesuffix(".0").replace("e+", "e")
+    return found["name"].strip(), f"@{shortest}"
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,18 @@ class Cells:
         """Mean profile of one condition, in float64."""
         return mean_profile(self.of(name))
 
+    def within(self, inside: Bool[np.ndarray, " cells"]) -> "Cells":
+        """The same cells, of which only those inside count; conditions without a cell are gone."""
+        return Cells(self.values, rows_within(self.rows, inside))
+
+
+def rows_within(
+    rows: Mapping[str, Int[np.ndarray, " _rows"]], inside: Bool[np.ndarray, " cells"]
+) -> dict[str, Int[np.ndarray, " _inner"]]:
+    """Of the rows of each condition those inside; conditions without any are gone."""
+    inner = {name: own[inside[own]] for name, own in rows.items()}
+    return {name: own for name, own in inner.items() if own.size}
+
 
 def mean_profile(values: Matrix) -> Float[np.ndarray, " genes"]:
     """Mean over cells, accumulated in float64."""
@@ -131,18 +157,56 @@ def condition_rows(
     adata: AnnData, condition_key: str, what: str, spelling: Spelling
 ) -> dict[str, Int[np.ndarray, " cells"]]:
     """The rows of each condition under its canonical name, sorted by name."""
-    if condition_key not in adata.obs:
+    codes, labels = _labels(adata, condition_key, what, "condition_key")
+    names = np.array([spelling.canonical(label) for label in labels], dtype=object)
+    return {str(name): np.flatnonzero((names == name)[codes]) for name in sorted(set(names))}
+
+
+def context_masks(
+    adata: AnnData, context_key: str | Sequence[str] | None, what: str
+) -> dict[str | None, Bool[np.ndarray, " cells"]]:
+    """Which cells are of each context, sorted by name; without a key all cells, under None.
+
+    The values of several columns are joined by `|`.
+    """
+    if context_key is None:
+        return {None: np.ones(adata.n_obs, bool)}
+    keys = [context_key] if isinstance(context_key, str) else list(context_key)
+    if not keys:
+        raise ValueError("context_key names no column; None stands for no contexts.")
+    columns = [_labels(adata, key, what, "context_key") for key in keys]
+    used, codes = np.unique(
+        np.stack([codes for codes, _ in columns], axis=1), axis=0, return_inverse=True
+    )
+    names = [
+        "|".join(labels[code] for (_, labels), code in zip(columns, row, strict=True))
+        for row in used
+    ]
+    if len(set(names)) < len(names):
+        shared = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(
-            f"The {what} cells have no obs column {condition_key!r}; there are: "
-            f"{shortlist(map(str, adata.obs.columns))}. Set condition_key."
+            f"Names that stand for two contexts each, since values in {keys} of the {what} cells "
+            f"contain '|': {shortlist(shared)}. Rename those values."
         )
-    labels = adata.obs[condition_key]
+    order = sorted(range(len(names)), key=lambda place: names[place])
+    return {names[place]: codes.ravel() == place for place in order}
+
+
+def _labels(
+    adata: AnnData, key: str, what: str, argument: str
+) -> tuple[Int[np.ndarray, " cells"], list[str]]:
+    """The distinct labels in a column of `obs`, and the place of each cell's among them."""
+    if key not in adata.obs:
+        raise ValueError(
+            f"The {what} cells have no obs column {key!r}; there are: "
+            f"{shortlist(map(str, adata.obs.columns))}. Set {argument}."
+        )
+    labels = adata.obs[key]
     unlabelled = int(pd.isna(labels).to_numpy().sum())
     if unlabelled:
-        raise ValueError(f"{unlabelled} of the {what} cells have no label in {condition_key!r}.")
-    codes, labels_seen = pd.factorize(labels.astype(str))
-    names = np.array([spelling.canonical(str(label)) for label in labels_seen], dtype=object)
-    return {str(name): np.flatnonzero((names == name)[codes]) for name in sorted(set(names))}
+        raise ValueError(f"{unlabelled} of the {what} cells have no label in {key!r}.")
+    codes, distinct = pd.factorize(labels.astype(str))
+    return codes, [str(label) for label in distinct]
 
 
 def check_control_label(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,12 @@ from ._cells import (
     Spelling,
     aligned_matrix,
     check_control_label,
-    condition_rows,
     finite_rows,
     gene_names,
     mean_profile,
     read_cells,
-    shortlist,
 )
+from ._contexts import by_context, control_cells, matched_conditions
 from ._distribution import Projection, discrimination_scores, energy_distance, fit_projection
 from ._response import response_scores
 
@@ -46,6 +45,7 @@ def evaluate(
     *,
     control: str | AnnData,
     condition_key: str = "condition",
+    context_key: str | Sequence[str] | None = None,
     reference: AnnData | None = None,
     components: int = 50,
     top: int = 20,
@@ -59,6 +59,8 @@ def evaluate(
 
     Conditions are unordered sets (`A+B` is `B+A`, `A+ctrl` is `A`) and genes are matched by name.
     Measured controls are the origin of every response; control cells in `predicted` are ignored.
+    With `context_key`, each context (a cell line, a stimulation) is evaluated by itself, from its
+    own controls: its rows are those that its cells alone would get.
 
     **Arguments:**
 
@@ -66,24 +68,31 @@ def evaluate(
     - `observed`: measured cells, with at least the conditions of `predicted`.
     - `control`: the label of the control cells in `observed`, or the control cells themselves.
     - `condition_key`: column of `obs` with the conditions, in `predicted` and `observed`.
+    - `context_key`: column of `obs` with the contexts, in `predicted`, `observed` and a `control`
+        of cells, or several, whose values are joined as `A549|IL6`; without it there are no
+        contexts.
     - `reference`: cells on which the principal components are fitted, for instance the training
-        cells; by default the controls and the measured cells of the evaluated perturbations.
+        cells, the same for all contexts; by default the controls and the measured cells of the
+        evaluated perturbations, in each context its own.
     - `components`: principal components of the energy distance.
     - `top`: genes of the `_deg20` columns, by absolute true response.
     - `separator`: what stands between the perturbations of one condition.
-    - `pds_denominator`: see `discrimination_scores`; PDS ranks among the evaluated perturbations.
+    - `pds_denominator`: see `discrimination_scores`; PDS ranks among the evaluated perturbations
+        of a context.
     - `unbiased`: of the energy distance, see `energy_distance`; needed, or an equal `max_cells`, to
         compare values from different numbers of cells.
     - `max_cells`: most cells of a population in an energy distance, drawn at random; None: all.
     - `seed`: of that draw.
 
-    **Returns:** a row for each perturbation, by canonical name; columns `pearson_delta`,
+    **Returns:** a row for each perturbation, by canonical name, with `context_key` for each context
+    (index level `context`) and perturbation (`condition`); columns `pearson_delta`,
     `pearson_delta_deg20`, `acc`, `acc_deg20`, `l2`, `mse`, `mae`, `pds`, `discr_cos`, `e_distance`
     (the squared energy distance). NaN marks what is undefined: the correlation of a response that
     is zero or constant (a prediction of no change), PDS of one perturbation.
 
-    **Raises:** a ValueError for genes that differ or repeat, a predicted condition that was not
-    measured, NaN, no cell labelled `control`, no perturbation; it names them.
+    **Raises:** a ValueError for genes that differ or repeat, a predicted condition or context that
+    was not measured, NaN, no cell labelled `control`, a context without controls, no perturbation;
+    it names them.
     """
     if min(components, top) < 1 or (max_cells is not None and max_cells < 1):
         raise ValueError(
@@ -92,41 +101,49 @@ def evaluate(
         )
     spelling = Spelling.of(control, separator)
     genes = gene_names(observed, "observed")
-    guess = read_cells(predicted, genes, condition_key, "predicted", spelling)
-    truth = read_cells(observed, genes, condition_key, "observed", spelling)
-    conditions = _shared_conditions(guess, truth)
+    guesses, truths = (
+        by_context(
+            read_cells(adata, genes, condition_key, what, spelling), adata, context_key, what
+        )
+        for adata, what in ((predicted, "predicted"), (observed, "observed"))
+    )
+    conditions = matched_conditions(guesses, truths)
     if isinstance(control, str):
         check_control_label(observed, condition_key, control, spelling)
-    origin = _control_values(control, truth, genes)
-    basis = (
-        _stack([origin, *(truth.of(name) for name in conditions)])
-        if reference is None
-        else aligned_matrix(reference, genes, "reference")
-    )
-    if not finite_rows(basis).all():
+    origins = control_cells(control, truths, [*conditions], genes, context_key)
+    basis = None if reference is None else aligned_matrix(reference, genes, "reference")
+    if basis is not None and not finite_rows(basis).all():
         raise ValueError("NaN or infinite expression in the reference cells.")
-    comparison = _Comparison(guess, truth, mean_profile(origin), conditions)
-    table = comparison.responses(top)
-    table["pds"] = comparison.discrimination(pds_denominator)
-    projection = fit_projection(basis, components)
-    table["e_distance"] = comparison.energies(
-        projection, unbiased, max_cells, np.random.default_rng(seed)
-    )
-    return table.loc[:, list(COLUMNS)]
+    projection = None if basis is None else fit_projection(basis, components)
+    tables = {}
+    for context, names in conditions.items():
+        comparison = _Comparison(guesses[context], truths[context], origins[context], names)
+        table = comparison.responses(top)
+        table["pds"] = comparison.discrimination(pds_denominator)
+        table["e_distance"] = comparison.energies(
+            projection or fit_projection(comparison.measured(), components),
+            unbiased,
+            max_cells,
+            np.random.default_rng(seed),
+        )
+        tables[context] = table.loc[:, list(COLUMNS)]
+    return tables[None] if context_key is None else pd.concat(tables, names=["context"])
 
 
 @dataclass(frozen=True, eq=False)
 class _Comparison:
     predicted: Cells
     observed: Cells
-    control_mean: Float[np.ndarray, " genes"]
+    controls: Matrix
     conditions: list[str]
 
+    def measured(self) -> Matrix:
+        return _stack([self.controls, *(self.observed.of(name) for name in self.conditions)])
+
     def responses(self, top: int) -> pd.DataFrame:
+        origin = mean_profile(self.controls)
         rows = [
-            response_scores(
-                self.predicted.mean(name), self.observed.mean(name), self.control_mean, top=top
-            )
+            response_scores(self.predicted.mean(name), self.observed.mean(name), origin, top=top)
             for name in self.conditions
         ]
         return pd.DataFrame(rows, index=pd.Index(self.conditions, name="condition"))
@@ -157,31 +174,6 @@ class _Comparison:
         ]
 
 
-def _shared_conditions(predicted: Cells, observed: Cells) -> list[str]:
-    conditions = [name for name in predicted.rows if name != "control"]
-    if not conditions:
-        raise ValueError("The predicted cells have no perturbation to evaluate, only controls.")
-    unmeasured = [name for name in conditions if name not in observed.rows]
-    if unmeasured:
-        raise ValueError(
-            f"Predicted conditions that are not among the observed cells: {shortlist(unmeasured)}. "
-            "Drop them from the predictions, or check condition_key and separator."
-        )
-    return conditions
-
-
-def _control_values(control: str | AnnData, observed: Cells, genes: list[str]) -> Matrix:
-    if isinstance(control, AnnData):
-        values = aligned_matrix(control, genes, "control")
-        if not finite_rows(values).all():
-            raise ValueError("NaN or infinite expression in the control cells.")
-    else:
-        values = observed.of("control")
-    if values.shape[0] == 0:
-        raise ValueError("There are no control cells: the AnnData given as control is empty.")
-    return values
-
-
 def _stack(parts: list[Matrix]) -> Matrix:
     if any(sparse.issparse(part) for part in parts):
         return sparse.csr_matrix(sparse.vstack([sparse.csr_matrix(part) for part in parts]))
@@ -199,7 +191,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
     **Arguments:**
 
-    - `table`: what `evaluate` returns.
+    - `table`: what `evaluate` returns. With contexts, each (context, perturbation) weighs the same.
 
     **Returns:** a row for each metric. NaN entries are skipped, and `count` says how many were not;
     the standard deviation is that of a sample (`count - 1`).
@@ -215,61 +207,3 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         for values in defined.values()
     ]
     return pd.DataFrame(rows, index=pd.Index([*defined], name="metric"))
-
-
-def split_half(
-    observed: AnnData,
-    *,
-    control: str | AnnData,
-    condition_key: str = "condition",
-    conditions: Sequence[str] | None = None,
-    separator: str = "+",
-    seed: int = 0,
-    **options: Any,
-) -> pd.DataFrame:
-    """The ceiling: one random half of each perturbation's cells as a prediction of the other half.
-
-    No model can be expected to do better than a replicate of the measurement. A half has half of
-    the cells, so this ceiling is a little lower than that of all cells; its `e_distance` compares
-    with a model's only if both are `unbiased` or have an equal `max_cells`.
-
-    **Arguments:**
-
-    - `observed`: measured cells.
-    - `control`: as for `evaluate`; the same controls are the origin of both halves.
-    - `condition_key`: column of `obs` with the conditions.
-    - `conditions`: the perturbations to evaluate, in any spelling; by default all of them.
-    - `separator`: what stands between the perturbations of one condition.
-    - `seed`: of the split.
-    - `options`: further arguments of `evaluate`.
-
-    **Raises:** a ValueError for a perturbation with fewer than 4 cells, or one that was not
-    measured.
-    """
-    spelling = Spelling.of(control, separator)
-    rows = condition_rows(observed, condition_key, "observed", spelling)
-    wanted = sorted(
-        {spelling.canonical(c) for c in (rows if conditions is None else conditions)} - {"control"}
-    )
-    small = [name for name in wanted if len(rows.get(name, ())) < 4]
-    if small:
-        raise ValueError(
-            f"Perturbations with fewer than 4 cells cannot be split: {shortlist(small)}."
-        )
-    if not wanted:
-        raise ValueError("The observed cells have no perturbation to split, only controls.")
-    rng = np.random.default_rng(seed)
-    first, second = [], [rows.get("control", np.zeros(0, int))]
-    for name in wanted:
-        order = rng.permutation(rows[name])
-        first.append(order[: len(order) // 2])
-        second.append(order[len(order) // 2 :])
-    halves = [observed[np.sort(np.concatenate(part))] for part in (first, second)]
-    return evaluate(
-        *halves,
-        control=control,
-        condition_key=condition_key,
-        separator=separator,
-        seed=seed,
-        **options,
-    )

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from scbig.data import Condition, PerturbationScreen
+from scbig.config import PreprocessConfig
+from scbig.data import Condition, PerturbationScreen, expression_of, preprocess
 
 
 def make_adata() -> Any:
@@ -140,6 +141,37 @@ def test_a_wrong_control_name_beside_the_usual_one_is_named():
     with pytest.raises(ValueError, match=r"'control' is reserved.*control names\.$"):
         read("NT")
     assert read(("NT", "control")).is_control.sum() == 4
+
+
+def test_a_target_that_is_not_measured_is_kept_and_reported_and_its_column_is_an_error():
+    """Most screens have such targets; only what needs their own expression must refuse them."""
+    adata = make_adata()
+    adata.obs["condition"] = ["control", "A", "A+X", "Y"] * 2
+    screen = PerturbationScreen.from_anndata(adata, condition_key="condition")
+    assert screen.perturbations == ("A", "X", "Y")
+    with pytest.raises(ValueError, match="2 of 3 genes are missing from the data: 'X', 'Y'. Check"):
+        expression_of(adata, screen.perturbations, extra="ignore")
+    adata.X = np.rint(np.expm1(adata.X))
+    config = PreprocessConfig(min_genes=0, min_cells=0)
+    result = preprocess(adata, config, condition_key="condition", control="control")
+    assert result.uns["preprocess"]["perturbed_not_measured"].tolist() == ["X", "Y"]
+
+
+@pytest.mark.parametrize("column", ["condition", "line"])
+def test_preprocessing_refuses_cells_without_a_label_or_leaves_them_to_the_screen(column):
+    adata = make_adata()
+    adata.X = np.rint(np.expm1(adata.X))
+    adata.obs[column] = [*adata.obs[column][:-1], None]
+
+    def run():
+        config = PreprocessConfig(min_genes=0, min_cells=0)
+        logged = preprocess(adata, config, condition_key="condition", control="control")
+        PerturbationScreen.from_anndata(logged, condition_key="condition", context_key="line")
+
+    with pytest.raises(
+        ValueError, match=rf"\['{column}'\], the .* missing in 1 of 8 cells: 'cell7'"
+    ):
+        run()
 
 
 def test_many_culprits_are_counted_not_listed():

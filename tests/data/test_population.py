@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from scbig.data import expression_of, population
+from scbig.data import context_rows, expression_of, population
 
 
 def test_parts_are_stacked_in_order_with_their_labels():
@@ -59,7 +59,44 @@ def test_genes_are_found_by_name(adata: Any, layout):
 
 
 def test_missing_and_surplus_genes_are_named(adata):
-    with pytest.raises(ValueError, match="2 of 3 genes are missing from the data: 'v', 'w'"):
+    with pytest.raises(ValueError, match="2 of 3 genes are missing from the data: 'v', 'w'. Check"):
         expression_of(adata, ("v", "x", "w"))
     with pytest.raises(ValueError, match="2 genes too many: 'x', 'z'.*ignore"):
         expression_of(adata, ("y",))
+
+
+def test_cells_are_found_by_context(adata):
+    adata = ad.concat([adata, adata, adata], index_unique="-", keys=[*"abc"])
+    adata.obs["line"] = pd.Categorical(["y", "x", "y", "y", "x", "z"], ["unused", "z", "y", "x"])
+    found = context_rows(adata, "line")
+    assert list(found) == ["x", "y", "z"]
+    assert {name: list(rows) for name, rows in found.items()} == {
+        "x": [1, 4],
+        "y": [0, 2, 3],
+        "z": [5],
+    }
+    adata.obs["number"] = [10, 9, 9, 10, 9, 9]
+    assert {name: len(rows) for name, rows in context_rows(adata, "number").items()} == {
+        "10": 2,
+        "9": 4,
+    }
+    found = context_rows(adata, ["number", "line"])
+    assert {name: list(rows) for name, rows in found.items()} == {
+        "10|y": [0, 3],
+        "9|x": [1, 4],
+        "9|y": [2],
+        "9|z": [5],
+    }
+
+
+def test_cells_without_a_context_are_named(adata):
+    with pytest.raises(ValueError, match="no column 'line' for the context"):
+        context_rows(adata, "line")
+    with pytest.raises(ValueError, match="names no column"):
+        context_rows(adata, [])
+    adata.obs["line"], adata.obs["day"] = ["x|1", "x"], ["2", "1|2"]
+    with pytest.raises(ValueError, match="'line', 'day' contain '|'"):
+        context_rows(adata, ["line", "day"])
+    adata.obs["line"] = ["x", None]
+    with pytest.raises(ValueError, match="the context, is missing in 1 of 2 cells: '1'"):
+        context_rows(adata, "line")

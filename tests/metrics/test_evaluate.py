@@ -130,6 +130,25 @@ def test_swapped_predictions_lose_discrimination(observed):
     assert max(pds["A"], pds["B"]) < 1
 
 
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("B@0.10+A", "A+B@0.1"),
+        ("A@10.0", "A@10"),
+        ("A@ 1e-3 + ctrl", "A@0.001"),
+        ("ctrl@1", "control"),
+        ("A@1+A-x", "A@1+A-x"),  # sorted by name, whatever sorts after it
+        ("IGH@", "IGH@"),
+        ("A@high", "A@high"),
+        ("@1", "@1"),
+    ],
+)
+def test_a_dose_has_one_spelling(label, name):
+    assert metrics.canonical_name(label) == name
+    with pytest.raises(ValueError, match="twice"):
+        metrics.canonical_name("A@1+A@2")
+
+
 def test_pds_denominator_of_cell_eval(predicted, observed):
     ours = metrics.evaluate(predicted, observed, control="control")["pds"]
     theirs = metrics.evaluate(predicted, observed, control="control", pds_denominator="n")["pds"]
