@@ -20,6 +20,7 @@ from ._run import (
     ScBIGConfig as ScBIGConfig,
     cpu as cpu,
     fingerprint as fingerprint,
+    on_disk as on_disk,
     paper as paper,
     released as released,
 )

@@ -117,6 +117,8 @@ class AlignmentConfig:
     conditions: int = 3
     cells: int = 64
     """Cells transported for each of those conditions."""
+    pool: int | None = None
+    """Most cells of a condition, spread evenly, whose pathway activities are kept; None: all."""
     epsilon: float = 0.1
     """Entropic regularisation of the pathway transport, relative to the mean cost."""
     iterations: int = 100
@@ -131,3 +133,4 @@ class AlignmentConfig:
         require(min(sizes) > 0, self, "period, conditions and iterations must be positive")
         require(self.epsilon > 0, self, "epsilon must be positive")
         require(self.cells > 1, self, "cells must be at least 2, for a correlation")
+        require(self.pool is None or self.pool > 1, self, "pool must be at least 2 or None")

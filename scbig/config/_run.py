@@ -33,9 +33,16 @@ class AutoencoderTraining:
     """Validations without improvement after which training stops."""
     validate_every: int = 1
     """Epochs between two validations."""
+    buffer: int | None = None
+    """Cells of one compiled call, read from disk while the call before runs; None: an epoch's."""
+    block: int = 1
+    """Neighbouring cells that are drawn together, then shuffled within a buffer: 1 shuffles all,
+    a few hundred let a disk read in pieces."""
 
     def __post_init__(self) -> None:
         require(0 < self.validation < 1, self, "validation must lie in (0, 1)")
+        require(self.buffer is None or self.buffer >= self.batch, self, "buffer >= batch, or None")
+        require(self.block > 0, self, "block must be positive")
         require(min(self.learning_rate, self.clip_norm) > 0, self, "rates must be positive")
         require(min(self.batch, self.epochs, self.validate_every) > 0, self, "sizes are positive")
 
@@ -150,6 +157,15 @@ def released() -> ScBIGConfig:
         alignment=dataclasses.replace(base.alignment, period=1000),
         stage2=dataclasses.replace(base.stage2, sigma=0.5, steps_per_call=1000, validate_every=100),
         standardise_latents=False,
+    )
+
+
+def on_disk(base: ScBIGConfig) -> ScBIGConfig:
+    """The same run for cells that stay on disk: some thousand of them in memory at once."""
+    return dataclasses.replace(
+        base,
+        stage1=dataclasses.replace(base.stage1, buffer=max(16_384, base.stage1.batch), block=256),
+        alignment=dataclasses.replace(base.alignment, pool=512),
     )
 
 

@@ -2,12 +2,13 @@
 
 from ._autoencoder import (
     autoencoder_stage as autoencoder_stage,
-    epoch_rows as epoch_rows,
     reconstruction_loss as reconstruction_loss,
     standardise as standardise,
 )
+from ._feed import Order as Order, make_feed as make_feed
 from ._fit import Fit as Fit, fit as fit
 from ._flow import FlowData as FlowData, flow_stage as flow_stage, objective as objective
+from ._latents import latents_of as latents_of
 from ._loop import Stage as Stage, run as run
 from ._materials import Materials as Materials, Priors as Priors
 from ._programs import Grouping as Grouping, response_errors as response_errors

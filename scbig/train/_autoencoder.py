@@ -5,10 +5,12 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from scbig._typing import Array, ExpressionBatch, Float, Int, LatentBatch, PRNGKeyArray, Scalar
+from scbig._typing import ExpressionBatch, LatentBatch, PRNGKeyArray, Scalar
 from scbig.config import AutoencoderTraining
+from scbig.data import PerturbationScreen
 from scbig.model import ScBIG
 
+from ._feed import Order, chunks, make_feed
 from ._loop import Stage
 from ._state import (
     Metrics,
@@ -35,43 +37,37 @@ def reconstruction_loss(
     return jnp.mean((rebuilt - expression) ** 2)
 
 
-def epoch_rows(
-    key: PRNGKeyArray, epoch: Int[Array, ""], *, cells: int, batch: int
-) -> Int[Array, "batches {batch}"]:
-    """The cells of each batch of an epoch, none of them twice: a function of its arguments."""
-    batches = cells // batch
-    order = jr.permutation(jr.fold_in(key, epoch), cells)
-    return order[: batches * batch].reshape(batches, batch)
-
-
 def autoencoder_stage(
     model: ScBIG,
-    cells: ExpressionBatch,
-    held_out: Float[Array, "held genes"],
+    cells: PerturbationScreen,
+    held_out: PerturbationScreen,
     config: AutoencoderTraining,
     *,
     key: PRNGKeyArray,
 ) -> tuple[Stage, RunState, PyTree]:
-    """Stage 1, compiled, with its first state; a call is an epoch.
+    """Stage 1, compiled, with its first state; a call is an epoch, or a buffer's part of one.
 
-    **Arguments:** `cells` and `held_out`, log-normalised expression to train and to validate on;
-    `key`, orders the epochs.
+    **Arguments:** `cells` and `held_out`, screens to train and to validate on, in memory or on
+    disk; `key`, orders the epochs.
 
     **Returns:** the stage, its state, and the rest of the model, with which `eqx.combine` makes
     the state's parameters whole.
+
+    **Raises:** `ValueError` for cells on disk without `config.buffer`.
     """
+    if cells.stored and config.buffer is None:
+        raise ValueError(
+            "The screen's expression is on disk: say how many cells may be in memory at once, for "
+            "instance stage1.buffer=16384 (and stage1.block=256, cells that are read together)."
+        )
     params, rest = eqx.partition(model, trainable(model, "encoder", "decoder"))
     frozen, static = eqx.partition(rest, eqx.is_array)
     optimiser = make_optimiser(config.learning_rate, config.clip_norm)
-    batch = min(config.batch, cells.shape[0])
-    per_epoch = cells.shape[0] // batch
-
-    def rows(state, data):
-        order_key, epoch = data[3], state.step // per_epoch
-        return epoch_rows(order_key, epoch, cells=cells.shape[0], batch=batch)
+    order = Order.of(cells.num_cells, config.batch, config.buffer, config.block, key=key)
+    feed = make_feed(cells, order)
 
     def step(state, data, rows, step_key):
-        frozen, cells, _, _ = data
+        frozen, (cells, _) = data
 
         def loss(params) -> tuple[Scalar, Metrics]:
             whole = eqx.combine(params, frozen, static)
@@ -81,20 +77,26 @@ def autoencoder_stage(
         return update(state, loss, optimiser)
 
     @jax.jit
-    def validate(params, data):
-        frozen, _, held_out, _ = data
+    def error(params, frozen, held):
         whole = eqx.combine(params, frozen, static)
-        latents = whole.encode_cells(held_out)
-        return -jnp.mean((whole.decode_cells(latents) - held_out) ** 2)
+        return jnp.mean((whole.decode_cells(whole.encode_cells(held)) - held) ** 2)
+
+    size = config.buffer or held_out.num_cells
+    resident = None if held_out.stored else list(chunks(held_out, size))
+
+    def validate(params):
+        parts = chunks(held_out, size) if resident is None else resident
+        errors = [error(params, frozen, part) * part.shape[0] for part in parts]
+        return -jnp.sum(jnp.stack(errors)) / held_out.num_cells
 
     stage = Stage(
         name="autoencoder",
-        advance=compile_steps(step, per_epoch, inputs=rows),
+        advance=compile_steps(step, order.steps, inputs=lambda _, data: data[1][1]),
+        feed=lambda start: ((frozen, fed) for fed in feed(start)),
         validate=validate,
-        data=(frozen, cells, held_out, key),
-        calls=config.epochs,
-        steps_per_call=per_epoch,
-        validate_every=config.validate_every,
+        calls=config.epochs * order.calls_per_epoch,
+        steps_per_call=order.steps,
+        validate_every=config.validate_every * order.calls_per_epoch,
         patience=config.patience,
     )
     return stage, initial_state(params, optimiser), rest

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import itertools
 from collections.abc import Callable
 
 import equinox as eqx
@@ -57,13 +58,14 @@ class AbstractValidation(eqx.Module):
 class FlowData(eqx.Module):
     """Everything that a stage-2 step reads, on the device.
 
-    **Fields:** `index`, draws rows by condition; `tokens` and `mask`, the token rows of each
-    condition of the screen; `latents`, of all cells, by the encoder as stage 1 left it;
-    `expression`, of all cells, only where the decoder or the encoder trains; `alignments`, with
-    their weights.
+    **Fields:** `index`, draws rows by condition; `targets`, draws rows of the alignment losses'
+    targets; `tokens` and `mask`, the token rows of each condition of the screen; `latents`, of all
+    cells, by the encoder as stage 1 left it; `expression`, of all cells, only where the decoder or
+    the encoder trains; `alignments`, with their weights.
     """
 
     index: CellIndex
+    targets: CellIndex
     tokens: Int[Array, "conditions tokens"]
     mask: Bool[Array, "conditions tokens"]
     latents: LatentBatch
@@ -133,7 +135,7 @@ def aligned(
     """Alignment losses of freshly drawn conditions, through the solve and the decoder."""
     group_key, cell_key, control_key = jr.split(key, 3)
     groups = data.index.draw_groups(config.alignment.conditions, key=group_key)
-    rows = data.index.draw_cells(groups, config.alignment.cells, key=cell_key)
+    rows = data.targets.draw_cells(groups, config.alignment.cells, key=cell_key)
     controls = data.index.draw_controls(groups, config.alignment.cells, key=control_key)
     if config.stage2.trainable == "all":
         assert data.expression is not None
@@ -224,11 +226,14 @@ def flow_stage(
         rest, _, validation = eqx.combine(arrays, static)
         return validation(eqx.combine(params, rest))
 
+    def validate(params):
+        return score(params, arrays)
+
     stage = Stage(
         name="flow",
         advance=compile_steps(step, settings.steps_per_call),
-        validate=score,
-        data=arrays,
+        feed=lambda _: itertools.repeat(arrays),
+        validate=validate,
         calls=-(-settings.steps // settings.steps_per_call),
         steps_per_call=settings.steps_per_call,
         validate_every=settings.validate_every,

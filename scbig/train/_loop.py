@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -19,16 +19,16 @@ from ._state import Metrics, PyTree, RunState, TrainState
 class Stage:
     """One stage of training, compiled.
 
-    **Fields:** `advance`, a compiled call of `steps_per_call` steps on (state, data, key);
-    `validate`, from (parameters, data) to a score, higher is better; `calls`, how often to
-    advance; `validate_every`, calls between validations; `patience`, validations without
-    improvement after which the stage ends early, or `None`.
+    **Fields:** `advance`, a compiled call of `steps_per_call` steps on (state, data, key); `feed`,
+    the data of each call from a given one on; `validate`, from parameters to a score, higher is
+    better; `calls`, how often to advance; `validate_every`, calls between validations;
+    `patience`, validations without improvement after which the stage ends early, or `None`.
     """
 
     name: str
     advance: Callable[[TrainState, PyTree, PRNGKeyArray], tuple[TrainState, Metrics]]
-    validate: Callable[[PyTree, PyTree], Scalar]
-    data: PyTree
+    feed: Callable[[int], Iterator[PyTree]]
+    validate: Callable[[PyTree], Scalar]
     calls: int
     steps_per_call: int
     validate_every: int = 1
@@ -50,12 +50,13 @@ def run(stage: Stage, state: RunState, recorder: Recorder, *, key: PRNGKeyArray)
     state = recorder.restore(stage.name, state)
     done = int(state.train.step) // stage.steps_per_call
     recorder.log.rewind(stage.name, int(state.train.step))
+    feed = stage.feed(done)
     with recorder.bar(stage.name, stage.steps, start=int(state.train.step)) as bar:
         for call in range(done, stage.calls):
             if stage.patience is not None and int(state.stale) >= stage.patience:
                 break
             begun = time.perf_counter()
-            train, metrics = stage.advance(state.train, stage.data, key)
+            train, metrics = stage.advance(state.train, next(feed), key)
             # The only time at which the host waits for the device.
             values = {name: float(value) for name, value in jax.device_get(metrics).items()}
             rate = stage.steps_per_call / (time.perf_counter() - begun)
@@ -75,7 +76,7 @@ def run(stage: Stage, state: RunState, recorder: Recorder, *, key: PRNGKeyArray)
 
 def _select(stage: Stage, state: RunState) -> tuple[RunState, float]:
     chosen = state.train.chosen
-    score = stage.validate(chosen, stage.data)
+    score = stage.validate(chosen)
     if not bool(score > state.score):
         return dataclasses.replace(state, stale=state.stale + 1), float(score)
     # Copies, because the next call is given the training state's own buffers to overwrite.

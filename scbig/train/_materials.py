@@ -129,16 +129,11 @@ def identity_of(
         "cells": screen.cells,
         "conditions": [c.name for c in screen.conditions],
         "contexts": screen.contexts,
+        "expression": screen.checksum,
         "validation": sorted(Condition.parse(name).name for name in validation),
     }
-    matrix = screen.expression
     digest = hashlib.sha256(json.dumps(facts).encode())
-    arrays = (
-        *(matrix.data, matrix.indices, matrix.indptr),
-        *(screen.condition_index, screen.context_index),
-        *priors,
-        jr.key_data(key),
-    )
+    arrays = screen.condition_index, screen.context_index, *priors, jr.key_data(key)
     for array in arrays:
         values = np.asarray(array)
         digest.update(f"{values.shape} {values.dtype}".encode())

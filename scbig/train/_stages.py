@@ -5,8 +5,6 @@ import dataclasses
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
-from jaxtyping import Bool
 
 from scbig._typing import PRNGKeyArray
 from scbig.data import PerturbationScreen
@@ -15,11 +13,12 @@ from scbig.model import ScBIG, make_model
 from scbig.programs import AbstractPartition
 
 from ._autoencoder import autoencoder_stage, standardise
-from ._flow import flow_stage
+from ._flow import FlowData, flow_stage
+from ._latents import latents_of
 from ._loop import run
 from ._materials import Materials
 from ._record import Recorder
-from ._targets import flow_data, latents_of
+from ._targets import flow_data
 from ._validation import FlowValidation, ResponseValidation
 
 
@@ -48,10 +47,13 @@ def train_stages(
         key=keys.model,
     )
     model = fit_autoencoder(model, materials.kept, materials.held_out, recorder, key=keys.stage1)
+    learn = materials.learn
+    latents = latents_of(model, learn, folder=recorder.folder if learn.stored else None)
     if config.standardise_latents:
-        model = standardise(model, latents_of(model, materials.learn))
-    pathways = materials.pathways.matrix
-    return fit_flow(model, materials.learn, materials.judge, pathways, recorder, key=keys.stage2)
+        model = standardise(model, latents)
+        latents = (latents - model.shift[None]) / model.scale[None]
+    data = flow_data(model, learn, materials.pathways.matrix, latents)
+    return fit_flow(model, data, materials.judge, recorder, key=keys.stage2)
 
 
 def fit_autoencoder(
@@ -65,25 +67,20 @@ def fit_autoencoder(
     """Stage 1 on the kept cells, validated on the held-out ones; returns the best model."""
     order_key, run_key = jr.split(key)
     stage, state, rest = autoencoder_stage(
-        model,
-        jnp.asarray(kept.dense()),
-        jnp.asarray(held_out.dense()),
-        model.config.stage1,
-        key=order_key,
+        model, kept, held_out, model.config.stage1, key=order_key
     )
     return eqx.combine(run(stage, state, recorder, key=run_key).best, rest)
 
 
 def fit_flow(
     model: ScBIG,
-    learn: PerturbationScreen,
+    data: FlowData,
     judge: PerturbationScreen,
-    pathways: Bool[np.ndarray, "pathways genes"],
     recorder: Recorder,
     *,
     key: PRNGKeyArray,
 ) -> ScBIG:
-    """Stage 2 on one screen, validated on another; returns the best model."""
+    """Stage 2 on what `flow_data` made, validated on a screen; returns the best model."""
     config = model.config
     run_key, judge_key = jr.split(key)
     cells = config.stage2.validation_cells
@@ -94,6 +91,5 @@ def fit_flow(
         )
     else:
         validation = FlowValidation(flow_data(model, judge), config)
-    data = flow_data(model, learn, pathways)
     stage, state, rest = flow_stage(model, data, validation, config)
     return eqx.combine(run(stage, state, recorder, key=run_key).best, rest)

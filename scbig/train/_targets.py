@@ -17,48 +17,55 @@ from scbig.model import ScBIG
 from scbig.programs import AbstractPartition
 
 from ._flow import FlowData
+from ._latents import latents_of
 
 
 def flow_data(
     model: ScBIG,
     screen: PerturbationScreen,
     pathways: Bool[np.ndarray, "pathways genes"] | None = None,
+    latents: LatentBatch | None = None,
 ) -> FlowData:
     """What stage 2 reads of a screen, on the device.
 
     **Arguments:** `pathways`, the membership for the pathway alignment; `None` for data that is
-    only validated on, for which no alignment targets are made.
+    only validated on, for which no alignment targets are made; `latents`, of the screen's cells
+    by this model, if they are known.
+
+    **Raises:** `ValueError` where the decoder or the encoder is to train on cells on disk.
     """
+    if screen.stored and model.config.stage2.trainable != "flow":
+        raise ValueError(
+            "With expression on disk only the flow can train in stage 2: set "
+            'stage2.trainable="flow", or read the screen into memory.'
+        )
     config = model.config
-    index = CellIndex.from_screen(screen)
+    index = targets = CellIndex.from_screen(screen)
     tokens, mask = model.names.tokens(screen.conditions, config.max_tokens)
     alignments: dict[str, AbstractAlignment] = {}
     if pathways is not None and config.alignment.correlation_weight > 0:
-        targets = correlation_targets(screen, index, model.partition)
-        alignments["correlation"] = CorrelationAlignment(model.partition, targets)
+        correlations = correlation_targets(screen, index, model.partition)
+        alignments["correlation"] = CorrelationAlignment(model.partition, correlations)
     if pathways is not None and config.alignment.pathway_weight > 0:
         weights = pathway_weights(jnp.asarray(pathways))
+        rows = None
+        if config.alignment.pool is not None:
+            targets, rows = index.pooled(config.alignment.pool)
         alignments["pathway"] = PathwayAlignment(
             weights,
-            jnp.asarray(screen.expression @ np.asarray(weights).T, jnp.float32),
+            jnp.asarray(screen.project(np.asarray(weights).T, rows)),
             config.alignment.epsilon,
             config.alignment.iterations,
         )
     return FlowData(
         index=index,
+        targets=targets,
         tokens=jnp.asarray(tokens),
         mask=jnp.asarray(mask),
-        latents=latents_of(model, screen),
+        latents=latents_of(model, screen) if latents is None else latents,
         expression=None if config.stage2.trainable == "flow" else jnp.asarray(screen.dense()),
         alignments=alignments,
     )
-
-
-def latents_of(model: ScBIG, screen: PerturbationScreen, *, chunk: int = 16_384) -> LatentBatch:
-    """Latents of all cells of a screen, made dense `chunk` cells at a time."""
-    rows = np.arange(screen.num_cells)
-    parts = [rows[i : i + chunk] for i in range(0, len(rows), chunk)]
-    return jnp.concatenate([model.encode_cells(jnp.asarray(screen.dense(part))) for part in parts])
 
 
 def correlation_targets(
@@ -68,7 +75,7 @@ def correlation_targets(
 
     On the host: groups differ in size, and each size would be compiled anew.
     """
-    means = screen.expression.astype(np.float64) @ np.asarray(partition.averaging(), np.float64)
+    means = screen.project(np.asarray(partition.averaging(), np.float64))
     order, start, size = (np.asarray(x) for x in (index.order, index.start, index.size))
     targets = np.stack(
         [_correlation(means[order[s : s + n]]) for s, n in zip(start, size, strict=True)]

@@ -48,13 +48,15 @@ class ResponseValidation(AbstractValidation):
             np.flatnonzero(screen.is_control & (screen.context_index == c))
             for c in range(len(screen.contexts))
         ]
-        origin = np.stack([screen.mean(r) for r in rows])
+        contexts = np.where(screen.is_control, screen.context_index, -1)
+        origin = screen.means(contexts, len(rows))
         draw = lambda r, k: r[np.asarray(jr.randint(k, (cells,), 0, len(r)))]
         drawn = [draw(r, jr.fold_in(key, c)) for c, r in enumerate(rows)]
-        means = [
-            screen.mean(np.flatnonzero((screen.condition_index == p) & (screen.context_index == c)))
-            for p, c in zip(condition, context, strict=True)
-        ]
+        # Which group each cell is of: one pass over the cells, not one for each group.
+        places = np.full((len(screen.conditions), len(screen.contexts)), -1, np.int32)
+        places[condition, context] = np.arange(index.num_groups)
+        groups = places[screen.condition_index, screen.context_index]
+        means = screen.means(groups, index.num_groups)
         tokens, mask = model.names.tokens(screen.conditions, model.config.max_tokens)
         return cls(
             transport=transport,
@@ -63,7 +65,7 @@ class ResponseValidation(AbstractValidation):
             context=index.context,
             tokens=jnp.asarray(tokens[condition]),
             mask=jnp.asarray(mask[condition]),
-            response=jnp.asarray(np.stack(means) - origin[context]),
+            response=jnp.asarray(means - origin[context]),
         )
 
     def predicted(self, model: ScBIG) -> Float[Array, "groups genes"]:

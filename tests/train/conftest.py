@@ -2,12 +2,16 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 import pytest
 
 from scbig import config as C
 from scbig.data import PerturbationScreen, preprocess, simulate_screen
+from scbig.model import Names, make_model
 from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
+from scbig.programs import GenePartition
 from scbig.train import Priors
 
 SIMULATION = C.SimulationConfig(
@@ -66,6 +70,20 @@ def priors(simulated):
         genes=EmbeddingTable(simulated.genes, simulated.embeddings),
         interactions=InteractionGraph(*simulated.interactions),
         pathways=PathwayLibrary(simulated.pathways),
+    )
+
+
+@pytest.fixture(scope="session")
+def model(screen, priors):
+    table = priors.genes.standardised()
+    return make_model(
+        TINY,
+        partition=GenePartition.from_labels(np.arange(screen.num_genes) % 3, 3),
+        embeddings=jnp.asarray(priors.genes.vectors),
+        mean=jnp.asarray(screen.mean()),
+        tokens=jnp.asarray(table.vectors),
+        names=Names(genes=screen.genes, perturbations=table.names),
+        key=jr.key(0),
     )
 
 

@@ -1,6 +1,7 @@
 """The parts of a training run, one at a time."""
 
 import dataclasses
+import itertools
 
 import equinox as eqx
 import jax
@@ -118,13 +119,26 @@ def test_each_step_of_a_call_gets_its_own_input():
     assert (float(first["own"]), float(second["own"])) == (3.0, 33.0)
 
 
-def test_an_epoch_never_repeats_a_cell():
-    first, second = (
-        train.epoch_rows(jr.key(0), jnp.array(epoch), cells=10, batch=3) for epoch in (0, 1)
-    )
-    assert first.shape == (3, 3)
-    assert len(np.unique(first)) == 9
-    assert not jnp.array_equal(first, second)
+@pytest.mark.parametrize("block", [1, 4])
+def test_an_epoch_never_repeats_a_cell(block):
+    order = train.Order.of(50, 3, None, block, key=jr.key(0))
+    first, second = itertools.islice(order.calls(0), 2)
+    assert first.shape == (16, 3)
+    assert len(np.unique(first)) == 48
+    assert not np.array_equal(first, second)
+
+
+def test_calls_of_an_epoch_share_out_its_cells_and_can_start_anywhere():
+    order = train.Order.of(100, 4, 20, 8, key=jr.key(0))
+    assert (order.steps, order.calls_per_epoch) == (5, 5)
+    calls = list(itertools.islice(order.calls(0), 12))
+    for epoch in (calls[:5], calls[5:10]):
+        assert len(np.unique(epoch)) == 100
+    np.testing.assert_array_equal(next(order.calls(11)), calls[11])
+    # Neighbours come together: a call of 20 cells touches 3 or 4 blocks of 8, one of them cut.
+    assert all(len(np.unique(call // 8)) <= 5 for call in calls)
+    plain = train.Order.of(100, 4, 20, 1, key=jr.key(0))
+    assert all(len(np.unique(call // 8)) > 6 for call in itertools.islice(plain.calls(0), 5))
 
 
 def test_holding_out_splits_the_cells_of_every_condition(screen, key):
@@ -171,11 +185,16 @@ def stage_of(losses):
         moved = dataclasses.replace(state, params=params, step=state.step + 1)
         return moved, {"loss": jnp.asarray(losses[call])}
 
-    validate = lambda params, data: -jnp.asarray(losses[int(params["w"][0]) - 1])
+    validate = lambda params: -jnp.asarray(losses[int(params["w"][0]) - 1])
     return train.Stage(
-        name="toy", advance=advance, validate=validate, data=None, calls=len(losses),
-        steps_per_call=1, patience=2,
-    )  # fmt: skip
+        name="toy",
+        advance=advance,
+        validate=validate,
+        feed=lambda _: itertools.repeat(None),
+        calls=len(losses),
+        steps_per_call=1,
+        patience=2,
+    )
 
 
 def run_toy(losses):

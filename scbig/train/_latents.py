@@ -1,0 +1,50 @@
+"""Latents of all cells, made once: in memory, or in a file that is mapped into it."""
+
+import hashlib
+import pathlib
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scbig._files import atomic
+from scbig._typing import LatentBatch
+from scbig.data import PerturbationScreen
+from scbig.model import ScBIG
+
+from ._feed import chunks
+
+CHUNK = 16_384
+
+
+def latents_of(
+    model: ScBIG, screen: PerturbationScreen, *, folder: pathlib.Path | None = None
+) -> LatentBatch:
+    """Latents of all cells of a screen, read and encoded some thousand at a time.
+
+    **Arguments:** `folder`, where the latents are written, so that a run that goes on finds them;
+    they are then mapped into memory and moved to the device.
+    """
+    parts = (model.encode_cells(cells) for cells in chunks(screen, CHUNK))
+    if folder is None:
+        return jnp.concatenate(list(parts))
+    path = folder / f"latents-{_encoder_checksum(model)}.npy"
+    if not path.exists():
+        shape = (screen.num_cells, model.config.autoencoder.latent)
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        # Written and not mapped: on a full disk a mapped page kills the process.
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for part in parts:
+                file.write(np.asarray(part).astype("<f4").tobytes())
+    return jnp.asarray(np.load(path, mmap_mode="r"))
+
+
+def _encoder_checksum(model: ScBIG) -> str:
+    """What tells one encoder's latents from another's; the run's folder tells the cells."""
+    digest = hashlib.sha256()
+    parts = (model.encoder, model.priors, model.partition, model.mean, model.shift, model.scale)
+    for leaf in jax.tree.leaves(eqx.filter(parts, eqx.is_array)):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()[:16]
