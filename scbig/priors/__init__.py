@@ -1,10 +1,16 @@
 """What was known before: gene embeddings, interactions and pathways, from files, by name."""
 
+from ._aliases import AliasTable as AliasTable, read_aliases as read_aliases
 from ._coexpression import coexpression as coexpression
 from ._coverage import Coverage as Coverage
 from ._embeddings import (
     AlignedEmbeddings as AlignedEmbeddings,
     EmbeddingTable as EmbeddingTable,
+)
+from ._gene_names import (
+    GeneMatch as GeneMatch,
+    match_genes as match_genes,
+    rename_genes as rename_genes,
 )
 from ._interactions import (
     AlignedGraph as AlignedGraph,

@@ -1,6 +1,6 @@
 """Pretrained gene embeddings: a table of named vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32
 
 from ._checksum import content_checksum
 from ._coverage import Coverage
+from ._gene_names import rename_genes
 from ._names import examples, no_overlap, require_genes, require_unique, rows_of
 
 _WHAT = "gene embeddings"
@@ -94,6 +95,16 @@ class EmbeddingTable:
                 f"the table has {len(self.names)}, such as {examples(self.names)}."
             )
         return EmbeddingTable(tuple(names), self.vectors[rows])
+
+    def renamed(self, mapping: Mapping[str, str]) -> "EmbeddingTable":
+        """The same vectors under other names; a name that `mapping` lacks stays.
+
+        `match_genes(genes, table.names, aliases=...).inverse` gives the table the names of a
+        screen's genes.
+
+        **Raises:** `ValueError` if two names would become one.
+        """
+        return EmbeddingTable(rename_genes(self.names, mapping), self.vectors)
 
     def standardised(self) -> "EmbeddingTable":
         """Every feature shifted and scaled to mean 0 and variance 1 over the table.

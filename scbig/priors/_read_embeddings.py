@@ -1,4 +1,4 @@
-"""Embedding tables from npz, csv, tsv, parquet and h5ad files."""
+"""Embedding tables from npz, csv, tsv, parquet, h5ad, pt and pickle files."""
 
 import os
 import pathlib
@@ -10,8 +10,11 @@ from jaxtyping import Float32, Num
 
 from ._embeddings import EmbeddingTable
 from ._names import examples, format_of, open_text
+from ._read_pickle import read_pickle
+from ._read_torch import read_torch
 
-_FORMATS = (".npz", ".csv", ".tsv", ".txt", ".parquet", ".h5ad")
+_TORCH, _PICKLE = (".pt", ".pth"), (".pkl", ".pickle")
+_FORMATS = (".npz", ".csv", ".tsv", ".txt", ".parquet", ".h5ad", *_TORCH, *_PICKLE)
 _Columns = tuple[list[str], np.ndarray]
 
 
@@ -30,15 +33,25 @@ def read_embeddings(
     | csv, or tsv and txt (tabs), also gz | first column, under a header row | the others |
     | parquet | the index if it holds text, else the first text column | the other columns |
     | h5ad | `obs_names` | `X` |
+    | pt, pth; pkl, pickle | the keys of a dict, or its entry `names` | its values, or `vectors` |
+
+    The last two need no trust in their source: files of PyTorch (which is needed for them:
+    `scbig-jax[torch]`) are loaded as weights only, and of pickles nothing but arrays and plain
+    containers is built; whatever else they name is an error and not run. There the dict leads from
+    names to vectors, as in the published tables of ESM2, or has an entry `vectors` that is such a
+    dict, or a matrix beside `names`, a list or a dict from name to row. Of GeneCompass's table,
+    with both kinds of name, the symbols are read (a symbol without a vector of its own has that of
+    its Ensembl identifier), and with `vectors="gene_embeddings"` the Ensembl identifiers.
 
     A gene symbol cannot contain a tab, so of a name with tabs only what follows the last one is
     kept: some tables write a row number in front (`"7\\tPERM1"`).
 
-    **Arguments:** `path`; `names` and `vectors`, the keys of an npz; `duplicates`, what to do with
-    a name on several rows, such as a gene with two start sites: an error, the mean of its rows,
-    or the first of them.
+    **Arguments:** `path`; `names` and `vectors`, the keys of an npz or a dict; `duplicates`, what
+    to do with a name on several rows, such as a gene with two start sites: an error, the mean of
+    its rows, or the first of them.
 
-    **Raises:** `FileNotFoundError`; `ValueError` for another format or a broken table.
+    **Raises:** `FileNotFoundError`; `ValueError` for another format or a broken table;
+    `ImportError` for a file of PyTorch where PyTorch is absent.
     """
     path = pathlib.Path(path)
     suffix = format_of(path, _FORMATS, "embeddings")
@@ -48,6 +61,10 @@ def read_embeddings(
         labels, values = _from_parquet(path)
     elif suffix == ".h5ad":
         labels, values = _from_h5ad(path)
+    elif suffix in _TORCH:
+        labels, values = read_torch(path, names, vectors)
+    elif suffix in _PICKLE:
+        labels, values = read_pickle(path, names, vectors)
     else:
         labels, values = _from_text(path, "," if suffix == ".csv" else "\t")
     if values.ndim != 2 or len(labels) != len(values) or not values.size:

@@ -1,0 +1,130 @@
+"""Which names mean which gene: Ensembl identifiers, previous symbols and aliases."""
+
+import csv
+import os
+import pathlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ._names import examples, format_of, open_text, require_unique
+
+_WHAT = "aliases"
+_FORMATS = (".csv", ".tsv", ".txt")
+# The columns that are read, and what a name in each of them is.
+_COLUMNS = {
+    "alias": "alias",
+    "alias_symbol": "alias",
+    "prev_symbol": "previous",
+    "ensembl_gene_id": "ensembl",
+}
+_VERSIONED = re.compile(r"(ENS[A-Z]{0,6}G\d{11})\.\d+", re.IGNORECASE)
+
+
+def unversioned(name: str) -> str:
+    """An Ensembl gene identifier without its version; any other name as it is.
+
+    Only these have versions: `AC004556.1` is a symbol, and `TP53.1` and `TP53-1` a second `TP53`.
+    """
+    found = _VERSIONED.fullmatch(name)
+    return found[1] if found else name
+
+
+@dataclass(frozen=True, eq=False)
+class AliasTable:
+    """Current gene symbols, and what else the genes are or were called.
+
+    **Arguments:** `symbols`, the current ones, unique; `ensembl`, `previous` and `alias`, from an
+    Ensembl identifier, a former symbol and any other name to the symbols that it may mean.
+    """
+
+    symbols: tuple[str, ...]
+    ensembl: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    previous: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    alias: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_unique(self.symbols, f"{_WHAT}, symbols")
+        if not self.symbols:
+            raise ValueError(f"{_WHAT}: no symbols.")
+        known = set(self.symbols)
+        for names in (self.ensembl, self.previous, self.alias):
+            wrong = [
+                repr(name)
+                for name, meant in names.items()
+                if not name.strip() or not meant or not known.issuperset(meant)
+            ]
+            if wrong:
+                raise ValueError(
+                    f"{_WHAT}: {len(wrong)} names are empty or mean none of the symbols: "
+                    f"{examples(wrong)}."
+                )
+
+
+def read_aliases(path: str | os.PathLike[str]) -> AliasTable:
+    """Reads a table of gene names: csv with commas, or tsv and txt with tabs; also gz.
+
+    The first row names the columns; those that are not listed here are not read.
+
+    | column | holds |
+    |---|---|
+    | `symbol` | the current symbol; needed |
+    | `alias` | one other name; an Ensembl identifier counts as one |
+    | `alias_symbol`, `prev_symbol` | other and former symbols, with a bar between two |
+    | `ensembl_gene_id` | Ensembl identifiers, likewise |
+
+    So a list of two columns, `alias` and `symbol`, is read, and so is HGNC's complete set.
+
+    **Raises:** `FileNotFoundError`; `ValueError` for another format, or with the line's number for
+    a row of another length, without a symbol or with an empty `alias`.
+    """
+    path = pathlib.Path(path)
+    suffix = format_of(path, _FORMATS, _WHAT)
+    symbols: dict[str, None] = {}
+    found: dict[str, dict[str, dict[str, None]]] = {"ensembl": {}, "previous": {}, "alias": {}}
+    for where, row in _rows(path, "," if suffix == ".csv" else "\t"):
+        symbol = row["symbol"].strip()
+        if not symbol or row.get("alias", "-").strip() == "":
+            raise ValueError(f"{where}: an empty {'alias' if symbol else 'symbol'}.")
+        symbols[symbol] = None
+        for column in _COLUMNS.keys() & row.keys():
+            parts = [row[column]] if column == "alias" else row[column].split("|")
+            for name in filter(None, map(str.strip, parts)):
+                bare = unversioned(name)
+                kind = "ensembl" if _VERSIONED.fullmatch(f"{bare}.1") else _COLUMNS[column]
+                found[kind].setdefault(bare, {})[symbol] = None
+    if not symbols:
+        raise ValueError(f"{path}: no rows.")
+    # A symbol that is listed as a name of its own gene says nothing more.
+    named = {
+        kind: {name: tuple(meant) for name, meant in names.items() if [*meant] != [name]}
+        for kind, names in found.items()
+    }
+    return AliasTable(tuple(symbols), **named)
+
+
+def _rows(path: pathlib.Path, delimiter: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Where each row is, for a message, and its entries by column."""
+    with open_text(path) as lines:
+        # Strict, since a quotation mark that never closes would swallow the rest of the file.
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        try:
+            head = [name.strip().lower() for name in next(reader, [])]
+            head[:1] = [name.removeprefix("\ufeff") for name in head[:1]]  # as Excel writes
+            _require_columns(path, head)
+            for row in reader:
+                where = f"{path}, line {reader.line_num}"
+                if row and len(row) != len(head):
+                    raise ValueError(f"{where}: {len(row)} entries under {len(head)} columns.")
+                if row:
+                    yield where, dict(zip(head, row, strict=True))
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {reader.line_num}: {error}.") from error
+
+
+def _require_columns(path: pathlib.Path, head: list[str]) -> None:
+    if "symbol" not in head or not _COLUMNS.keys() & set(head) or len(set(head)) < len(head):
+        raise ValueError(
+            f"{path}: the first row must name the column symbol and at least one of "
+            f"{', '.join(_COLUMNS)}, each once; got {examples(head)}."
+        )
