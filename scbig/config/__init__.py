@@ -4,7 +4,11 @@ A variant is `dataclasses.replace(config, ...)`. Presets: `paper()`, `released()
 Equation and table numbers refer to arXiv 2602.04901.
 """
 
-from ._data import PreprocessConfig as PreprocessConfig, SimulationConfig as SimulationConfig
+from ._data import (
+    PreprocessConfig as PreprocessConfig,
+    SemiSyntheticConfig as SemiSyntheticConfig,
+    SimulationConfig as SimulationConfig,
+)
 from ._method import (
     AlignmentConfig as AlignmentConfig,
     AutoencoderConfig as AutoencoderConfig,

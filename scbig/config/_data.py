@@ -1,8 +1,9 @@
 """Preprocessing and simulation."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from ._check import require
+from ._check import check_choices, require
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,3 +64,45 @@ class SimulationConfig:
         require(0 < self.perturbations <= self.genes, self, "1 <= perturbations <= genes")
         require(0 <= self.doubles <= pairs, self, f"0 <= doubles <= {pairs}, the number of pairs")
         require(self.dispersion > 0, self, "dispersion must be positive")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SemiSyntheticConfig:
+    """Cells drawn from a count model around given effects.
+
+    Library size, dispersion and program noise are those of real cells of the Norman 2019 screen
+    (500 variable genes, 34 conditions), rounded.
+    """
+
+    cells_per_condition: int = 400
+    """Cells of a perturbed condition; their mean where the numbers are `measured`."""
+    cell_numbers: Literal["equal", "measured"] = "equal"
+    """All conditions alike, or in proportion to the counts behind their given effects."""
+    control_cells: int = 8000
+    library_size: float = 13500.0
+    """Median total counts of a cell, over all genes and not only those of the screen."""
+    library_spread: float = 0.37
+    """Standard deviation of the log library size."""
+    dispersion: float = 0.2
+    """Negative-binomial over-dispersion: variance = mean + dispersion * mean^2."""
+    programs: int = 10
+    """Directions in which the cells of a condition vary together, taken from the effects."""
+    program_noise: float = 0.35
+    """Standard deviation, from cell to cell, of a gene's log expression through the programs."""
+    shrink: bool = True
+    """Shrink the given effects by expression and depth; False takes them as they are."""
+    strata: int = 4
+    """Groups of genes of like expression that share the distribution of effects to shrink by."""
+    shuffle: bool = True
+    """Cells in random order; False puts the controls first, then condition after condition."""
+    values: Literal["counts", "log1p"] = "counts"
+    """What `X` holds: counts, or log1p of counts per 10,000 with the counts in a layer."""
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        sizes = (self.cells_per_condition, self.control_cells, self.programs, self.strata)
+        require(min(sizes) > 0, self, "cells, programs and strata must be positive")
+        require(self.library_size > 0, self, "library_size must be positive")
+        require(self.dispersion > 0, self, "dispersion must be positive")
+        spreads = (self.library_spread, self.program_noise)
+        require(min(spreads) >= 0, self, "spreads must not be negative")

@@ -10,6 +10,18 @@ from ._population import (
 from ._preprocess import preprocess as preprocess, preprocess_file as preprocess_file
 from ._sampling import CellIndex as CellIndex
 from ._screen import PerturbationScreen as PerturbationScreen
+from ._semisynthetic import (
+    CountModel as CountModel,
+    Effects as Effects,
+    Pseudobulk as Pseudobulk,
+    count_model as count_model,
+    expected_means as expected_means,
+    read_effects as read_effects,
+    recover_pseudobulk as recover_pseudobulk,
+    semi_synthetic_screen as semi_synthetic_screen,
+    shrink_effects as shrink_effects,
+    write_semi_synthetic as write_semi_synthetic,
+)
 from ._simulate import SimulatedScreen as SimulatedScreen, simulate_screen as simulate_screen
 from ._splits import (
     Split as Split,

@@ -1,0 +1,136 @@
+"""The standard benchmark: a screen of the paper's size, drawn around real effects of Norman 2019.
+
+    python experiments/semisynthetic.py --effects norman19_effects_234x2000.npz \
+        --splits norman19_additive_seeds1-5.json --out runs/semisynthetic
+
+Writes `screen.h5ad`, and prints what simple rules score under the additive split on the given
+effects, on the true ones and on cells, with the ceilings. A million cells, of which none is scored:
+add `--screen.cells-per-condition 4240 --screen.values counts --no-score`.
+"""
+
+import json
+import pathlib
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import anndata as ad
+import jax.random as jr
+import numpy as np
+import pandas as pd
+import tyro
+
+from scbig import baselines, config as C, data, metrics
+
+SHOWN = ["pearson_delta", "pearson_delta_deg20", "acc", "mse", "pds", "e_distance"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemiSynthetic:
+    """Effects in, a benchmark out."""
+
+    effects: pathlib.Path
+    """npz: `genes`, `single_conditions`, `single_lfc`, `double_conditions`, `double_lfc`."""
+    splits: pathlib.Path
+    """JSON of the additive protocol: for each split the lists `train` and `test`."""
+    split: str = "1"
+    out: pathlib.Path
+    """Folder for the screen and the table."""
+    screen: C.SemiSyntheticConfig = field(
+        default_factory=lambda: C.SemiSyntheticConfig(values="log1p")
+    )
+    score: bool = True
+    cells: int = 400
+    """Cells that each rule predicts for a condition."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class LookUp:
+    """A predictor with a table of its effects."""
+
+    genes: tuple[str, ...]
+    changes: dict[str, np.ndarray]
+
+    def predict(self, controls, conditions, *, key, cells=None):
+        find = lambda wanted: np.stack([self.changes[c.name] for c in wanted]).astype(np.float32)
+        return baselines.predict_cells(find, self.genes, controls, conditions, key=key, cells=cells)
+
+
+def rules(known: dict[str, np.ndarray], train: list[str], test: list[str]) -> dict[str, Any]:
+    """For test doubles: sum and mean of the two singles, mean of all training conditions."""
+    sums = {name: sum(known[single] for single in name.split("+")) for name in test}
+    mean = np.mean([known[name] for name in train], axis=0)
+    halves = {name: total / 2 for name, total in sums.items()}
+    return {"additive": sums, "matching mean": halves, "perturbed mean": dict.fromkeys(test, mean)}
+
+
+def anchors(known: dict[str, np.ndarray], train: list[str], test: list[str]) -> pd.DataFrame:
+    """Pearson delta and mean squared error of each rule over genes, averaged over test doubles."""
+    rows = {}
+    for rule, guess in rules(known, train, test).items():
+        pearson = [np.corrcoef(guess[name], known[name])[0, 1] for name in test]
+        errors = [np.mean((guess[name] - known[name]) ** 2) for name in test]
+        rows[rule] = {"pearson_delta": np.mean(pearson), "mse": np.mean(errors)}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def main(run: SemiSynthetic) -> dict[str, pd.DataFrame]:
+    """Runs the experiment; returns its tables."""
+    begun = time.perf_counter()
+    given = data.read_effects(run.effects)
+    names = [c.name for c in given.conditions]
+    split = json.loads(run.splits.read_text())[run.split]
+    train, test = ([data.Condition.parse(c).name for c in split[k]] for k in ("train", "test"))
+    train = [name for name in train if name in names]
+    test = [name for name in test if {name, *name.split("+")} <= {*names}]
+    print(f"split {run.split}: effects of {len(train)} training and {len(test)} test conditions")
+    model = data.count_model(given, run.screen)
+    # The true effects on the scale of the given ones, pseudocount and all.
+    means = given.scale * model.rates + given.pseudocount
+    true = np.log(means[1:] / means[0])
+    tables = {}
+    for kind, changes in {"given": given.changes, "true": true}.items():
+        known = dict(zip(names, changes, strict=True))
+        title = f"{kind} effects, standard deviation {changes.std():.3f}"
+        tables[title] = anchors(known, train, test)
+    started = time.perf_counter()
+    data.write_semi_synthetic(run.out / "screen.h5ad", model, seed=run.seed)
+    speed = model.num_cells / (time.perf_counter() - started)
+    print(f"{run.out / 'screen.h5ad'}: {model.num_cells} cells, {speed:.0f} a second")
+    if run.score:
+        tables["cells"] = score(run, model, train, test)
+        tables["cells"].to_csv(run.out / "averages.csv")
+    for name, table in tables.items():
+        print(f"\n{name}:\n{table.round(4).to_string()}")
+    print(f"\n{time.perf_counter() - begun:.0f} s")
+    return tables
+
+
+def score(
+    run: SemiSynthetic, model: data.CountModel, train: list[str], test: list[str]
+) -> pd.DataFrame:
+    """Averages over test doubles: of rules, of the truth itself, of half the cells."""
+    cells = ad.read_h5ad(run.out / "screen.h5ad")
+    screen = data.PerturbationScreen.from_anndata(cells, condition_key="condition")
+    training, observed = screen.select(train), screen.select(test).to_anndata()
+    effects = baselines.mean_effects(training)
+    measured = {c.name: x for c, x in zip(effects.conditions, effects.deltas, strict=True)}
+    expected = data.expected_means(model)
+    truth = dict(zip(model.names[1:], expected[1:] - expected[0], strict=True))
+    tables = rules(measured, train, test) | {"truth": truth}
+    predictors: dict[str, baselines.Predictor] = {"control": baselines.Control.fit(training)}
+    predictors |= {name: LookUp(model.genes, table) for name, table in tables.items()}
+    controls = observed[observed.obs["condition"] == "control"].copy()
+    options: Any = {"control": controls, "reference": training.to_anndata(), "unbiased": True}
+    scores = {}
+    for name, predictor in predictors.items():
+        drawn: Any = {"key": jr.key(run.seed), "cells": run.cells}
+        predicted = predictor.predict(controls, test, **drawn)
+        scores[name] = metrics.evaluate(predicted, observed, **options)[SHOWN].mean()
+    scores["split-half"] = metrics.split_half(observed, conditions=test, **options)[SHOWN].mean()
+    return pd.DataFrame(scores).T
+
+
+if __name__ == "__main__":
+    main(tyro.cli(SemiSynthetic, description=__doc__))
