@@ -1,14 +1,10 @@
 """The screen as an AnnData, in memory or written block by block."""
 
-import contextlib
 import dataclasses
 import importlib.metadata
 import json
 import os
 import pathlib
-import shutil
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import anndata as ad
@@ -98,7 +94,7 @@ def write_semi_synthetic(
     else:
         import zarr
 
-        with _atomic_folder(pathlib.Path(path)) as temporary:
+        with atomic(path) as temporary:
             _write(zarr.open_group(str(temporary), mode="w", zarr_format=2), cells, block)
 
 
@@ -172,24 +168,3 @@ def _truth(cells: Cells) -> dict[str, Any]:
             }
         },
     }
-
-
-@contextlib.contextmanager
-def _atomic_folder(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """As `atomic`, for a folder."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary, old = (
-        target.parent / f".{kind}-{uuid.uuid4().hex}{target.suffix}" for kind in ("partial", "old")
-    )
-    try:
-        yield temporary
-        # A folder cannot be renamed onto one that holds files.
-        if target.exists():
-            os.replace(target, old)
-        os.replace(temporary, target)
-    except BaseException:
-        if old.exists() and not target.exists():
-            os.replace(old, target)
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
