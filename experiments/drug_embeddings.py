@@ -37,8 +37,7 @@ class DrugEmbeddings:
 
 def read_drugs(path: pathlib.Path) -> tuple[list[str], list[str]]:
     """Names and SMILES, after checking that every row has both and no name comes twice."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False)
-    table.columns = table.columns.str.strip().str.lower()
+    table = pd.read_csv(path, dtype=str, na_filter=False).rename(columns=str.lower)
     if not {"name", "smiles"} <= set(table.columns) or table.empty:
         raise ValueError(f"{path}: rows under the columns name and smiles are needed.")
     names, smiles = (table[column].str.strip() for column in ("name", "smiles"))
@@ -65,8 +64,6 @@ def embed(smiles: list[str], run: DrugEmbeddings) -> np.ndarray:
         from transformers import AutoModel, AutoTokenizer
     except ImportError as error:
         raise ImportError(f"{error}. Install 'scbig-jax[drugs]'.") from error
-    if not (run.model / "config.json").is_file():
-        raise FileNotFoundError(f"{run.model} is not the folder of a model: it has no config.json.")
     tokeniser: Any = AutoTokenizer.from_pretrained(run.model, local_files_only=True)
     model: Any = AutoModel.from_pretrained(run.model, local_files_only=True).float().eval()
     longest = model.config.max_position_embeddings - 2  # RoBERTa leaves the first two unused
@@ -87,6 +84,8 @@ def embed(smiles: list[str], run: DrugEmbeddings) -> np.ndarray:
 
 def main(run: DrugEmbeddings) -> priors.EmbeddingTable:
     """Writes the table, and returns it as it is read back."""
+    if run.out.suffix != ".npz" or not (run.model / "config.json").is_file():
+        raise ValueError(f"{run.out} must end in .npz, and {run.model} must have a config.json.")
     names, smiles = read_drugs(run.drugs)
     vectors, model = embed(smiles, run), f"{run.model.resolve().name}, {run.pooling}"
     with atomic(run.out) as temporary:

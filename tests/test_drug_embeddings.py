@@ -158,8 +158,14 @@ def test_what_the_model_does_not_take_is_named(script, model, tmp_path):
     for smiles in ("C" * 37, "CBr"):
         with pytest.raises(ValueError, match=rf"1 SMILES over 38 tokens or .*: \['{smiles}'\]"):
             run(script, model, tmp_path, {"A": smiles, "B": "CC"})
-    with pytest.raises(FileNotFoundError, match="absent is not the folder of a model"):
-        run(script, model.parent / "absent", tmp_path)
+
+
+def test_paths_are_checked_before_anything_is_computed(script, tmp_path):
+    (tmp_path / "config.json").touch()
+    for model, out in ((tmp_path / "absent", "x.npz"), (tmp_path, "x.csv")):
+        options = {"drugs": tmp_path / "none.csv", "model": model, "out": tmp_path / out}
+        with pytest.raises(ValueError, match=rf"{out} must end in .npz, and {model} must have"):
+            script["main"](script["DrugEmbeddings"](**options))
 
 
 def test_a_failure_leaves_the_old_table(script, model, tmp_path):
@@ -172,5 +178,6 @@ def test_a_failure_leaves_the_old_table(script, model, tmp_path):
 
 def test_without_transformers_the_extra_is_named(script, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
+    (tmp_path / "config.json").touch()
     with pytest.raises(ImportError, match=r"Install 'scbig-jax\[drugs\]'"):
         run(script, tmp_path, tmp_path)

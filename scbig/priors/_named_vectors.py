@@ -73,7 +73,7 @@ def _matrix(
     path: pathlib.Path, key: str, held: object, as_array: Callable[[Any], Any]
 ) -> np.ndarray:
     if isinstance(held, np.ndarray) and held.ndim == 2 and held.dtype.kind in "fiu":
-        return held.copy()  # the caller may write into it, which the file's own memory forbids
+        return held
     if isinstance(held, (list, tuple)):
         return _stacked(path, [f"row {row}" for row in range(len(held))], held, as_array)
     raise ValueError(

@@ -35,13 +35,14 @@ def read_embeddings(
     | h5ad | `obs_names` | `X` |
     | pt, pth; pkl, pickle | the keys of a dict, or its entry `names` | its values, or `vectors` |
 
-    The last two need no trust in their source: files of PyTorch (which is needed for them:
-    `scbig-jax[torch]`) are loaded as weights only, and of pickles nothing but arrays and plain
-    containers is built; whatever else they name is an error and not run. There the dict leads from
-    names to vectors, as in the published tables of ESM2, or has an entry `vectors` that is such a
-    dict, or a matrix beside `names`, a list or a dict from name to row. Of GeneCompass's table,
-    with both kinds of name, the symbols are read (a symbol without a vector of its own has that of
-    its Ensembl identifier), and with `vectors="gene_embeddings"` the Ensembl identifiers.
+    Of the last two nothing is run: files of PyTorch (which is needed for them: `scbig-jax[torch]`)
+    are loaded as weights only, and of pickles nothing but arrays and plain containers is built;
+    whatever else they name is an error. (A hostile file can still ask for all of the memory.) There
+    the dict leads from names to vectors, as in the published tables of ESM2, or has an entry
+    `vectors` that is such a dict, or a matrix beside `names`, a list or a dict from name to row. Of
+    GeneCompass's table, with both kinds of name, the symbols are read (a symbol without a vector of
+    its own has that of its Ensembl identifier), and with `vectors="gene_embeddings"` the Ensembl
+    identifiers.
 
     A gene symbol cannot contain a tab, so of a name with tabs only what follows the last one is
     kept: some tables write a row number in front (`"7\\tPERM1"`).

@@ -120,7 +120,7 @@ OBJECTS = {
     "a function": ({"A": np.array([len], object)}, r"(builtins|__builtin__)\.len"),
     "a partial": (functools.partial(print, "x"), "functools.partial"),
     "an array's class": ({"A": VECTORS[0].view(Subclass)}, "Subclass"),
-    "a matrix": ({"A": np.asmatrix(VECTORS)}, "numpy.*matrix"),
+    "a mask": ({"A": np.ma.masked_array(VECTORS[0])}, r"numpy\.ma"),
     "a dict's class": (Named(A=1), "(copy_?reg|Named)"),
     "a fraction": ({"A": [fractions.Fraction(1, 2)]}, "fractions.Fraction"),
     "objects": ({"A": np.array([1.0, None], object)}, "array of objects other than text"),
