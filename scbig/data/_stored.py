@@ -160,9 +160,8 @@ def write_store(path: pathlib.Path, adata: ad.AnnData) -> None:
     if path.suffix == ".h5ad":
         adata.write_h5ad(path)
     elif path.suffix == ".zarr":
-        # Opened here, since anndata's own call warns of a default that will change.
-        root = zarr.open_group(str(path), mode="w", zarr_format=ad.settings.zarr_write_format)
-        write_elem(root, "/", adata)
+        # The form that anndata 0.12 and 0.13 both write without a warning.
+        write_elem(zarr.open_group(str(path), mode="w", zarr_format=2), "/", adata)
     else:
         raise ValueError(f"A screen is written to .h5ad or .zarr, not to {path.name!r}.")
 
