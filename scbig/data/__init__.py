@@ -1,5 +1,6 @@
 """What was measured: conditions, screens, splits, preprocessing, sampling, simulation."""
 
+from . import datasets as datasets
 from ._checks import check_log_normalised as check_log_normalised
 from ._condition import Condition as Condition
 from ._population import (
