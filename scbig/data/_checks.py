@@ -139,3 +139,9 @@ def check_count_values(matrix: sparse.csr_matrix, genes: Sequence[str]) -> None:
             f"numbers, in the genes {_culprit_genes(matrix, bad, genes)}. Put the counts in X, for "
             'instance adata.X = adata.layers["counts"].'
         )
+
+
+def check_counts(matrix: sparse.csr_matrix, genes: Sequence[str]) -> None:
+    """Raises unless the values are counts, and not all zero."""
+    check_count_values(matrix, genes)
+    check_some_expression(matrix)
