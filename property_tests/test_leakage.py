@@ -1,4 +1,4 @@
-"""Nothing of a test perturbation reaches what training reads: changing its cells changes nothing."""
+"""Nothing of a test perturbation reaches training: changing its cells changes nothing there."""
 
 import dataclasses
 from typing import Any
