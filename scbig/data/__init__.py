@@ -3,6 +3,7 @@
 from . import datasets as datasets
 from ._checks import check_log_normalised as check_log_normalised
 from ._condition import Condition as Condition
+from ._labels import CONTEXT_JOINT as CONTEXT_JOINT, contexts_of as contexts_of
 from ._population import (
     context_rows as context_rows,
     expression_of as expression_of,

@@ -19,6 +19,7 @@ from scbig.data._checks import (
     listed,
 )
 from scbig.data._condition import Condition
+from scbig.data._labels import check_one_separator
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,6 +49,8 @@ class Labels:
         genes = tuple(map(str, adata.var_names))
         check_unique(genes, what="gene", repair="Use adata.var_names_make_unique, or merge them.")
         codes, distinct = pd.factorize(column(adata, condition_key, what="condition"))
+        names = [str(label) for label in distinct]
+        check_one_separator(names, separator=separator, control=control)
         parsed = tuple(
             Condition.parse(str(label), separator=separator, controls=control) for label in distinct
         )

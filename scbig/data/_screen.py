@@ -13,14 +13,9 @@ import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int, Int32
 from scipy import sparse
 
-from scbig.data._checks import (
-    check_log_normalised,
-    check_not_empty,
-    check_unique,
-    column,
-    listed,
-)
-from scbig.data._condition import CONTROLS, JOINT, Condition, control_names
+from scbig.data._checks import check_log_normalised, check_not_empty, check_unique, listed
+from scbig.data._condition import CONTROLS, JOINT, Condition
+from scbig.data._labels import conditions_of, contexts_of
 from scbig.data._matrix import expression_matrix, read_csr
 from scbig.data._stored import StoredMatrix, blocks_of, check_stored, grouped_means, labels_of
 
@@ -63,7 +58,8 @@ class PerturbationScreen:
         *,
         condition_key: str,
         control: str | Sequence[str] = CONTROLS,
-        context_key: str | None = None,
+        context_key: str | Sequence[str] | None = None,
+        dose_key: str | None = None,
         layer: str | None = None,
         separator: str = JOINT,
     ) -> "PerturbationScreen":
@@ -75,16 +71,22 @@ class PerturbationScreen:
         - `condition_key`: the column of `obs` with the condition labels.
         - `control`: the name or names that stand for "not perturbed" in the labels. In the screen
             the control is always called `control`.
-        - `context_key`: the column of `obs` with the context; without it, there is one context.
+        - `context_key`: the column of `obs` with the context, or several: a context is then one
+            value of each, joined as `A549|IL6`. Without it, there is one context.
+        - `dose_key`: the column of `obs` with the doses, one for each name of the label and in its
+            order: `10`, or `0.1+10` for a pair. A control's dose does not count. Labels can also
+            carry them themselves: `A@0.1+B@10`.
         - `layer`: the layer with the expression; without it, `X`.
         - `separator`: what joins the perturbations of a label.
 
         **Raises:** a ValueError that says what is wrong with the data and how to repair it.
         """
         check_not_empty(adata.n_obs, adata.n_vars)
-        options = {"control": control, "context_key": context_key, "separator": separator}
+        options = {"control": control, "context_key": context_key, "dose_key": dose_key}
         read = lambda: read_csr(expression_matrix(adata, layer=layer))
-        return cls._labelled(adata, read, condition_key=condition_key, **options)
+        return cls._labelled(
+            adata, read, condition_key=condition_key, separator=separator, **options
+        )
 
     @classmethod
     def open(
@@ -119,7 +121,8 @@ class PerturbationScreen:
         *,
         condition_key: str,
         control: str | Sequence[str] = CONTROLS,
-        context_key: str | None = None,
+        context_key: str | Sequence[str] | None = None,
+        dose_key: str | None = None,
         separator: str = JOINT,
     ) -> "PerturbationScreen":
         # The labels are checked first: they are cheap, and expression is not.
@@ -128,10 +131,10 @@ class PerturbationScreen:
         cells = tuple(map(str, adata.obs_names))
         check_unique(genes, what="gene", repair="Use adata.var_names_make_unique, or merge them.")
         check_unique(cells, what="cell", repair="Use adata.obs_names_make_unique.")
-        conditions, condition_index = _conditions(
-            column(adata, condition_key, what="condition"), separator, control
+        conditions, condition_index = conditions_of(
+            adata, condition_key, dose_key=dose_key, separator=separator, control=control
         )
-        contexts, context_index = _contexts(adata, context_key)
+        contexts, context_index = contexts_of(adata, context_key)
         expression = read()
         if isinstance(expression, StoredMatrix):
             check_stored(expression, genes)
@@ -294,46 +297,6 @@ class PerturbationScreen:
 
     def _subset(self, keep: np.ndarray) -> "PerturbationScreen":
         return self.take(np.flatnonzero(keep | self.is_control))
-
-
-def _conditions(
-    labels: pd.Series, separator: str, control: str | Sequence[str]
-) -> tuple[tuple[Condition, ...], np.ndarray]:
-    # Each distinct label is parsed once; several labels may be one condition.
-    codes, distinct = pd.factorize(labels)
-    parsed = _parsed([str(x) for x in distinct], separator, control)
-    conditions = tuple(sorted(set(parsed), key=lambda condition: condition.name))
-    place = {condition: i for i, condition in enumerate(conditions)}
-    if Condition() not in place:
-        raise ValueError(
-            f"There are no control cells: no condition label means {control!r}. The labels are "
-            f"{listed(map(str, distinct), most=10)}. Pass the control's name as `control`."
-        )
-    return conditions, np.array([place[c] for c in parsed], np.int32)[codes]
-
-
-def _parsed(labels: list[str], separator: str, control: str | Sequence[str]) -> list[Condition]:
-    try:
-        return [Condition.parse(label, separator=separator, controls=control) for label in labels]
-    except ValueError as error:
-        names = control_names(control)
-        if not separator or any(
-            all(part.strip() in names for part in label.split(separator)) for label in labels
-        ):
-            raise
-        # A wrong control name is the likely reason why a label was refused.
-        raise ValueError(
-            f"{error} No condition label means {control!r} either; the labels are "
-            f"{listed(labels, most=10)}."
-        ) from None
-
-
-def _contexts(adata: ad.AnnData, key: str | None) -> tuple[tuple[str, ...], np.ndarray]:
-    if key is None:
-        return ("",), np.zeros(adata.n_obs, np.int32)
-    codes, distinct = pd.factorize(column(adata, key, what="context"))
-    names, place = np.unique([str(x) for x in distinct], return_inverse=True)
-    return tuple(map(str, names)), place.astype(np.int32)[codes]
 
 
 def _check_shapes(screen: PerturbationScreen) -> None:

@@ -62,3 +62,103 @@ def test_a_name_that_would_read_as_two_is_an_error():
 def test_only_canonical_sets_can_be_built(names):
     with pytest.raises(ValueError, match="perturbation"):
         Condition(names)
+
+
+@pytest.mark.parametrize(
+    ("label", "perturbations", "doses", "name"),
+    [
+        ("A@0.10", ("A",), (0.1,), "A@0.1"),
+        ("B+A@10.0", ("A", "B"), (10.0, None), "A@10+B"),
+        ("Sorafenib + Panobinostat @ 0.1", ("Panobinostat", "Sorafenib"), (0.1, None), None),
+        ("B@2+A@1", ("A", "B"), (1.0, 2.0), "A@1+B@2"),
+        ("A@1e-5", ("A",), (1e-5,), "A@1e-05"),
+        ("A@.5+ctrl@7", ("A",), (0.5,), "A@0.5"),
+        ("ctrl@0+control@nan", (), (), "control"),
+        ("IGH@", ("IGH@",), (None,), "IGH@"),
+        ("IGH@@3", ("IGH@",), (3.0,), "IGH@@3"),
+        ("A@10uM", ("A@10uM",), (None,), "A@10uM"),
+        ("A@B", ("A@B",), (None,), "A@B"),
+    ],
+)
+def test_a_dose_is_a_number_behind_the_last_at(label, perturbations, doses, name):
+    condition = Condition.parse(label)
+    assert condition == Condition(perturbations, doses)
+    assert (condition.perturbations, condition.doses) == (perturbations, doses)
+    assert name is None or condition.name == name
+    assert condition.is_control == (not perturbations)
+
+
+def test_two_doses_are_two_conditions_and_two_spellings_are_one():
+    labels = ["A", "A@1", "A@1.0", "A@1e0", "A@10", "A+B@1", "A@1+B", "B+A@1.00"]
+    parsed = [Condition.parse(label) for label in labels]
+    assert len(set(parsed)) == len({c.name for c in parsed}) == 5
+    assert parsed[1] == parsed[2] == parsed[3] != parsed[0]
+    assert parsed[5] != parsed[6] == parsed[7]
+
+
+def test_a_huge_dose_is_spelt_without_the_sign_that_joins_names():
+    condition = Condition(("A", "B"), (1e16, 2e-9))
+    assert condition.name == "A@1e16+B@2e-09"
+    assert Condition.parse(condition.name) == condition
+    with pytest.raises(ValueError, match="'A@1e' ends in its exponent"):
+        Condition.parse("A@1e+16")
+
+
+@pytest.mark.parametrize("dose", ["0", "-1", "0.0", "nan", "inf", "-inf", "1e-999", "1e999"])
+def test_a_dose_that_is_no_positive_number_is_an_error(dose):
+    for call in (
+        lambda: Condition.parse(f"B+A@{dose}"),
+        lambda: Condition.parse("B+A", doses=f"1+{dose}"),
+        lambda: Condition(("A",), (float(dose),)),
+    ):
+        with pytest.raises(ValueError, match="dose .* of 'A' is not a positive number"):
+            call()
+
+
+@pytest.mark.parametrize("label", ["A@1+A@2", "A@1+A", "@1", "A@1+"])
+def test_doses_do_not_excuse_a_repeated_or_empty_name(label):
+    with pytest.raises(ValueError, match="twice|empty"):
+        Condition.parse(label)
+
+
+@pytest.mark.parametrize(
+    ("label", "doses", "name"),
+    [
+        ("B+A", "0.1+10", "A@10+B@0.1"),
+        ("B+A", " 0.1 + 10", "A@10+B@0.1"),
+        ("ctrl+A", "0+5", "A@5"),
+        ("A+ctrl", "5", "A@5"),
+        ("A", "1e+16", "A@1e16"),
+        ("ctrl", "nan", "control"),
+        ("ctrl+ctrl", "what", "control"),
+    ],
+)
+def test_doses_given_apart_are_in_the_order_of_the_label(label, doses, name):
+    assert Condition.parse(label, doses=doses).name == name
+
+
+def test_doses_given_apart_are_joined_as_the_names_or_by_plus():
+    parse = lambda doses: Condition.parse("B_A", separator="_", doses=doses).name
+    assert parse("1_2") == parse("1+2") == "A@2+B@1"
+
+
+@pytest.mark.parametrize(
+    ("label", "doses", "message"),
+    [
+        ("A+B", "1", "other names than the doses '1'"),
+        ("A", "1+2", "other names"),
+        ("A+ctrl", "1+2+3", "other names"),
+        ("A@1", "1", "dose 1 in its label and 1 beside"),
+        ("A", "high", "'high' of 'A' is not a number"),
+        ("A+B", "1+", "'' of 'B' is not a number"),
+    ],
+)
+def test_doses_that_do_not_go_with_the_label_are_an_error(label, doses, message):
+    with pytest.raises(ValueError, match=message):
+        Condition.parse(label, doses=doses)
+
+
+@pytest.mark.parametrize(("names", "doses"), [(("A", "B"), (1.0,)), ((), (1.0,)), (("A@1",), ())])
+def test_only_doses_that_read_back_can_be_built(names, doses):
+    with pytest.raises(ValueError, match=r"doses for|ends in a dose"):
+        Condition(names, doses)

@@ -1,0 +1,127 @@
+"""Doses, several context columns, and labels that are joined in two ways."""
+
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from scbig.data import PerturbationScreen
+
+
+def make_adata(labels, **columns) -> Any:
+    rng = np.random.default_rng(0)
+    x = np.log1p(rng.poisson(2.0, (len(labels), 3)) * rng.uniform(0.5, 1.5, (len(labels), 3)))
+    index = pd.Index([f"cell{i}" for i in range(len(labels))])
+    obs = pd.DataFrame({"condition": labels, **columns}, index=index)
+    return ad.AnnData(x.astype(np.float32), obs=obs)
+
+
+def read(adata, **options):
+    return PerturbationScreen.from_anndata(adata, condition_key="condition", **options)
+
+
+def names_of(screen):
+    return [screen.conditions[i].name for i in screen.condition_index]
+
+
+LABELS = ["ctrl", "B+A", "A", "A", "A+ctrl", "A+B", "B", "ctrl"]
+DOSES = ["nan", "0.1+10", "1", "10.0", "1+0", "10+0.10", "1", "0"]
+EXPECTED = ["control", "A@10+B@0.1", "A@1", "A@10", "A@1", "A@10+B@0.1", "B@1", "control"]
+
+
+@pytest.mark.parametrize("kind", ["object", "category"])
+def test_a_column_of_doses_goes_with_the_labels_own_order(kind):
+    adata = make_adata(LABELS, dose=pd.Series(DOSES, dtype=object).astype(kind).to_numpy())
+    screen = read(adata, dose_key="dose")
+    assert names_of(screen) == EXPECTED
+    assert screen.perturbations == ("A", "B")
+    np.testing.assert_array_equal(screen.rows("B@0.10+A@10"), [1, 5])
+    again = read(screen.to_anndata())
+    assert names_of(again) == EXPECTED
+    assert [c.name for c in again.conditions] == sorted(set(EXPECTED))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_numbers_are_doses_of_single_drugs_and_controls_may_lack_them(dtype):
+    values = np.array([np.nan, 0.1, 10, 0.1], dtype)
+    screen = read(make_adata(["ctrl", "A", "A", "B"], dose=values), dose_key="dose")
+    assert names_of(screen) == ["control", "A@0.1", "A@10", "B@0.1"]
+
+
+def test_labels_can_carry_their_doses():
+    screen = read(make_adata(["control", "A@0.10", "A@.1", "B@1+A"]))
+    assert names_of(screen) == ["control", "A@0.1", "A@0.1", "A+B@1"]
+
+
+def test_labels_that_do_not_go_with_their_doses_are_named_together():
+    adata = make_adata(["ctrl", "A+B", "A", "B", "A"], dose=["0", "1", "0", "2", "3"])
+    message = r"2 condition labels .*obs\['dose'\]: 'A\+B with 1', 'A with 0'\. .*0\.1\+10"
+    with pytest.raises(ValueError, match=message):
+        read(adata, dose_key="dose")
+    with pytest.raises(ValueError, match=r"1 condition labels .*'A with nan'"):
+        read(make_adata(["ctrl", "A"], dose=[1.0, np.nan]), dose_key="dose")
+    with pytest.raises(ValueError, match=r"no column 'dosis' for the doses; it has .*'dose'"):
+        read(adata, dose_key="dosis")
+
+
+def test_a_bad_label_is_not_blamed_on_its_dose():
+    with pytest.raises(ValueError, match=r"^The condition 'A\+A' names one perturbation twice\.$"):
+        read(make_adata(["ctrl", "A+A"], dose=["0", "1+1"]), dose_key="dose")
+
+
+def test_a_context_can_be_made_of_several_columns():
+    lines, drugs = ["x", "y", "x", "x"], ["-", "-", "I", "-"]
+    adata = make_adata(["ctrl", "ctrl", "ctrl", "A"], line=lines, stimulus=drugs)
+    screen = read(adata, context_key=["line", "stimulus"])
+    assert screen.contexts == ("x|-", "x|I", "y|-")
+    assert [screen.contexts[i] for i in screen.context_index] == ["x|-", "y|-", "x|I", "x|-"]
+    turned = read(adata, context_key=["stimulus", "line"])
+    assert turned.contexts == ("-|x", "-|y", "I|x")
+    single = read(adata, context_key=["line"])
+    assert single.contexts == read(adata, context_key="line").contexts == ("x", "y")
+
+
+def test_contexts_of_several_columns_are_checked():
+    adata = make_adata(["ctrl", "ctrl"], first=["a|b", "a"], second=["c", "b|c"])
+    with pytest.raises(ValueError, match=r"1 names stand for two contexts.*: 'a\|b\|c'\. Rename"):
+        read(adata, context_key=("first", "second"))
+    with pytest.raises(ValueError, match="no column 'third'"):
+        read(adata, context_key=("first", "third"))
+    with pytest.raises(ValueError, match="names no column"):
+        read(adata, context_key=())
+    adata.obs["second"] = ["c", None]
+    with pytest.raises(ValueError, match=r"'second'\], the context, is missing in 1"):
+        read(adata, context_key=("first", "second"))
+    lacking = make_adata(["ctrl", "A"], first=["a", "a"], second=["c", "d"])
+    with pytest.raises(ValueError, match=r"1 contexts have no control cells: 'a\|d'"):
+        read(lacking, context_key=("first", "second"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "culprits"),
+    [
+        (["ctrl", "A", "B", "A+B", "B_A"], "1 of 5 .* by '_' and not by '\\+': 'B_A'"),
+        (["ctrl", "A", "B+C", "B_A", "A|C"], "2 of 5 .* by '_', '\\|' and"),
+        (["ctrl", "A", "A_ctrl"], "'A_ctrl'"),
+        (["ctrl", "A", "B", "C", "A+B_C"], "'A\\+B_C'"),
+        (["ctrl", "A@1", "B@2", "A@2_B@1"], "'A@2_B@1'"),
+        (["ctrl", "A", "B", "A, B"], "by ','"),
+    ],
+)
+def test_two_separators_in_one_column_are_an_error(labels, culprits):
+    with pytest.raises(ValueError, match=culprits):
+        read(make_adata(labels))
+
+
+def test_a_separator_other_than_the_one_given_is_an_error():
+    adata = make_adata(["NT", "A", "B", "A_B", "A+B"])
+    with pytest.raises(ValueError, match=r"1 of 5 .* by '\+' and not by '_': 'A\+B'\. Join all"):
+        read(adata, separator="_", control="NT")
+
+
+def test_names_that_only_look_joined_are_left_alone():
+    labels = ["non-targeting", "HLA-A", "HLA-B", "AHR_1", "AHR_2", "KLF1_1", "Valproic acid"]
+    screen = read(make_adata([*labels, "acid", "A@1e-05", "1"]), control="non-targeting")
+    assert len(screen.conditions) == len(labels) + 3
