@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -56,6 +57,26 @@ def column(adata: ad.AnnData, key: str, *, what: str) -> pd.Series:
             f"{listed(obs.index[missing])}. Drop those cells or fill the column."
         )
     return values
+
+
+def check_matrix(shape: Any, dtype: Any, cells: int, genes: int) -> None:
+    """Raises unless a matrix is float32 and has a row for each cell and a column for each gene."""
+    if shape != (cells, genes):
+        raise ValueError(
+            f"The expression is {shape}, but there are {cells} cell and {genes} gene names."
+        )
+    if dtype != np.float32:
+        raise ValueError(f"The expression is {dtype}; float32 is needed.")
+
+
+def check_index(index: np.ndarray, names: Sequence[str], cells: int, *, what: str) -> None:
+    """Raises unless each cell has a place among distinct, sorted names."""
+    if list(names) != sorted(set(names)):
+        raise ValueError(f"The {what} names are not distinct and sorted: {listed(names)}.")
+    if len(index) != cells:
+        raise ValueError(f"There are {len(index)} {what} entries for {cells} cells.")
+    if index.min() < 0 or index.max() >= len(names):
+        raise ValueError(f"The {what} index points outside the {len(names)} {what} names.")
 
 
 def _culprit_genes(matrix: sparse.csr_matrix, bad: np.ndarray, genes: Sequence[str]) -> str:

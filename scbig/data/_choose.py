@@ -6,7 +6,6 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Int
 from scipy import sparse
 
@@ -15,11 +14,10 @@ from scbig.data._checks import (
     check_count_values,
     check_not_empty,
     check_unique,
-    column,
     listed,
 )
 from scbig.data._condition import Condition
-from scbig.data._labels import check_one_separator
+from scbig.data._labels import conditions_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,7 +38,9 @@ class Labels:
         cls,
         adata: ad.AnnData,
         condition_key: str,
+        *,
         control: str | Sequence[str],
+        dose_key: str | None,
         separator: str,
         held_out: Sequence[str],
     ) -> "Labels":
@@ -48,11 +48,8 @@ class Labels:
         check_not_empty(adata.n_obs, adata.n_vars)
         genes = tuple(map(str, adata.var_names))
         check_unique(genes, what="gene", repair="Use adata.var_names_make_unique, or merge them.")
-        codes, distinct = pd.factorize(column(adata, condition_key, what="condition"))
-        names = [str(label) for label in distinct]
-        check_one_separator(names, separator=separator, control=control)
-        parsed = tuple(
-            Condition.parse(str(label), separator=separator, controls=control) for label in distinct
+        parsed, codes = conditions_of(
+            adata, condition_key, dose_key=dose_key, separator=separator, control=control
         )
         wanted = {Condition.parse(label) for label in held_out}
         unknown = sorted(condition.name for condition in wanted - set(parsed))

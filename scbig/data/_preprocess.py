@@ -21,6 +21,7 @@ def preprocess(
     *,
     condition_key: str,
     control: str | Sequence[str],
+    dose_key: str | None = None,
     separator: str = JOINT,
     held_out: Sequence[str] = (),
 ) -> ad.AnnData:
@@ -35,7 +36,8 @@ def preprocess(
 
     - `adata`: raw counts in `X`, cells by genes; left as it is.
     - `config`: the thresholds.
-    - `condition_key`, `control`, `separator`: as in `PerturbationScreen.from_anndata`.
+    - `condition_key`, `control`, `dose_key`, `separator`: as in
+        `PerturbationScreen.from_anndata`.
     - `held_out`: conditions, a test set say, whose cells are kept but have no say in which genes
         are.
 
@@ -50,7 +52,14 @@ def preprocess(
     """
     import scanpy as sc
 
-    labels = Labels.of(adata, condition_key, control, separator, held_out)
+    labels = Labels.of(
+        adata,
+        condition_key,
+        control=control,
+        dose_key=dose_key,
+        separator=separator,
+        held_out=held_out,
+    )
     counts = read_csr(expression_matrix(adata, layer=None))
     keep = choose(tally([counts], labels, config), labels, config)
     counts = counts[keep.cells][:, keep.genes]
@@ -75,6 +84,7 @@ def preprocess_file(
     *,
     condition_key: str,
     control: str | Sequence[str],
+    dose_key: str | None = None,
     separator: str = JOINT,
     held_out: Sequence[str] = (),
     keep_counts: bool = False,
@@ -98,7 +108,14 @@ def preprocess_file(
     import scanpy as sc
 
     adata = labels_of(source)
-    labels = Labels.of(adata, condition_key, control, separator, held_out)
+    labels = Labels.of(
+        adata,
+        condition_key,
+        control=control,
+        dose_key=dose_key,
+        separator=separator,
+        held_out=held_out,
+    )
     stored = StoredMatrix.open(source)
     keep = choose(tally(stored.blocks(), labels, config), labels, config)
     counts = stored.lazy()[keep.cells][:, keep.genes]

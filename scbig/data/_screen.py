@@ -13,7 +13,14 @@ import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int, Int32
 from scipy import sparse
 
-from scbig.data._checks import check_log_normalised, check_not_empty, check_unique, listed
+from scbig.data._checks import (
+    check_index,
+    check_log_normalised,
+    check_matrix,
+    check_not_empty,
+    check_unique,
+    listed,
+)
 from scbig.data._condition import CONTROLS, JOINT, Condition
 from scbig.data._labels import conditions_of, contexts_of
 from scbig.data._matrix import expression_matrix, read_csr
@@ -43,7 +50,10 @@ class PerturbationScreen:
 
     def __post_init__(self) -> None:
         check_not_empty(self.num_cells, self.num_genes)
-        _check_shapes(self)
+        check_matrix(self.expression.shape, self.expression.dtype, self.num_cells, self.num_genes)
+        names = [condition.name for condition in self.conditions]
+        check_index(self.condition_index, names, self.num_cells, what="condition")
+        check_index(self.context_index, self.contexts, self.num_cells, what="context")
         _check_controls(self)
         matrix = self.expression
         in_memory = not isinstance(matrix, StoredMatrix)
@@ -297,27 +307,6 @@ class PerturbationScreen:
 
     def _subset(self, keep: np.ndarray) -> "PerturbationScreen":
         return self.take(np.flatnonzero(keep | self.is_control))
-
-
-def _check_shapes(screen: PerturbationScreen) -> None:
-    wanted = (screen.num_cells, screen.num_genes)
-    if screen.expression.shape != wanted:
-        raise ValueError(
-            f"The expression is {screen.expression.shape}, but there are {wanted[0]} cell and "
-            f"{wanted[1]} gene names."
-        )
-    if screen.expression.dtype != np.float32:
-        raise ValueError(f"The expression is {screen.expression.dtype}; float32 is needed.")
-    for what, index, names in (
-        ("condition", screen.condition_index, [c.name for c in screen.conditions]),
-        ("context", screen.context_index, list(screen.contexts)),
-    ):
-        if names != sorted(set(names)):
-            raise ValueError(f"The {what} names are not distinct and sorted: {listed(names)}.")
-        if len(index) != screen.num_cells:
-            raise ValueError(f"There are {len(index)} {what} entries for {wanted[0]} cells.")
-        if index.min() < 0 or index.max() >= len(names):
-            raise ValueError(f"The {what} index points outside the {len(names)} {what} names.")
 
 
 def _check_controls(screen: PerturbationScreen) -> None:
