@@ -2,15 +2,23 @@
 
 import itertools
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from hypothesis import given, strategies as st
 from scipy import sparse
 
+from scbig import config as C
 from scbig.data import CellIndex, Condition, PerturbationScreen
+from scbig.model import ConditionTokens, Dosing, Names, make_model
+from scbig.programs import GenePartition
 
 NAMES = st.text("ABCxyz019-.", min_size=1, max_size=4)
+DOSES = st.none() | st.floats(1e-300, 1e300, allow_subnormal=False)
+# Some end in the sign that stands before a dose.
+DOSED = st.dictionaries(NAMES | st.just("IGH@") | st.just("A@"), DOSES, max_size=4)
 CONTROLS = st.sampled_from(["control", "ctrl"])
 CELLS, DRAWS = 24, 6
 
@@ -55,6 +63,86 @@ def test_parsing_a_name_changes_nothing(names):
     condition = Condition(tuple(sorted(names)))
     assert Condition.parse(condition.name) == condition
     assert condition.is_control == (not names)
+
+
+def with_doses(doses):
+    names = tuple(sorted(doses))
+    return Condition(names, tuple(doses[name] for name in names))
+
+
+@given(DOSED)
+def test_parsing_a_name_with_doses_changes_nothing(doses):
+    condition = with_doses(doses)
+    again = Condition.parse(condition.name)
+    assert again == condition
+    assert hash(again) == hash(condition)
+    assert again.name == condition.name
+
+
+@given(DOSED, DOSED)
+def test_conditions_are_equal_where_their_names_are(first, second):
+    one, other = with_doses(first), with_doses(second)
+    assert (one == other) == (one.name == other.name) == (first == second)
+
+
+@given(st.dictionaries(NAMES, st.floats(1e-9, 1e9), min_size=1, max_size=4), st.randoms())
+def test_doses_beside_the_label_or_in_it_are_the_same_in_any_order(doses, random):
+    names = list(doses)
+    random.shuffle(names)
+    beside = "+".join(repr(doses[name]) for name in names).replace("e+", "e")
+    within = "+".join(f"{name}@{doses[name]!r}" for name in names).replace("e+", "e")
+    label = "+".join(names)
+    assert Condition.parse(label, doses=beside) == Condition.parse(within) == with_doses(doses)
+
+
+DRUGS = ("A", "B", "C")
+MODEL = make_model(
+    C.ScBIGConfig(
+        programs=C.ProgramsConfig(clusters=2),
+        autoencoder=C.AutoencoderConfig(
+            width=4, heads=1, layers=1, inducing=2, latent=2, mlp_width=4
+        ),
+        condition=C.ConditionConfig(hidden=8, width=8),
+        velocity=C.VelocityConfig(frequencies=2, hidden=4, depth=1),
+        max_tokens=4,
+    ),
+    partition=GenePartition.from_labels(np.arange(4) % 2, 2),
+    embeddings=jnp.ones((4, 2)),
+    mean=jnp.zeros(4),
+    tokens=jr.normal(jr.key(1), (3, 5)),
+    names=Names(
+        genes=tuple("pqrs"),
+        perturbations=DRUGS,
+        dosing=Dosing(mean=0.0, scale=2.0, always=False),
+    ),
+    key=jr.key(0),
+)
+encode = eqx.filter_jit(lambda model, tokens: model.condition(tokens))
+DRUG_DOSES = st.dictionaries(
+    st.sampled_from(DRUGS), st.none() | st.floats(1e-3, 1e3), min_size=1, max_size=3
+)
+
+
+@given(DRUG_DOSES, st.permutations(range(4)))
+def test_the_order_of_tokens_with_doses_does_not_matter(doses, order):
+    one = MODEL.names.tokens([with_doses(doses)], 4)[0]
+    place = jnp.array(order)
+    moved = ConditionTokens(
+        rows=one.rows[place], mask=one.mask[place], doses=one.doses[place], context=one.context
+    )
+    np.testing.assert_allclose(encode(MODEL, one), encode(MODEL, moved), rtol=1e-4, atol=1e-5)
+
+
+@given(DRUG_DOSES, NAMES, st.integers(0, 5))
+def test_without_a_table_of_contexts_a_context_changes_nothing(doses, context, row):
+    condition = with_doses(doses)
+    plain = MODEL.names.tokens([condition], 4)
+    assert eqx.tree_equal(plain, MODEL.names.tokens([condition], 4, contexts=[context]))
+    one = plain[0]
+    other = ConditionTokens(
+        rows=one.rows, mask=one.mask, doses=one.doses, context=jnp.asarray(row, jnp.int32)
+    )
+    np.testing.assert_array_equal(encode(MODEL, one), encode(MODEL, other))
 
 
 @given(layouts(), st.sets(st.sampled_from(["A", "A+B", "B"])))

@@ -31,12 +31,15 @@ def make_model(
     mean: Expression,
     tokens: Float[Array, "perturbations token_features"],
     names: Names,
+    contexts: Float[Array, "contexts context_features"] | None = None,
     key: PRNGKeyArray,
 ) -> ScBIG:
     """An untrained model.
 
     **Arguments:** `embeddings`, the pretrained vector of each gene of the screen; `mean`, the
-    training cells' mean expression; `tokens`, the pretrained vector of each perturbation.
+    training cells' mean expression; `tokens`, the pretrained vector of each perturbation;
+    `contexts`, the vector of each context, if the model shall tell contexts apart; `names`, what
+    they are all called, and how doses are read, if there are any.
     """
     encoder_key, decoder_key, condition_key, velocity_key = jr.split(key, 4)
     sizes = (partition.slots, embeddings.shape[1])
@@ -56,8 +59,12 @@ def make_model(
         shift=jnp.zeros(latent),
         scale=jnp.ones(latent),
         tokens=tokens,
+        contexts=contexts,
         condition_encoder=ConditionEncoder(
-            tokens.shape[1], **dataclasses.asdict(config.condition), key=condition_key
+            tokens.shape[1] + names.dose_features,
+            **dataclasses.asdict(config.condition),
+            context=None if contexts is None else contexts.shape[1],
+            key=condition_key,
         ),
         velocity=VelocityField(
             latent, config.condition.width, **dataclasses.asdict(config.velocity), key=velocity_key

@@ -27,6 +27,7 @@ def save(model: ScBIG, path: str | os.PathLike[str]) -> None:
         "overlap": _overlap(model.partition),
         "features": model.priors.centroids.shape[1],
         "token_features": model.tokens.shape[1],
+        "context_features": None if model.contexts is None else model.contexts.shape[1],
     }
     write_tree(path, "model", header, model)
 
@@ -53,10 +54,8 @@ def load(path: str | os.PathLike[str], *, genes: Sequence[str] | None = None) ->
 
 def _skeleton(header: dict[str, Any]) -> ScBIG:
     config = ScBIGConfig.from_dict(header["config"])
-    names = Names(
-        genes=tuple(header["names"]["genes"]),
-        perturbations=tuple(header["names"]["perturbations"]),
-    )
+    names = Names.from_dict(header["names"])
+    context_features = header.get("context_features")  # absent from files older than contexts
     genes = len(names.genes)
     return make_model(
         config,
@@ -65,6 +64,9 @@ def _skeleton(header: dict[str, Any]) -> ScBIG:
         mean=jnp.zeros(genes),
         tokens=jnp.zeros((len(names.perturbations), header["token_features"])),
         names=names,
+        contexts=None
+        if context_features is None
+        else jnp.zeros((len(names.contexts), context_features)),
         key=jr.key(0),
     )
 

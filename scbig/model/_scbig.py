@@ -14,7 +14,6 @@ from scipy.sparse import csr_matrix
 
 from scbig._typing import (
     Array,
-    Bool,
     ConditionVector,
     Expression,
     ExpressionBatch,
@@ -37,11 +36,12 @@ from scbig.nn import (
 from scbig.programs import AbstractPartition
 
 from ._names import Names
-from ._populations import assemble, source_rows
+from ._populations import Populations, assemble
+from ._tokens import ConditionTokens
 
 
 class ScBIG(eqx.Module):
-    """Gene programs, autoencoder, condition table and velocity field, with their names.
+    """Gene programs, autoencoder, condition tables and velocity field, with their names.
 
     `encode`, `decode` and `condition` act on one cell or one condition: `vmap` them. Latents are
     shifted and scaled to mean 0 and variance 1 over the training cells, if the config says so.
@@ -55,6 +55,7 @@ class ScBIG(eqx.Module):
     shift: Latent
     scale: Latent
     tokens: Float[Array, "perturbations features"]
+    contexts: Float[Array, "contexts context_features"] | None
     condition_encoder: ConditionEncoder
     velocity: AbstractVelocity
     names: Names = eqx.field(static=True)
@@ -71,14 +72,12 @@ class ScBIG(eqx.Module):
         return self.partition.scatter(slots) + self.mean
 
     def condition(
-        self,
-        tokens: Int[Array, " tokens"],
-        mask: Bool[Array, " tokens"],
-        *,
-        key: PRNGKeyArray | None = None,
+        self, tokens: ConditionTokens, *, key: PRNGKeyArray | None = None
     ) -> ConditionVector:
-        """Encoded condition of one set of rows of the token table."""
-        return self.condition_encoder(self.tokens[tokens], mask, key=key)
+        """Encoded condition, in its context, of what `names.tokens` makes of one label."""
+        vectors = jnp.concatenate([self.tokens[tokens.rows], tokens.doses], axis=1)
+        context = None if self.contexts is None else self.contexts[tokens.context]
+        return self.condition_encoder(vectors, tokens.mask, context, key=key)
 
     def encode_cells(self, expression: ExpressionBatch, *, batch: int = 256) -> LatentBatch:
         """Latents of many cells, `batch` at a time; without dropout."""
@@ -93,6 +92,7 @@ class ScBIG(eqx.Module):
         controls: ad.AnnData,
         conditions: Sequence[str],
         *,
+        context_key: str | Sequence[str] | None = None,
         key: PRNGKeyArray,
         cells: int | None = None,
         nonnegative: bool = True,
@@ -101,26 +101,32 @@ class ScBIG(eqx.Module):
     ) -> ad.AnnData:
         """Predicts the population that each condition makes of the given control cells.
 
+        With `context_key`, of the control cells of each context.
+
         **Arguments:**
 
         - `controls`: log-normalised control cells with the model's genes in any order.
-        - `conditions`: labels such as `"CEBPE+KLF1"`; the order within a label does not matter.
-            `"control"` is the flow of an empty set, which no training cell has shown the model.
+        - `conditions`: labels such as `"CEBPE+KLF1"` or `"Panobinostat@0.1"`; the order within a
+            label does not matter. `"control"` is the flow of an empty set, which no training cell
+            has shown the model.
+        - `context_key`: the column of `obs` with the context of each control cell, or several, as
+            in training. Each condition is then predicted in each context, from that context's
+            controls alone. A model that was trained with vectors of contexts needs it.
         - `key`: draws the controls if `cells` is given.
-        - `cells`: control cells to transport for each condition; all of them by default, drawn
-            with replacement if there are fewer. The result is dense: choose a number where many
-            conditions meet many controls.
+        - `cells`: control cells to transport for each condition, in each context; all of them by
+            default, drawn with replacement if there are fewer. The result is dense: choose a
+            number where many conditions meet many controls.
         - `nonnegative`: whether predicted expression below zero becomes zero.
         - `extra`: whether genes that the model does not have are an error or are left out.
         - `transport`: the solve; the model's own by default.
 
         **Returns:** an AnnData of predicted cells with the model's genes; `obs["condition"]` is
-        the label as given, `obs["source"]` the control cell, whose other columns of `obs` are
-        kept, and `uns["transport"]` the solver's steps for each condition. One program is compiled
-        for all conditions.
+        the label as given, `obs["source"]` the control cell, whose other columns of `obs`, the
+        context's among them, are kept, and `uns["transport"]` the solver's steps for each
+        population. One program is compiled for each number of cells, so with `cells` only one.
 
-        **Raises:** `ValueError` naming unknown perturbations or missing genes, or saying why the
-        controls are not log-normalised.
+        **Raises:** `ValueError` naming unknown perturbations, unknown contexts or missing genes,
+        or saying why the controls are not log-normalised.
         """
         if isinstance(conditions, str):
             raise ValueError(f"conditions must be a list of labels; got the string {conditions!r}.")
@@ -129,25 +135,26 @@ class ScBIG(eqx.Module):
                 f"Nothing to predict: {len(conditions)} conditions, {controls.n_obs} controls, "
                 f"cells={cells}; each must be at least one."
             )
-        tokens, mask = self.names.tokens(conditions, self.config.max_tokens)
+        if self.contexts is not None and context_key is None:
+            raise ValueError(
+                "The model tells contexts apart: pass `context_key`, the column of obs with the "
+                f"context of each control. It knows {', '.join(self.names.contexts[:10])}."
+            )
+        wanted = Populations.of(controls, conditions, context_key, cells, key=key)
+        tokens = self.names.tokens(
+            wanted.conditions, self.config.max_tokens, contexts=wanted.contexts
+        )
         expression = expression_of(controls, self.names.genes, extra=extra)
         check_log_normalised(csr_matrix(expression), self.names.genes)
-        rows = source_rows(expression.shape[0], len(conditions), cells, key=key)
         latents = self.encode_cells(jnp.asarray(expression))
         solve = make_transport(**dataclasses.asdict(transport or self.config.transport))
         parts, steps = [], []
-        for row, token, real in zip(rows, tokens, mask, strict=True):
-            moved = _carry(self, solve, latents[row], jnp.asarray(token), jnp.asarray(real))
+        for place, rows in enumerate(wanted.rows):
+            moved = _carry(self, solve, latents[rows], tokens[place])
             values = np.asarray(moved[0])
             parts.append(np.maximum(values, 0.0) if nonnegative else values)
             steps.append((int(moved[1]), int(moved[2])))
-        return assemble(
-            conditions,
-            parts,
-            self.names.genes,
-            pd.DataFrame(controls.obs).iloc[rows.ravel()],
-            steps,
-        )
+        return assemble(wanted, parts, self.names.genes, pd.DataFrame(controls.obs), steps)
 
 
 @eqx.filter_jit
@@ -165,10 +172,9 @@ def _carry(
     model: ScBIG,
     transport: Transport,
     latents: LatentBatch,
-    tokens: Int[Array, " tokens"],
-    mask: Bool[Array, " tokens"],
+    tokens: ConditionTokens,
 ) -> tuple[ExpressionBatch, Int[Array, ""], Int[Array, ""]]:
     """Transports and decodes one population; returns expression, solver steps, rejected steps."""
-    condition = model.condition(tokens, mask)
+    condition = model.condition(tokens)
     moved = transport(model.velocity, latents[None], condition[None])
     return model.decode_cells(moved.latents[0]), moved.steps, moved.rejected

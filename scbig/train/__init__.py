@@ -5,6 +5,7 @@ from ._autoencoder import (
     reconstruction_loss as reconstruction_loss,
     standardise as standardise,
 )
+from ._contexts import control_profiles as control_profiles, one_hot_contexts as one_hot_contexts
 from ._feed import Order as Order, make_feed as make_feed
 from ._fit import Fit as Fit, fit as fit
 from ._flow import FlowData as FlowData, flow_stage as flow_stage, objective as objective

@@ -63,9 +63,9 @@ def fit(
         `config.programs.feedback`, each earlier training has a folder `update0`, ... in it.
     - `progress`: whether to draw progress bars.
 
-    **Raises:** `ValueError` naming genes or perturbations without an embedding, more programs
-    than genes, programs of other genes, pathways without a gene of the screen, or another run's
-    folder.
+    **Raises:** `ValueError` naming genes, perturbations or contexts without an embedding, more
+    programs than genes, programs of other genes, pathways without a gene of the screen, or another
+    run's folder.
     """
     program_key, model_key, split_key, stage1_key, stage2_key = jr.split(key, 5)
     keys = TrainingKeys(model=model_key, stage1=stage1_key, stage2=stage2_key)

@@ -12,7 +12,6 @@ import jax.random as jr
 
 from scbig._typing import (
     Array,
-    Bool,
     ExpressionBatch,
     Float,
     Int,
@@ -22,9 +21,9 @@ from scbig._typing import (
 )
 from scbig.alignment import AbstractAlignment
 from scbig.config import ScBIGConfig
-from scbig.data import CellIndex
+from scbig.data import CellIndex, PerturbationScreen
 from scbig.flow import LinearPath, Transport, flow_matching_loss, make_transport
-from scbig.model import ScBIG
+from scbig.model import ConditionTokens, ScBIG
 from scbig.ot import AbstractCoupling, IndependentCoupling, SinkhornCoupling
 
 from ._autoencoder import reconstruction_loss
@@ -58,16 +57,15 @@ class AbstractValidation(eqx.Module):
 class FlowData(eqx.Module):
     """Everything that a stage-2 step reads, on the device.
 
-    **Fields:** `index`, draws rows by condition; `targets`, draws rows of the alignment losses'
-    targets; `tokens` and `mask`, the token rows of each condition of the screen; `latents`, of all
-    cells, by the encoder as stage 1 left it; `expression`, of all cells, only where the decoder or
-    the encoder trains; `alignments`, with their weights.
+    **Fields:** `index`, draws rows by condition and context; `targets`, draws rows of the alignment
+    losses' targets; `tokens`, each group's condition in its context; `latents`, of all cells, by
+    the encoder as stage 1 left it; `expression`, of all cells, only where the decoder or the
+    encoder trains; `alignments`, with their weights.
     """
 
     index: CellIndex
     targets: CellIndex
-    tokens: Int[Array, "conditions tokens"]
-    mask: Bool[Array, "conditions tokens"]
+    tokens: ConditionTokens
     latents: LatentBatch
     expression: ExpressionBatch | None
     alignments: dict[str, AbstractAlignment]
@@ -75,13 +73,20 @@ class FlowData(eqx.Module):
     def conditions(
         self, model: ScBIG, groups: Int[Array, " groups"], *, key: PRNGKeyArray | None
     ) -> Float[Array, "groups condition"]:
-        """Encoded conditions of some groups."""
-        places = self.index.condition[groups]
-        tokens, mask = self.tokens[places], self.mask[places]
+        """Encoded conditions of some groups, each in its own context."""
+        tokens = self.tokens[groups]
         if key is None:
-            return jax.vmap(model.condition)(tokens, mask)
+            return jax.vmap(model.condition)(tokens)
         keys = jr.split(key, groups.shape[0])
-        return jax.vmap(lambda t, m, k: model.condition(t, m, key=k))(tokens, mask, keys)
+        return jax.vmap(lambda t, k: model.condition(t, key=k))(tokens, keys)
+
+
+def group_tokens(model: ScBIG, screen: PerturbationScreen, index: CellIndex) -> ConditionTokens:
+    """The condition of each group of a screen, in the group's context, as the model reads it."""
+    places = zip(index.condition.tolist(), index.context.tolist(), strict=True)
+    pairs = [(screen.conditions[c], screen.contexts[x]) for c, x in places]
+    conditions, contexts = zip(*pairs, strict=True)
+    return model.names.tokens(conditions, model.config.max_tokens, contexts=contexts)
 
 
 def make_coupling(kind: str, epsilon: float, iterations: int, threshold: float) -> AbstractCoupling:

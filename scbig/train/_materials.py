@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -12,7 +13,7 @@ import numpy as np
 from scbig._typing import PRNGKeyArray
 from scbig.config import ScBIGConfig
 from scbig.data import Condition, PerturbationScreen
-from scbig.model import Names
+from scbig.model import Dosing, Names
 from scbig.priors import (
     AlignedEmbeddings,
     AlignedGraph,
@@ -32,13 +33,19 @@ class Priors:
     **Fields:** `genes`, embeddings of the screen's genes, with `missing`, the policy for genes
     that the table lacks (`EmbeddingTable.align`); `interactions`, a graph between genes;
     `pathways`, gene sets for the pathway alignment, of which those with `min_genes` of the
-    screen's genes count; `perturbations`, embeddings of what can be perturbed, `genes` by default.
+    screen's genes count; `perturbations`, embeddings of what can be perturbed (genes, drugs),
+    `genes` by default; `contexts`, a vector for each context of the screen, and for others that
+    are to be predicted in (`one_hot_contexts` and `control_profiles` make such tables). Every
+    feature of `perturbations` and of `contexts` is standardised over its table. Without `contexts`
+    the model does not tell contexts apart, though controls are still drawn from the context of the
+    cells that they are matched with.
     """
 
     genes: EmbeddingTable
     interactions: InteractionGraph
     pathways: PathwayLibrary
     perturbations: EmbeddingTable | None = None
+    contexts: EmbeddingTable | None = None
     missing: Literal["error", "zero", "mean"] = "error"
     min_genes: int = 3
 
@@ -58,7 +65,8 @@ class Materials:
 
     **Fields:** `kept` and `held_out`, the cells that stage 1 trains and is validated on; `learn`
     and `judge`, those of stage 2; `genes`, `graph`, `pathways`, the aligned priors;
-    `perturbations`, the standardised table of what can be perturbed, whose names are in `names`.
+    `perturbations` and `contexts`, the standardised tables of what can be perturbed and where,
+    whose names are in `names`, with how doses are read.
     """
 
     config: ScBIGConfig
@@ -71,6 +79,7 @@ class Materials:
     graph: AlignedGraph
     pathways: PathwayMembership
     perturbations: EmbeddingTable
+    contexts: EmbeddingTable | None
 
     @classmethod
     def of(
@@ -86,8 +95,17 @@ class Materials:
         training = screen.without(validation)
         kept, held_out = hold_out_cells(training, config.stage1.validation, key=key)
         table = (priors.perturbations or priors.genes).standardised()
-        names = Names(genes=screen.genes, perturbations=table.names)
-        names.tokens(screen.conditions, config.max_tokens)  # raises what the table lacks
+        contexts = None if priors.contexts is None else priors.contexts.standardised()
+        names = Names(
+            genes=screen.genes,
+            perturbations=table.names,
+            contexts=() if contexts is None else contexts.names,
+            # Validation conditions only select: what is learned knows nothing of their doses.
+            dosing=Dosing.of(training.conditions),
+        )
+        pairs = itertools.product(screen.conditions, screen.contexts)
+        conditions, settings = zip(*pairs, strict=True)
+        names.tokens(conditions, config.max_tokens, contexts=settings)  # raises what tables lack
         return cls(
             config=config,
             names=names,
@@ -99,6 +117,7 @@ class Materials:
             graph=priors.interactions.align(screen.genes),
             pathways=priors.pathways.align(screen.genes, min_genes=priors.min_genes),
             perturbations=table,
+            contexts=contexts,
         )
 
     @property
@@ -112,7 +131,8 @@ class Materials:
         """What tells one run's priors from another's."""
         edges = self.graph.source, self.graph.target, self.graph.weight
         numbers = self.genes.vectors, *edges, self.pathways.matrix, self.perturbations.vectors
-        return self.perturbations.names, *numbers
+        contexts = () if self.contexts is None else (self.contexts.names, self.contexts.vectors)
+        return self.perturbations.names, *numbers, *contexts
 
 
 def identity_of(

@@ -44,6 +44,7 @@ def train_stages(
         mean=jnp.asarray(materials.kept.mean()),
         tokens=jnp.asarray(materials.perturbations.vectors),
         names=materials.names,
+        contexts=None if materials.contexts is None else jnp.asarray(materials.contexts.vectors),
         key=keys.model,
     )
     model = fit_autoencoder(model, materials.kept, materials.held_out, recorder, key=keys.stage1)

@@ -16,7 +16,7 @@ from scbig.data import CellIndex, PerturbationScreen
 from scbig.model import ScBIG
 from scbig.programs import AbstractPartition
 
-from ._flow import FlowData
+from ._flow import FlowData, group_tokens
 from ._latents import latents_of
 
 
@@ -41,7 +41,6 @@ def flow_data(
         )
     config = model.config
     index = targets = CellIndex.from_screen(screen)
-    tokens, mask = model.names.tokens(screen.conditions, config.max_tokens)
     alignments: dict[str, AbstractAlignment] = {}
     if pathways is not None and config.alignment.correlation_weight > 0:
         correlations = correlation_targets(screen, index, model.partition)
@@ -60,8 +59,7 @@ def flow_data(
     return FlowData(
         index=index,
         targets=targets,
-        tokens=jnp.asarray(tokens),
-        mask=jnp.asarray(mask),
+        tokens=group_tokens(model, screen, index),
         latents=latents_of(model, screen) if latents is None else latents,
         expression=None if config.stage2.trainable == "flow" else jnp.asarray(screen.dense()),
         alignments=alignments,

@@ -6,29 +6,28 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from scbig._typing import Array, Bool, Expression, Float, Int, PRNGKeyArray, Scalar
+from scbig._typing import Array, Expression, Float, Int, PRNGKeyArray, Scalar
 from scbig.config import ScBIGConfig
 from scbig.data import CellIndex, PerturbationScreen
 from scbig.flow import Transport
-from scbig.model import ScBIG
+from scbig.model import ConditionTokens, ScBIG
 
-from ._flow import AbstractValidation, FlowData, matching
+from ._flow import AbstractValidation, FlowData, group_tokens, matching
 
 
 class ResponseValidation(AbstractValidation):
     """Mean Pearson delta of predicted populations over the groups of a validation screen.
 
-    **Fields:** `controls`, expression of control cells by context; `context`, `tokens` and `mask`
-    of each group; `origin`, mean control expression by context; `response`, each group's observed
-    mean expression less its context's origin.
+    **Fields:** `controls`, expression of control cells by context; `context` and `tokens` of
+    each group; `origin`, mean control expression by context; `response`, each group's observed mean
+    expression less its context's origin.
     """
 
     transport: Transport
     controls: Float[Array, "contexts cells genes"]
     origin: Float[Array, "contexts genes"]
     context: Int[Array, " groups"]
-    tokens: Int[Array, "groups tokens"]
-    mask: Bool[Array, "groups tokens"]
+    tokens: ConditionTokens
     response: Float[Array, "groups genes"]
 
     @classmethod
@@ -57,14 +56,12 @@ class ResponseValidation(AbstractValidation):
         places[condition, context] = np.arange(index.num_groups)
         groups = places[screen.condition_index, screen.context_index]
         means = screen.means(groups, index.num_groups)
-        tokens, mask = model.names.tokens(screen.conditions, model.config.max_tokens)
         return cls(
             transport=transport,
             controls=jnp.asarray(np.stack([screen.dense(r) for r in drawn])),
             origin=jnp.asarray(origin),
             context=index.context,
-            tokens=jnp.asarray(tokens[condition]),
-            mask=jnp.asarray(mask[condition]),
+            tokens=group_tokens(model, screen, index),
             response=jnp.asarray(means - origin[context]),
         )
 
@@ -74,7 +71,7 @@ class ResponseValidation(AbstractValidation):
 
         def response(group: Int[Array, ""]) -> Expression:
             context = self.context[group]
-            condition = model.condition(self.tokens[group], self.mask[group])
+            condition = model.condition(self.tokens[group])
             moved = self.transport(model.velocity, starts[context][None], condition[None])
             predicted = jnp.mean(jax.vmap(model.decode)(moved.latents[0]), axis=0)
             return predicted - self.origin[context]

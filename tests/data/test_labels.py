@@ -104,7 +104,7 @@ def test_contexts_of_several_columns_are_checked():
     [
         (["ctrl", "A", "B", "A+B", "B_A"], "1 of 5 .* by '_' and not by '\\+': 'B_A'"),
         (["ctrl", "A", "B+C", "B_A", "A|C"], "2 of 5 .* by '_', '\\|' and"),
-        (["ctrl", "A", "A_ctrl"], "'A_ctrl'"),
+        (["control", "A", "A_ctrl"], "'A_ctrl'"),
         (["ctrl", "A", "B", "C", "A+B_C"], "'A\\+B_C'"),
         (["ctrl", "A@1", "B@2", "A@2_B@1"], "'A@2_B@1'"),
         (["ctrl", "A", "B", "A, B"], "by ','"),

@@ -59,8 +59,7 @@ def test_prediction_is_encode_solve_decode(model):
     """Against a plain Euler loop over single cells."""
     base = controls()
     found = model.predict(base, ["CEBPE+KLF1"], key=jr.key(0), nonnegative=False)
-    tokens, mask = jnp.array([1, 2]), jnp.ones(2, bool)
-    condition = model.condition(tokens, mask)
+    condition = model.condition_encoder(model.tokens[jnp.array([1, 2])], jnp.ones(2, bool))
     for cell in range(2):
         z, steps = model.encode(jnp.asarray(base[cell].to_df().to_numpy()[0])), 400
         for step in range(steps):
@@ -128,7 +127,7 @@ def test_cells_are_drawn_by_key(model):
 
 
 def test_an_unknown_gene_is_named(model):
-    with pytest.raises(ValueError, match=r"1 perturbed gene\(s\): KLF2.*Close to KLF2: KLF1"):
+    with pytest.raises(ValueError, match=r"1 perturbation\(s\): KLF2.*Close to KLF2: KLF1"):
         model.predict(controls(), ["AHR", "KLF1+KLF2"], key=jr.key(0))
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -11,9 +12,9 @@ import pytest
 from scbig import nn
 
 
-def make(pooling: Any = "attention", dropout=0.0):
+def make(pooling: Any = "attention", dropout=0.0, context=None):
     return nn.ConditionEncoder(
-        5, hidden=16, width=7, dropout=dropout, pooling=pooling, key=jr.key(0)
+        5, hidden=16, width=7, dropout=dropout, pooling=pooling, context=context, key=jr.key(0)
     )
 
 
@@ -53,6 +54,36 @@ def test_condition_dropout_is_drawn_for_each_condition():
     tokens, mask = jr.normal(jr.key(1), (2, 5)), jnp.ones(2, bool)
     outs = jax.vmap(lambda k: encoder(tokens, mask, key=k))(jr.split(jr.key(0), 4))
     assert len(np.unique(np.asarray(outs) == 0, axis=0)) > 1
+
+
+@pytest.mark.parametrize("context", [None, 3])
+def test_contexts_leave_the_draws_of_the_other_parts_as_they_are(context):
+    """One key for the tokens, one for the pooling, one for the last MLP."""
+    encoder, keys = make(context=context), jr.split(jr.key(0), 3)
+    width = 16 if context is None else 32
+    mlp = lambda inputs, outputs, k: eqx.nn.MLP(inputs, outputs, 16, 1, jax.nn.silu, key=k)
+    expected = (mlp(5, 16, keys[0]), nn.make_pooling("attention", 16, 1, key=keys[1]))
+    assert eqx.tree_equal((encoder.token, encoder.pooling), expected)
+    assert eqx.tree_equal(encoder.out, mlp(width, 7, keys[2]))
+    assert (encoder.context is None) == (context is None)
+
+
+def test_a_perturbation_acts_by_its_context():
+    encoder = make(context=3)
+    (tokens, others), mask = jr.normal(jr.key(1), (2, 2, 5)), jnp.ones(2, bool)
+    first, second = jnp.eye(3)[:2]
+    change = lambda context: encoder(tokens, mask, context) - encoder(others, mask, context)
+    # Not a shift alone, which every perturbation would share.
+    assert jnp.max(jnp.abs(change(first) - change(second))) > 1e-3
+    slope = jax.grad(lambda c: jnp.sum(encoder(tokens, mask, c) ** 2))(first)
+    assert jnp.all(slope != 0)
+
+
+@pytest.mark.parametrize("made", [None, 3])
+def test_a_context_too_many_or_too_few_is_an_error(made):
+    tokens, mask = jnp.ones((2, 5)), jnp.ones(2, bool)
+    with pytest.raises(ValueError, match="needs a context if"):
+        make(context=made)(tokens, mask, jnp.ones(3) if made is None else None)
 
 
 def field(top=3.0, dropout=0.0):

@@ -50,8 +50,10 @@ def test_every_group_gets_its_own_conditions_tokens(model, contexts, data):
     found = data.conditions(model, groups, key=None)
     for group in range(data.index.num_groups):
         condition = contexts.conditions[int(data.index.condition[group])]
-        tokens, mask = model.names.tokens([condition.name], TINY.max_tokens)
-        expected = model.condition(jnp.asarray(tokens[0]), jnp.asarray(mask[0]))
+        rows = [model.names.perturbations.index(name) for name in condition.perturbations]
+        padded = jnp.array([*rows, 0])[: TINY.max_tokens]
+        mask = jnp.arange(TINY.max_tokens) < len(rows)
+        expected = model.condition_encoder(model.tokens[padded], mask)
         np.testing.assert_allclose(found[group], expected, rtol=1e-4, atol=1e-5)
 
 
