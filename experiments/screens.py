@@ -23,13 +23,13 @@ METRICS = ("pearson_delta", "pearson_delta_deg20", "acc", "mse", "pds", "e_dista
 
 def norman(path: pathlib.Path) -> data.PerturbationScreen:
     """Norman 2019, K562, CRISPR activation: 33 single and double perturbations."""
-    return data.PerturbationScreen.from_anndata(ad.read_h5ad(path), condition_key="condition")
+    return data.PerturbationScreen.from_anndata(data.read_h5ad(path), condition_key="condition")
 
 
 def mcfaline(path: pathlib.Path) -> data.PerturbationScreen:
     """McFaline-Figueroa 2023, CRISPR interference: nine kinases in three glioblastoma lines."""
     return data.PerturbationScreen.from_anndata(
-        ad.read_h5ad(path), condition_key="condition", context_key="cell_type"
+        data.read_h5ad(path), condition_key="condition", context_key="cell_type"
     )
 
 
@@ -39,7 +39,7 @@ def papalexi(path: pathlib.Path, *, guide_fraction: float = 0.8) -> data.Perturb
     A cell counts as perturbed by its most abundant guide if that has at least `guide_fraction` of
     its guide reads; the other cells are left out.
     """
-    cells = ad.read_h5ad(path)
+    cells = data.read_h5ad(path)
     labels = {"condition_key": "target", "control": "non-targeting"}
     logged = data.preprocess(
         cells[cells.obs["top_guide_frac"] >= guide_fraction],

@@ -36,3 +36,4 @@ from ._splits import (
     kfold_splits as kfold_splits,
     scdfm_split as scdfm_split,
 )
+from ._stored import read_h5ad as read_h5ad

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float32, Int
 
-from scbig.data._checks import check_unique, column, listed
+from scbig.data._checks import check_unique, listed
+from scbig.data._labels import contexts_of
 from scbig.data._matrix import expression_matrix, read_csr
 
 
@@ -97,16 +98,8 @@ def context_rows(
     **Raises:** a ValueError if there is no such column, if it has missing values, or if the joined
     names of two contexts are the same.
     """
-    keys = [context_key] if isinstance(context_key, str) else list(context_key)
-    if not keys:
-        raise ValueError("context_key names no column.")
-    columns = [column(adata, key, what="context").astype(str) for key in keys]
-    names = columns[0] if len(keys) == 1 else columns[0].str.cat(columns[1:], sep="|")
-    codes, distinct = pd.factorize(names)
-    if len(distinct) < len(pd.concat(columns, axis=1).drop_duplicates()):
-        raise ValueError(f"Values of {listed(keys)} contain '|', so that contexts share a name.")
-    places = sorted(range(len(distinct)), key=lambda place: distinct[place])
-    return {str(distinct[place]): np.flatnonzero(codes == place) for place in places}
+    names, codes = contexts_of(adata, context_key)
+    return {name: np.flatnonzero(codes == place) for place, name in enumerate(names)}
 
 
 def _check_parts(parts: Sequence[tuple[str, np.ndarray]], genes: int) -> None:

@@ -46,6 +46,15 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         ) from error
 
 
+def read_h5ad(path: str | os.PathLike[str]) -> ad.AnnData:
+    """An h5ad file in memory.
+
+    **Raises:** `FileNotFoundError`; `ValueError` that names a file that is truncated or no h5ad.
+    """
+    with reading(path):
+        return ad.read_h5ad(path)
+
+
 def labels_of(path: str | os.PathLike[str]) -> ad.AnnData:
     """Cells and genes of a file with all that is known of them, but without expression."""
     with reading(path):
