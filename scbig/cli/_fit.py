@@ -1,0 +1,147 @@
+"""`scbig fit`: from a prepared file and priors to a trained model."""
+
+import dataclasses
+import pathlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from scbig import config as C
+
+from ._options import Labels, read_screen, report
+
+if TYPE_CHECKING:
+    from scbig.data import PerturbationScreen, Split
+    from scbig.priors import EmbeddingTable
+    from scbig.train import Priors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """Train on a prepared file. What was stopped goes on when the same command is called again.
+
+    Example: scbig fit --data prepared.h5ad --embeddings genes.npz --interactions string.tsv.gz
+    --pathways reactome.gmt --split additive --out runs/first
+    """
+
+    data: pathlib.Path
+    """Log-normalised cells, as 'prepare' writes them: an h5ad file or zarr folder."""
+    embeddings: pathlib.Path
+    """A vector for each gene: npz, csv, tsv, parquet, h5ad, pt or pickle."""
+    interactions: pathlib.Path
+    """Pairs of genes that interact: two columns, or STRING's own files."""
+    pathways: pathlib.Path
+    """Gene sets, GMT."""
+    perturbations: pathlib.Path | None = None
+    """A vector for each perturbation (drugs, say); by default those of the genes."""
+    contexts: str = "none"
+    """What the model knows of contexts: none; one-hot (which one it is); controls (a profile of
+    its control cells, for contexts never seen perturbed too); or a file with a vector for each."""
+    out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])]
+    """The folder for the model, the split and the logs."""
+    labels: tyro.conf.OmitArgPrefixes[Labels] = field(default_factory=Labels)
+    split: str = "none"
+    """Which perturbations are kept for testing: none; additive (half of the doubles); holdout
+    (a fifth of the genes); gears; or a JSON file. It is saved as split.json in the folder."""
+    missing: Literal["error", "zero", "mean"] = "mean"
+    """What a gene without a vector gets."""
+    preset: Literal["cpu", "paper", "released"] = "cpu"
+    """Size of the model and of its training: cpu is small; paper and released want a GPU."""
+    set: tuple[str, ...] = ()
+    """Changes to the preset, such as stage1.epochs=50 stage2.steps=500: any field of
+    scbig.config.ScBIGConfig."""
+    on_disk: bool = False
+    """Leave the cells on disk: for files that are larger than memory."""
+    seed: int = 0
+    """Of the split, the programs and the training."""
+
+    def run(self) -> None:
+        """Trains and says where the model is."""
+        import jax.random as jr
+
+        from scbig import train
+
+        screen = read_screen(self.data, self.labels, on_disk=self.on_disk)
+        print(report(screen))
+        split = self.make_split(screen)
+        validation: tuple[str, ...] = ()
+        if split is not None:
+            split.save(self.out / "split.json")
+            validation = split.validation
+            print(
+                f"split {split.name}, {split.hash}: {len(split.train)} training, "
+                f"{len(validation)} validation and {len(split.test)} test conditions"
+            )
+            screen = split.cells(screen, "train", "validation")
+        fit = train.fit(
+            screen,
+            self.priors(screen),
+            self.config(),
+            validation=validation,
+            out=self.out,
+            key=jr.key(self.seed),
+        )
+        print(*fit.coverage, sep="\n")
+        print(f"The model is {self.out / 'model.scbig'}.")
+
+    def config(self) -> C.ScBIGConfig:
+        """The preset with the changes; on disk, with a buffer."""
+        base = {"cpu": C.cpu, "paper": C.paper, "released": C.released}[self.preset]()
+        base = dataclasses.replace(base, seed=self.seed)
+        if self.on_disk:
+            base = C.on_disk(base)
+        words = []
+        for change in self.set:
+            name, equals, value = change.partition("=")
+            if not equals:
+                raise ValueError(
+                    f"--set wants name=value, such as stage1.epochs=50; got {change!r}."
+                )
+            words += [f"--{name.replace('_', '-')}", value]
+        return tyro.cli(C.ScBIGConfig, default=base, args=words, prog="scbig fit --set")
+
+    def priors(self, screen: "PerturbationScreen") -> "Priors":
+        """The files of priors, read."""
+        from scbig import priors, train
+
+        read = lambda path: priors.read_embeddings(path, duplicates="mean")
+        return train.Priors(
+            genes=read(self.embeddings),
+            interactions=priors.read_interactions(self.interactions),
+            pathways=priors.read_pathways(self.pathways),
+            contexts=self._contexts(screen),
+            perturbations=None if self.perturbations is None else read(self.perturbations),
+            missing=self.missing,
+        )
+
+    def _contexts(self, screen: "PerturbationScreen") -> "EmbeddingTable | None":
+        from scbig import priors, train
+
+        match self.contexts:
+            case "none":
+                return None
+            case "one-hot":
+                return train.one_hot_contexts(screen.contexts)
+            case "controls":
+                most = min(len(screen.contexts) - 1, 8)
+                return train.control_profiles(screen, components=most)
+            case _:
+                return priors.read_embeddings(self.contexts)
+
+    def make_split(self, screen: "PerturbationScreen") -> "Split | None":
+        """The split that was asked for, of the screen's conditions."""
+        from scbig import data
+
+        names = [condition.name for condition in screen.conditions]
+        match self.split:
+            case "none":
+                return None
+            case "additive":
+                return data.additive_split(names, seed=self.seed)
+            case "holdout":
+                return data.holdout_split(names, seed=self.seed)
+            case "gears":
+                return data.gears_split(names, seed=self.seed)
+            case _:
+                return data.Split.read(self.split)

@@ -1,0 +1,55 @@
+"""Options that several commands share."""
+
+import pathlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scbig.data import PerturbationScreen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """What the columns of the file mean."""
+
+    condition_key: str = "condition"
+    """The column that says how each cell was perturbed: A, A+B, or a control."""
+    control: tuple[str, ...] = ("control", "ctrl", "non-targeting")
+    """What the column says of cells that were not perturbed."""
+    separator: str = "+"
+    """What stands between the perturbations of one cell."""
+    context_key: str | None = None
+    """The column with cell lines, stimulations or batches. Each has its own controls."""
+
+    dose_key: str | None = None
+    """The column with the doses of drugs, if the condition column does not say them (A@0.1)."""
+
+    def options(self) -> dict[str, Any]:
+        """As `PerturbationScreen.from_anndata` takes them."""
+        return {
+            "condition_key": self.condition_key,
+            "control": self.control,
+            "separator": self.separator,
+            "context_key": self.context_key,
+            "dose_key": self.dose_key,
+        }
+
+
+def read_screen(path: pathlib.Path, labels: Labels, *, on_disk: bool) -> "PerturbationScreen":
+    """A prepared screen, in memory or on disk."""
+    from scbig.data import PerturbationScreen
+
+    screen = PerturbationScreen.open(path, **labels.options())
+    return screen if on_disk else screen.in_memory()
+
+
+def report(screen: "PerturbationScreen") -> str:
+    """What a screen holds, in one line."""
+    perturbed = [condition for condition in screen.conditions if not condition.is_control]
+    singles = sum(len(condition.perturbations) == 1 for condition in perturbed)
+    contexts = "" if screen.contexts == ("",) else f", {len(screen.contexts)} contexts"
+    return (
+        f"{screen.num_cells} cells x {screen.num_genes} genes: {int(screen.is_control.sum())} "
+        f"controls, {len(perturbed)} perturbations ({singles} single, {len(perturbed) - singles} "
+        f"combined){contexts}"
+    )

@@ -1,0 +1,74 @@
+"""`scbig predict`: the cells that perturbations make of control cells."""
+
+import itertools
+import pathlib
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import tyro
+
+from ._options import Labels, read_screen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict:
+    """Predict the cells of perturbations, from the control cells of a file.
+
+    Example: scbig predict --model runs/first/model.scbig --data prepared.h5ad
+    --conditions KLF1+MAP2K6 CEBPE --out predicted.h5ad
+    """
+
+    model: pathlib.Path
+    """What 'fit' wrote: model.scbig."""
+    data: pathlib.Path
+    """Log-normalised cells with controls among them, as 'prepare' writes them."""
+    conditions: tuple[str, ...] = ()
+    """The perturbations: A, A+B, drug@dose."""
+    split: pathlib.Path | None = None
+    """Or a split (JSON), whose test conditions are predicted."""
+    out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])]
+    """The h5ad file to write."""
+    labels: tyro.conf.OmitArgPrefixes[Labels] = field(default_factory=Labels)
+    cells: int = 256
+    """Cells to predict for each perturbation, in each context."""
+    seed: int = 0
+    """Of the draw of control cells."""
+
+    def run(self) -> None:
+        """Predicts and writes the file."""
+        import anndata as ad
+        import jax.random as jr
+        from rich.progress import track
+
+        from scbig._files import atomic
+        from scbig.data import Split
+        from scbig.model import load
+
+        split = None if self.split is None else Split.read(self.split)
+        wanted = [*self.conditions, *(() if split is None else split.test)]
+        if not wanted:
+            raise ValueError("Nothing to predict: give --conditions or --split.")
+        model = load(self.model)
+        screen = read_screen(self.data, self.labels, on_disk=True)
+        controls = screen.select([]).to_anndata()
+        if split is not None and split.test_contexts:
+            controls = controls[controls.obs["context"].isin(split.test_contexts)]
+        context_key = None if screen.contexts == ("",) else "context"
+        parts = []
+        few = [wanted[start : start + 8] for start in range(0, len(wanted), 8)]
+        for number, some in zip(itertools.count(), track(few, "predicting"), strict=False):
+            key = jr.fold_in(jr.key(self.seed), number)
+            parts.append(
+                model.predict(
+                    controls,
+                    some,
+                    cells=self.cells,
+                    context_key=context_key,
+                    extra="ignore",
+                    key=key,
+                )
+            )
+        predicted = ad.concat(parts, index_unique="-")
+        with atomic(self.out) as temporary:
+            predicted.write_h5ad(temporary)
+        print(f"{predicted.n_obs} cells of {len(wanted)} conditions are in {self.out}.")
