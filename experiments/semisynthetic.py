@@ -52,9 +52,10 @@ class LookUp:
     genes: tuple[str, ...]
     changes: dict[str, np.ndarray]
 
-    def predict(self, controls, conditions, *, key, cells=None):
+    def predict(self, controls, conditions, *, key, cells=None, context_key=None):
         find = lambda wanted: np.stack([self.changes[c.name] for c in wanted]).astype(np.float32)
-        return baselines.predict_cells(find, self.genes, controls, conditions, key=key, cells=cells)
+        options: Any = {"key": key, "cells": cells, "context_key": context_key}
+        return baselines.predict_cells(find, self.genes, controls, conditions, **options)
 
 
 def rules(known: dict[str, np.ndarray], train: list[str], test: list[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import tyro
 
@@ -112,7 +113,7 @@ def annloader(run: Large) -> int:
     from anndata.experimental import AnnLoader
 
     adata = ad.read_h5ad(run.prepared, backed="r")
-    loader = AnnLoader(adata, batch_size=run.batch, shuffle=True)
+    loader = AnnLoader([adata], batch_size=run.batch, shuffle=True)
     return _for_a_while(batch.X.shape[0] for batch in loader)
 
 
@@ -120,24 +121,26 @@ def annbatch(run: Large) -> int:
     """The same cells through annbatch, from its own shuffled zarr collection."""
     import h5py
     import zarr
-    from annbatch import Loader
+    from annbatch import Loader  # pyright: ignore[reportMissingImports]
     from anndata.io import sparse_dataset
 
     zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
     path = run.out / "annbatch.zarr"
     if not path.exists():
-        _convert(sparse_dataset(h5py.File(run.prepared)["X"]), path)
+        source: Any = h5py.File(run.prepared)["X"]
+        _convert(sparse_dataset(source), path)
     loader = Loader(
         batch_size=run.batch,
         chunk_size=run.block,
         preload_nchunks=run.buffer // run.block,
         shuffle=True,
     )
-    loader.add_dataset(sparse_dataset(zarr.open_group(path, mode="r")["X"]))
+    stored: Any = zarr.open_group(path, mode="r")["X"]
+    loader.add_dataset(sparse_dataset(stored))
     return _for_a_while(batch["X"].toarray().shape[0] for batch in loader)
 
 
-def _convert(source, path: pathlib.Path) -> None:
+def _convert(source: Any, path: pathlib.Path) -> None:
     """The matrix as sharded zarr, which is what annbatch wants."""
     import anndata as ad
     import zarr
@@ -146,7 +149,8 @@ def _convert(source, path: pathlib.Path) -> None:
     group = zarr.open_group(path, mode="w", zarr_format=3)
     layout = {"chunks": (32_768,), "shards": (4_194_304,)}
     ad.io.write_elem(group, "X", source[:8192], dataset_kwargs=layout)
-    stored = ad.io.sparse_dataset(group["X"])
+    written: Any = group["X"]
+    stored: Any = ad.io.sparse_dataset(written)
     for start in range(8192, source.shape[0], 65_536):
         stored.append(source[start : start + 65_536])
 
@@ -244,7 +248,7 @@ _measured: list[float] = []
 def one(run: Large) -> None:
     """Runs one part and prints what it took, as JSON."""
     begun = time.perf_counter()
-    cells = {**globals(), "open": open_screen}[run.part](run)
+    cells = {**globals(), "open": open_screen}[str(run.part)](run)
     seconds = _measured[-1] if _measured else time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(json.dumps({"cells": cells, "seconds": seconds, "peak": peak}))

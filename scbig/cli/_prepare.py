@@ -71,9 +71,9 @@ class Prepare:
 
 def progress():
     """A bar for each pass over the file."""
-    from dask.diagnostics import ProgressBar
+    from dask.diagnostics.progress import ProgressBar
 
-    return ProgressBar(minimum=1.0)
+    return ProgressBar(minimum=1)
 
 
 def _public(name: str, out: pathlib.Path) -> pathlib.Path:

@@ -165,7 +165,8 @@ def test_the_data_are_neither_changed_nor_shared():
 
 def test_a_screen_cannot_be_changed():
     screen = read(make_adata())
-    for array in (screen.expression.data, screen.condition_index, screen.context_index):
+    expression: Any = screen.expression
+    for array in (expression.data, screen.condition_index, screen.context_index):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
     with pytest.raises(AttributeError):
