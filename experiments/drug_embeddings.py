@@ -60,8 +60,8 @@ def is_smiles(text: str) -> bool:
 def embed(smiles: list[str], run: DrugEmbeddings) -> np.ndarray:
     """One vector for each SMILES, (drugs, features)."""
     try:
-        import torch
-        from transformers import AutoModel, AutoTokenizer
+        import torch  # pyright: ignore[reportMissingImports]
+        from transformers import AutoModel, AutoTokenizer  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(f"{error}. Install 'scbig-jax[drugs]'.") from error
     tokeniser: Any = AutoTokenizer.from_pretrained(run.model, local_files_only=True)

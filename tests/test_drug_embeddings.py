@@ -106,8 +106,8 @@ def test_a_drug_alone_is_what_it_is_in_a_batch(pooling, script, model, tmp_path)
 
 def test_the_vectors_are_those_of_the_model(script, model, tmp_path):
     """One SMILES, in a loop over its tokens without a mask."""
-    import torch
-    import transformers
+    import torch  # pyright: ignore[reportMissingImports]
+    import transformers  # pyright: ignore[reportMissingImports]
 
     network = transformers.RobertaModel.from_pretrained(model).eval()
     tokens = transformers.AutoTokenizer.from_pretrained(model)

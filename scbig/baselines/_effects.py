@@ -26,24 +26,16 @@ def mean_effects(screen: PerturbationScreen) -> MeanEffects:
     perturbed = tuple(c for c in screen.conditions if not c.is_control)
     if not perturbed:
         raise ValueError("The screen has no perturbation to fit a predictor to, only controls.")
-    contexts = range(len(screen.contexts))
-    origins = [
-        screen.mean(np.flatnonzero(screen.is_control & (screen.context_index == context)))
-        for context in contexts
-    ]
-    deltas = []
-    for place, condition in enumerate(screen.conditions):
-        if condition.is_control:
-            continue
-        groups = [
-            np.flatnonzero((screen.condition_index == place) & (screen.context_index == context))
-            for context in contexts
-        ]
-        changes = [
-            screen.mean(rows) - origin
-            for rows, origin in zip(groups, origins, strict=True)
-            if rows.size
-        ]
-        deltas.append(np.mean(changes, axis=0))
+    contexts = len(screen.contexts)
+    # One pass over the cells for all groups: the screen may be on disk.
+    pairs = screen.condition_index.astype(np.int64) * contexts + screen.context_index
+    used, groups = np.unique(pairs, return_inverse=True)
+    means = screen.means(groups, len(used))
+    condition, context = used // contexts, used % contexts
+    is_control = np.array([screen.conditions[place].is_control for place in condition])
+    origins = means[is_control][np.argsort(context[is_control])]
+    changes = means - origins[context]
+    places = [place for place, c in enumerate(screen.conditions) if not c.is_control]
+    deltas = [changes[condition == place].mean(axis=0) for place in places]
     control_mean = screen.mean(np.flatnonzero(screen.is_control))
     return MeanEffects(perturbed, np.stack(deltas).astype(np.float32), control_mean)

@@ -2,11 +2,16 @@
 
 import pathlib
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from ._options import Labels
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from scbig.data import PerturbationScreen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,18 +43,75 @@ class Evaluate:
         from scbig._files import atomic
         from scbig.data import PerturbationScreen, read_h5ad
 
-        predicted = read_h5ad(self.predicted)
+        predicted = _renamed(read_h5ad(self.predicted), self.labels)
         screen = PerturbationScreen.open(self.data, **self.labels.options())
-        wanted = sorted({str(name) for name in predicted.obs["condition"]})
-        observed = screen.select(wanted).to_anndata()
         context_key = None if screen.contexts == ("",) else "context"
+        predicted, observed, unmeasured = _measured(predicted, screen, context_key)
+        if unmeasured:
+            print(f"Not measured, and left out: {', '.join(unmeasured)}.")
         options = {"control": "control", "context_key": context_key, "unbiased": True}
         options |= {"max_cells": self.max_cells, "seed": self.seed}
         tables = {"predicted": metrics.evaluate(predicted, observed, **options)}
         if self.ceiling:
-            tables["split-half"] = metrics.split_half(observed, **options)
+            enough, few = _enough(observed, context_key)
+            if few:
+                print(f"Fewer than 4 measured cells, and without a ceiling: {', '.join(few)}.")
+            tables["split-half"] = metrics.split_half(enough, **options)
         with atomic(self.out) as temporary:
             pd.concat(tables, names=["cells"]).to_csv(temporary)
         means = {name: metrics.summarise(table)["mean"] for name, table in tables.items()}
         print(pd.DataFrame(means).round(3).to_string())
         print(f"The score of each perturbation is in {self.out}.")
+
+
+def _renamed(predicted: "AnnData", labels: Labels) -> "AnnData":
+    """The user's columns under the names that a screen gives them."""
+    import pandas as pd
+
+    columns = {labels.condition_key: "condition", labels.context_key: "context"}
+    known = {old: new for old, new in columns.items() if old in predicted.obs}
+    predicted.obs = pd.DataFrame(predicted.obs).rename(
+        columns={old: new for old, new in known.items() if new not in predicted.obs}
+    )
+    if "condition" not in predicted.obs:
+        raise ValueError(
+            f"The predicted cells have no column {labels.condition_key!r} or 'condition'. Name it: "
+            "--condition-key."
+        )
+    return predicted
+
+
+def _measured(
+    predicted: "AnnData", screen: "PerturbationScreen", context_key: str | None
+) -> tuple["AnnData", "AnnData", list[str]]:
+    """Predicted cells that have measured ones, those and their controls, and what has none."""
+    from scbig.data import Condition
+
+    names = [Condition.parse(str(label)).name for label in predicted.obs["condition"]]
+    known = {condition.name for condition in screen.conditions} - {"control"}
+    observed = screen.select(sorted(known.intersection(names))).to_anndata()
+    contexts_of = lambda adata: (
+        [""] * adata.n_obs if context_key is None else list(map(str, adata.obs[context_key]))
+    )
+    asked = list(zip(contexts_of(predicted), names, strict=True))
+    there = list(zip(contexts_of(observed), map(str, observed.obs["condition"]), strict=True))
+    have = {pair for pair in set(asked) & set(there) if pair[1] != "control"}
+    if not have:
+        raise ValueError("None of the predicted conditions is among the measured cells.")
+    used = have | {(context, "control") for context, _ in have}
+    lacking = sorted(pair for pair in set(asked) - used if pair[1] != "control")
+    told = [f"{name} in {context}" if context else name for context, name in lacking]
+    chosen = lambda adata, pairs, kept: adata[[pair in kept for pair in pairs]].copy()
+    return chosen(predicted, asked, have), chosen(observed, there, used), told
+
+
+def _enough(observed: "AnnData", context_key: str | None) -> tuple["AnnData", list[str]]:
+    """Measured cells of conditions that can be split in two, and the others' names."""
+    import pandas as pd
+
+    keys = ["condition"] if context_key is None else [context_key, "condition"]
+    table = pd.DataFrame(observed.obs)[keys].astype(str)
+    small = table.groupby(keys)["condition"].transform("size").to_numpy() < 4
+    small &= (table["condition"] != "control").to_numpy()
+    few = sorted(set(table.loc[small, "condition"]))
+    return observed[~small].copy(), few

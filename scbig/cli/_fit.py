@@ -9,10 +9,10 @@ import tyro
 
 from scbig import config as C
 
-from ._options import Labels, read_screen, report
+from ._options import Labels, SplitName, make_split, read_screen, report
 
 if TYPE_CHECKING:
-    from scbig.data import PerturbationScreen, Split
+    from scbig.data import PerturbationScreen
     from scbig.priors import EmbeddingTable
     from scbig.train import Priors
 
@@ -41,11 +41,12 @@ class Fit:
     out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])]
     """The folder for the model, the split and the logs."""
     labels: tyro.conf.OmitArgPrefixes[Labels] = field(default_factory=Labels)
-    split: str = "none"
-    """Which perturbations are kept for testing: none; additive (half of the doubles); holdout
-    (a fifth of the genes); gears; or a JSON file. It is saved as split.json in the folder."""
-    missing: Literal["error", "zero", "mean"] = "mean"
-    """What a gene without a vector gets."""
+    split: SplitName = "none"
+    """Which perturbations are kept for testing: the JSON file that 'prepare --split' wrote; or
+    none, additive, holdout or gears, drawn now (the genes were then chosen with the test cells).
+    It is saved as split.json in the folder."""
+    missing: Literal["error", "zero", "mean"] = "error"
+    """What a gene without a vector gets: an error, zeros, or the mean of all vectors."""
     preset: Literal["cpu", "paper", "released"] = "cpu"
     """Size of the model and of its training: cpu is small; paper and released want a GPU."""
     set: tuple[str, ...] = ()
@@ -64,10 +65,9 @@ class Fit:
 
         screen = read_screen(self.data, self.labels, on_disk=self.on_disk)
         print(report(screen))
-        split = self.make_split(screen)
+        split = make_split(self.split, [c.name for c in screen.conditions], self.seed)
         validation: tuple[str, ...] = ()
         if split is not None:
-            split.save(self.out / "split.json")
             validation = split.validation
             print(
                 f"split {split.name}, {split.hash}: {len(split.train)} training, "
@@ -82,6 +82,9 @@ class Fit:
             out=self.out,
             key=jr.key(self.seed),
         )
+        # Now that the folder is known to be this run's: another run's split must stay.
+        if split is not None:
+            split.save(self.out / "split.json")
         print(*fit.coverage, sep="\n")
         print(f"The model is {self.out / 'model.scbig'}.")
 
@@ -94,11 +97,16 @@ class Fit:
         words = []
         for change in self.set:
             name, equals, value = change.partition("=")
-            if not equals:
+            if not equals or name == "seed":
                 raise ValueError(
-                    f"--set wants name=value, such as stage1.epochs=50; got {change!r}."
+                    f"--set wants name=value, such as stage1.epochs=50, and --seed is an option of "
+                    f"its own; got {change!r}."
                 )
-            words += [f"--{name.replace('_', '-')}", value]
+            *path, field = name.replace("_", "-").split(".")
+            if value in ("True", "False"):
+                words.append("--" + ".".join([*path, field if value == "True" else f"no-{field}"]))
+            else:
+                words += ["--" + ".".join([*path, field]), value]
         return tyro.cli(C.ScBIGConfig, default=base, args=words, prog="scbig fit --set")
 
     def priors(self, screen: "PerturbationScreen") -> "Priors":
@@ -128,20 +136,3 @@ class Fit:
                 return train.control_profiles(screen, components=most)
             case _:
                 return priors.read_embeddings(self.contexts)
-
-    def make_split(self, screen: "PerturbationScreen") -> "Split | None":
-        """The split that was asked for, of the screen's conditions."""
-        from scbig import data
-
-        names = [condition.name for condition in screen.conditions]
-        match self.split:
-            case "none":
-                return None
-            case "additive":
-                return data.additive_split(names, seed=self.seed)
-            case "holdout":
-                return data.holdout_split(names, seed=self.seed)
-            case "gears":
-                return data.gears_split(names, seed=self.seed)
-            case _:
-                return data.Split.read(self.split)

@@ -1,5 +1,6 @@
 """From the arguments of `scbig` to an exit code."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -54,4 +55,9 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """The entry point: exits with `main`'s code."""
-    raise SystemExit(main())
+    code = main()
+    if code:
+        # A file that HDF5 could not close, on a full disk say, would crash the ordinary way out.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scbig.data import PerturbationScreen
+    from scbig.data import PerturbationScreen, Split
+
+SplitName = str
+"""`none`, a protocol's name, or a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """What the columns of the file mean."""
+    """What the columns of the file mean. Give every command the same."""
 
     condition_key: str = "condition"
     """The column that says how each cell was perturbed: A, A+B, or a control."""
@@ -20,12 +23,11 @@ class Labels:
     """What stands between the perturbations of one cell."""
     context_key: str | None = None
     """The column with cell lines, stimulations or batches. Each has its own controls."""
-
     dose_key: str | None = None
     """The column with the doses of drugs, if the condition column does not say them (A@0.1)."""
 
     def options(self) -> dict[str, Any]:
-        """As `PerturbationScreen.from_anndata` takes them."""
+        """As `PerturbationScreen.open` takes them."""
         return {
             "condition_key": self.condition_key,
             "control": self.control,
@@ -34,6 +36,18 @@ class Labels:
             "dose_key": self.dose_key,
         }
 
+    def conditions_of(self, path: pathlib.Path) -> list[str]:
+        """The conditions of a file, by name, before anything else of it is read."""
+        from scbig.data import condition_names
+
+        return condition_names(
+            path,
+            self.condition_key,
+            control=self.control,
+            separator=self.separator,
+            dose_key=self.dose_key,
+        )
+
 
 def read_screen(path: pathlib.Path, labels: Labels, *, on_disk: bool) -> "PerturbationScreen":
     """A prepared screen, in memory or on disk."""
@@ -41,6 +55,23 @@ def read_screen(path: pathlib.Path, labels: Labels, *, on_disk: bool) -> "Pertur
 
     screen = PerturbationScreen.open(path, **labels.options())
     return screen if on_disk else screen.in_memory()
+
+
+def make_split(name: SplitName, conditions: list[str], seed: int) -> "Split | None":
+    """The split of this name, or from a file of it."""
+    from scbig import data
+
+    match name:
+        case "none":
+            return None
+        case "additive":
+            return data.additive_split(conditions, seed=seed)
+        case "holdout":
+            return data.holdout_split(conditions, seed=seed)
+        case "gears":
+            return data.gears_split(conditions, seed=seed)
+        case _:
+            return data.Split.read(name)
 
 
 def report(screen: "PerturbationScreen") -> str:

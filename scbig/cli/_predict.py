@@ -1,6 +1,5 @@
 """`scbig predict`: the cells that perturbations make of control cells."""
 
-import itertools
 import pathlib
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -25,7 +24,7 @@ class Predict:
     conditions: tuple[str, ...] = ()
     """The perturbations: A, A+B, drug@dose."""
     split: pathlib.Path | None = None
-    """Or a split (JSON), whose test conditions are predicted."""
+    """A split (JSON), whose test conditions are predicted, besides those named."""
     out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])]
     """The h5ad file to write."""
     labels: tyro.conf.OmitArgPrefixes[Labels] = field(default_factory=Labels)
@@ -38,37 +37,32 @@ class Predict:
         """Predicts and writes the file."""
         import anndata as ad
         import jax.random as jr
+        import pandas as pd
         from rich.progress import track
 
         from scbig._files import atomic
-        from scbig.data import Split
+        from scbig.data import Split, write_store
         from scbig.model import load
 
         split = None if self.split is None else Split.read(self.split)
-        wanted = [*self.conditions, *(() if split is None else split.test)]
+        wanted = list(dict.fromkeys([*self.conditions, *(() if split is None else split.test)]))
         if not wanted:
             raise ValueError("Nothing to predict: give --conditions or --split.")
         model = load(self.model)
         screen = read_screen(self.data, self.labels, on_disk=True)
         controls = screen.select([]).to_anndata()
-        if split is not None and split.test_contexts:
-            controls = controls[controls.obs["context"].isin(split.test_contexts)]
         context_key = None if screen.contexts == ("",) else "context"
-        parts = []
-        few = [wanted[start : start + 8] for start in range(0, len(wanted), 8)]
-        for number, some in zip(itertools.count(), track(few, "predicting"), strict=False):
-            key = jr.fold_in(jr.key(self.seed), number)
-            parts.append(
-                model.predict(
-                    controls,
-                    some,
-                    cells=self.cells,
-                    context_key=context_key,
-                    extra="ignore",
-                    key=key,
-                )
-            )
+        if split is not None and split.test_contexts:
+            if context_key is None:
+                raise ValueError("The split tests some contexts only: name their --context-key.")
+            controls = controls[controls.obs["context"].isin(split.test_contexts)].copy()
+        options = {"cells": self.cells, "context_key": context_key, "extra": "ignore"}
+        parts = [
+            model.predict(controls, some, key=jr.key(self.seed), **options)
+            for some in track([wanted[i : i + 32] for i in range(0, len(wanted), 32)], "predicting")
+        ]
         predicted = ad.concat(parts, index_unique="-")
+        predicted.uns["transport"] = pd.concat([part.uns["transport"] for part in parts])
         with atomic(self.out) as temporary:
-            predicted.write_h5ad(temporary)
+            write_store(temporary, predicted)
         print(f"{predicted.n_obs} cells of {len(wanted)} conditions are in {self.out}.")

@@ -1,6 +1,9 @@
 """`scbig prepare`: from counts to log-normalised cells."""
 
+import contextlib
 import pathlib
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -8,7 +11,9 @@ import tyro
 
 from scbig.config import PreprocessConfig
 
-from ._options import Labels, report
+from ._options import Labels, SplitName, make_split, report
+
+_Public = Literal["norman2019", "replogle2022_rpe1", "replogle2022_k562", "combosciplex"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +24,8 @@ class Prepare:
     total and their logarithm taken; the genes that vary most are kept, and every perturbed gene.
     The file may be larger than memory.
 
-    Example: scbig prepare --counts screen.h5ad --out prepared.h5ad --control non-targeting
+    Example: scbig prepare --counts screen.h5ad --control non-targeting --split additive
+    --out prepared.h5ad
     """
 
     counts: pathlib.Path | None = None
@@ -27,12 +33,18 @@ class Prepare:
     screen: (
         Literal["norman2019", "replogle2022_rpe1", "replogle2022_k562", "combosciplex"] | None
     ) = None
-    """A public screen instead: it is downloaded (some GB) unless it is there already."""
+    """A public screen instead: downloaded (about 1 GB) unless it is there, and verified. Its
+    columns are known: condition, and context for the cell line."""
     out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])]
     """The file to write, .h5ad or .zarr."""
     labels: tyro.conf.OmitArgPrefixes[Labels] = field(default_factory=Labels)
-    held_out: pathlib.Path | None = None
-    """A split (JSON): its test cells have no say in which genes are kept."""
+    split: SplitName = "none"
+    """Which perturbations are kept for testing: none; additive (a quarter of the doubles, and one
+    to validate on); holdout (a fifth of the genes); gears; or a JSON file. Their cells have no say
+    in which genes are kept.
+    It is saved beside the output, as NAME.split.json, for 'fit --split'."""
+    seed: int = 0
+    """Of the split."""
     keep_counts: bool = False
     """Whether the file also gets the counts, as layers["counts"]."""
     thresholds: tyro.conf.OmitArgPrefixes[PreprocessConfig] = field(
@@ -41,49 +53,53 @@ class Prepare:
 
     def run(self) -> None:
         """Prepares the file and says what was kept."""
-        from scbig.data import PerturbationScreen, Split, preprocess_file
+        from dask.diagnostics.progress import ProgressBar
+
+        from scbig.data import PerturbationScreen, preprocess_file
 
         if (self.counts is None) == (self.screen is None):
             raise ValueError("Give either --counts FILE or --screen NAME.")
-        labels, source = self.labels, self.counts
-        if source is None:
-            labels, source = Labels(context_key="context"), _public(str(self.screen), self.out)
-        held_out = () if self.held_out is None else Split.read(self.held_out).test
-        with progress():
-            summary = preprocess_file(
-                source,
-                self.out,
-                self.thresholds,
-                condition_key=labels.condition_key,
-                control=labels.control,
-                dose_key=labels.dose_key,
-                separator=labels.separator,
-                held_out=held_out,
-                keep_counts=self.keep_counts,
-            )
+        with _source(self) as (source, labels):
+            split = make_split(self.split, labels.conditions_of(source), self.seed)
+            with ProgressBar(minimum=1):
+                summary = preprocess_file(
+                    source,
+                    self.out,
+                    self.thresholds,
+                    **labels.options(),
+                    held_out=() if split is None else split,
+                    keep_counts=self.keep_counts,
+                )
         for name in ("removed_cells", "removed_genes_rare", "removed_genes_not_variable"):
             print(f"{name.replace('_', ' ')}: {summary[name]}")
         for name in ("removed_conditions", "perturbed_not_measured"):
             if len(summary[name]):
                 print(f"{name.replace('_', ' ')}: {', '.join(summary[name])}")
         print(report(PerturbationScreen.open(self.out, **labels.options())))
+        if split is not None:
+            path = self.out.with_suffix(".split.json")
+            split.save(path)
+            print(f"The split is {path}: give it to 'fit --split'.")
 
 
-def progress():
-    """A bar for each pass over the file."""
-    from dask.diagnostics.progress import ProgressBar
-
-    return ProgressBar(minimum=1)
-
-
-def _public(name: str, out: pathlib.Path) -> pathlib.Path:
-    """A public screen in its tidy form, beside the output."""
-    from scbig._files import atomic
+@contextlib.contextmanager
+def _source(command: Prepare) -> Iterator[tuple[pathlib.Path, Labels]]:
+    """The counts and what their columns mean; a public screen's tidy form is removed after."""
+    if command.counts is not None:
+        yield command.counts, command.labels
+        return
     from scbig.data import datasets
 
-    tidy = out.with_name(f"{name}-counts.h5ad")
-    if not tidy.exists():
-        adata = datasets.load(name)
-        with atomic(tidy) as temporary:
-            adata.write_h5ad(temporary)
-    return tidy
+    if command.labels != Labels():
+        raise ValueError(
+            "The columns of a public screen are known: leave out --condition-key, --control, "
+            "--separator, --context-key and --dose-key."
+        )
+    adata = datasets.load(str(command.screen))
+    dosed = "dose" in adata.obs
+    command.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=command.out.parent, prefix=".partial-") as folder:
+        path = pathlib.Path(folder) / "counts.h5ad"
+        adata.write_h5ad(path)
+        del adata
+        yield path, Labels(context_key="context", dose_key="dose" if dosed else None)

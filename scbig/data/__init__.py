@@ -36,4 +36,8 @@ from ._splits import (
     kfold_splits as kfold_splits,
     scdfm_split as scdfm_split,
 )
-from ._stored import read_h5ad as read_h5ad
+from ._stored import (
+    condition_names as condition_names,
+    read_h5ad as read_h5ad,
+    write_store as write_store,
+)

@@ -17,7 +17,8 @@ from scbig.data._checks import (
     listed,
 )
 from scbig.data._condition import Condition
-from scbig.data._labels import conditions_of
+from scbig.data._labels import conditions_of, contexts_of
+from scbig.data._splits import Split
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,12 +26,15 @@ class Labels:
     """What is known of the cells and genes before any count is read.
 
     **Fields:** `genes`; `conditions`, the distinct labels, parsed; `codes`, for each cell its
-    place in them; `held_out`, whether each cell has no say in which genes are kept.
+    place in them; `contexts` and `context_codes`, likewise; `held_out`, whether each cell has no
+    say in which genes are kept.
     """
 
     genes: tuple[str, ...]
     conditions: tuple[Condition, ...]
     codes: Int[np.ndarray, " cells"]
+    contexts: tuple[str, ...]
+    context_codes: Int[np.ndarray, " cells"]
     held_out: Bool[np.ndarray, " cells"]
 
     @classmethod
@@ -42,23 +46,33 @@ class Labels:
         control: str | Sequence[str],
         dose_key: str | None,
         separator: str,
-        held_out: Sequence[str],
+        context_key: str | Sequence[str] | None,
+        held_out: Sequence[str] | Split,
     ) -> "Labels":
         """Reads and checks them."""
         check_not_empty(adata.n_obs, adata.n_vars)
         genes = tuple(map(str, adata.var_names))
         check_unique(genes, what="gene", repair="Use adata.var_names_make_unique, or merge them.")
+        cells = tuple(map(str, adata.obs_names))
+        check_unique(cells, what="cell", repair="Use adata.obs_names_make_unique.")
+        contexts, context_codes = contexts_of(adata, context_key)
         parsed, codes = conditions_of(
             adata, condition_key, dose_key=dose_key, separator=separator, control=control
         )
-        wanted = {Condition.parse(label) for label in held_out}
+        whole = isinstance(held_out, Split)
+        wanted = {Condition.parse(label) for label in (held_out.test if whole else held_out)}
+        within = held_out.test_contexts if whole else ()
         unknown = sorted(condition.name for condition in wanted - set(parsed))
+        unknown += sorted(set(within) - set(contexts))
         if unknown:
             raise ValueError(
-                f"{len(unknown)} conditions to hold out are not in the data: {listed(unknown)}."
+                f"{len(unknown)} conditions or contexts to hold out are not in the data: "
+                f"{listed(unknown)}."
             )
-        is_held = np.array([condition in wanted for condition in parsed])
-        return cls(genes, parsed, codes, is_held[codes])
+        is_held = np.array([condition in wanted for condition in parsed])[codes]
+        if within:
+            is_held &= np.isin(np.array(contexts)[context_codes], within)
+        return cls(genes, parsed, codes, contexts, context_codes, is_held)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -139,6 +153,7 @@ def choose(counts: Tally, labels: Labels, config: PreprocessConfig) -> Choice:
     cells = counts.detected >= max(config.min_genes, 1)
     left = {labels.conditions[code] for code in np.unique(labels.codes[cells])}
     _check_cells_left(cells, left, config)
+    _check_contexts_left(cells, labels, config)
     targets = {name for condition in left for name in condition.perturbations}
     perturbed = np.isin(labels.genes, sorted(targets))
     genes = (counts.expressed >= config.min_cells) | perturbed
@@ -168,4 +183,15 @@ def _check_cells_left(keep: np.ndarray, left: set[Condition], config: Preprocess
         raise ValueError(
             f"No control cell is left after min_genes={config.min_genes}; the conditions left are "
             f"{names}. Check the name of the control, or lower min_genes."
+        )
+
+
+def _check_contexts_left(keep: np.ndarray, labels: Labels, config: PreprocessConfig) -> None:
+    control = keep & (labels.codes == labels.conditions.index(Condition()))
+    lacking = set(labels.context_codes[keep]) - set(labels.context_codes[control])
+    if lacking:
+        names = listed(labels.contexts[place] for place in sorted(lacking))
+        raise ValueError(
+            f"{len(lacking)} contexts have no control cells after min_genes={config.min_genes}: "
+            f"{names}. Lower min_genes, drop those contexts, or merge each with one that has some."
         )

@@ -12,7 +12,8 @@ from scbig.config import PreprocessConfig
 from scbig.data._choose import Labels, choose, tally
 from scbig.data._condition import JOINT
 from scbig.data._matrix import expression_matrix, read_csr
-from scbig.data._stored import StoredMatrix, labels_of, write_store
+from scbig.data._splits import Split
+from scbig.data._stored import StoredMatrix, check_suffix, labels_of, write_store
 
 
 def preprocess(
@@ -21,9 +22,10 @@ def preprocess(
     *,
     condition_key: str,
     control: str | Sequence[str],
+    context_key: str | Sequence[str] | None = None,
     dose_key: str | None = None,
     separator: str = JOINT,
-    held_out: Sequence[str] = (),
+    held_out: Sequence[str] | Split = (),
 ) -> ad.AnnData:
     """Filters, normalises by library size, takes log1p, and keeps variable and perturbed genes.
 
@@ -36,19 +38,20 @@ def preprocess(
 
     - `adata`: raw counts in `X`, cells by genes; left as it is.
     - `config`: the thresholds.
-    - `condition_key`, `control`, `dose_key`, `separator`: as in
+    - `condition_key`, `control`, `context_key`, `dose_key`, `separator`: as in
         `PerturbationScreen.from_anndata`.
-    - `held_out`: conditions, a test set say, whose cells are kept but have no say in which genes
+    - `held_out`: conditions, or a split, whose test cells are kept but have no say in which genes
         are.
 
     **Returns:**
 
     A new AnnData: `X` log-normalised, `layers["counts"]` the counts, and in `uns["preprocess"]`
     the thresholds, how many cells and genes went, which conditions lost all their cells, and which
-    perturbed genes are not measured.
+    perturbed genes are not measured. Of `uns` only `source` is kept, where a public screen comes
+    from; of the layers, `obsm` and the like, nothing.
 
-    **Raises:** a ValueError if `X` is not counts, if no cell or no control is left, or if a
-    condition to hold out is not there.
+    **Raises:** a ValueError if `X` is not counts, if no cell is left or no control of a context, or
+    if a condition to hold out is not there.
     """
     import scanpy as sc
 
@@ -58,6 +61,7 @@ def preprocess(
         control=control,
         dose_key=dose_key,
         separator=separator,
+        context_key=context_key,
         held_out=held_out,
     )
     counts = read_csr(expression_matrix(adata, layer=None))
@@ -74,6 +78,7 @@ def preprocess(
     result.var["highly_variable"] = keep.variable(result, config)
     result = result[:, result.var["highly_variable"].to_numpy() | keep.perturbed].copy()
     result.uns["preprocess"] = keep.report(config, result.n_vars)
+    _keep_source(adata, result)
     return result
 
 
@@ -84,9 +89,10 @@ def preprocess_file(
     *,
     condition_key: str,
     control: str | Sequence[str],
+    context_key: str | Sequence[str] | None = None,
     dose_key: str | None = None,
     separator: str = JOINT,
-    held_out: Sequence[str] = (),
+    held_out: Sequence[str] | Split = (),
     keep_counts: bool = False,
 ) -> dict[str, Any]:
     """`preprocess` from file to file, some thousand cells at a time, for any number of cells.
@@ -107,6 +113,7 @@ def preprocess_file(
     """
     import scanpy as sc
 
+    check_suffix(target)
     adata = labels_of(source)
     labels = Labels.of(
         adata,
@@ -114,6 +121,7 @@ def preprocess_file(
         control=control,
         dose_key=dose_key,
         separator=separator,
+        context_key=context_key,
         held_out=held_out,
     )
     stored = StoredMatrix.open(source)
@@ -130,11 +138,17 @@ def preprocess_file(
     chosen = result.var["highly_variable"].to_numpy() | keep.perturbed
     result = result[:, chosen].copy()
     report = result.uns["preprocess"] = keep.report(config, result.n_vars)
+    _keep_source(adata, result)
     if keep_counts:
         result.layers["counts"] = counts[:, chosen]
     with atomic(target) as temporary:
         write_store(temporary, result)
     return report
+
+
+def _keep_source(adata: ad.AnnData, result: ad.AnnData) -> None:
+    if "source" in adata.uns:
+        result.uns["source"] = adata.uns["source"]
 
 
 def _without_unused_categories(table: pd.DataFrame) -> pd.DataFrame:

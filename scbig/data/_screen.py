@@ -239,8 +239,17 @@ class PerturbationScreen:
         rows: Int[np.ndarray, " rows"] | None = None,
     ) -> Float[np.ndarray, "rows features"]:
         """Expression of some rows, or of all cells, times a matrix, in that matrix's precision."""
-        blocks = blocks_of(self._rows(rows))
-        return np.concatenate([block.astype(matrix.dtype) @ matrix for block in blocks])
+        # In the file's order, in which a disk reads fast, and back into the order asked for.
+        order = None if rows is None else np.argsort(rows, kind="stable")
+        chosen = self._rows(None if rows is None else rows[order])
+        result = np.empty((chosen.shape[0], matrix.shape[1]), matrix.dtype)
+        start = 0
+        for block in blocks_of(chosen):
+            part = block.astype(matrix.dtype) @ matrix
+            own = slice(start, start + len(part))
+            result[own if order is None else order[own]] = part
+            start += len(part)
+        return result
 
     @functools.cached_property
     def checksum(self) -> str:

@@ -25,6 +25,8 @@ from scbig.data._checks import (
     check_not_counts,
     check_not_negative,
 )
+from scbig.data._condition import CONTROLS, JOINT
+from scbig.data._labels import conditions_of
 
 BLOCK = 8192
 """Cells that are read at once where many are wanted."""
@@ -60,7 +62,10 @@ def labels_of(path: str | os.PathLike[str]) -> ad.AnnData:
     with reading(path):
         root = open_store(path)
         obs, var = (pd.DataFrame(read_elem(root[axis])) for axis in ("obs", "var"))
-        return ad.AnnData(obs=obs, var=var)
+        result = ad.AnnData(obs=obs, var=var)
+        if "uns" in root and "source" in root["uns"]:
+            result.uns["source"] = read_elem(root["uns"]["source"])
+        return result
 
 
 def open_store(path: str | os.PathLike[str]) -> Any:
@@ -164,15 +169,44 @@ class StoredMatrix:
         return sparse.csr_matrix(kept)
 
 
+def condition_names(
+    path: str | os.PathLike[str],
+    condition_key: str,
+    *,
+    control: str | Sequence[str] = CONTROLS,
+    dose_key: str | None = None,
+    separator: str = JOINT,
+) -> list[str]:
+    """The names of the conditions in an h5ad file or zarr folder, sorted; no expression is read.
+
+    **Arguments:** as for `PerturbationScreen.open`, whose errors it raises.
+    """
+    adata = labels_of(path)
+    options = {"dose_key": dose_key, "separator": separator, "control": control}
+    conditions, _ = conditions_of(adata, condition_key, **options)
+    return [condition.name for condition in conditions]
+
+
+def check_suffix(path: str | os.PathLike[str]) -> None:
+    """Raises unless a file of this name can be written."""
+    if pathlib.Path(path).suffix not in (".h5ad", ".zarr"):
+        raise ValueError(f"A screen is written to .h5ad or .zarr, not to {str(path)!r}.")
+
+
 def write_store(path: pathlib.Path, adata: ad.AnnData) -> None:
-    """Writes an h5ad file or, by the name's end, a zarr folder; dask arrays block by block."""
-    if path.suffix == ".h5ad":
-        adata.write_h5ad(path)
-    elif path.suffix == ".zarr":
+    """Writes an h5ad file or, by the name's end, a zarr folder; dask arrays block by block.
+
+    **Raises:** `OSError` if it does not fit.
+    """
+    check_suffix(path)
+    if path.suffix == ".zarr":
         # The form that anndata 0.12 and 0.13 both write without a warning.
         write_elem(zarr.open_group(str(path), mode="w", zarr_format=2), "/", adata)
-    else:
-        raise ValueError(f"A screen is written to .h5ad or .zarr, not to {path.name!r}.")
+        return
+    try:
+        adata.write_h5ad(path)
+    except RuntimeError as error:  # what h5py makes of a full disk as it closes the file
+        raise OSError(f"The file could not be written whole: {error}. Is the disk full?") from error
 
 
 def blocks_of(matrix: sparse.csr_matrix | StoredMatrix) -> Iterator[sparse.csr_matrix]:

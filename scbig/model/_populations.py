@@ -1,17 +1,19 @@
 """Which control cells a prediction starts from, and the AnnData that it ends in."""
 
 import dataclasses
+import zlib
 from collections.abc import Sequence
 
 import anndata as ad
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, Key
 
 from scbig._typing import Array, PRNGKeyArray
-from scbig.data import contexts_of, population
+from scbig.data import Condition, contexts_of, population
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,12 +42,14 @@ class Populations:
         if "condition" in ((context_key,) if isinstance(context_key, str) else context_key or ()):
             raise ValueError("obs['condition'] gets the predicted labels: it cannot be a context.")
         contexts, index = contexts_of(controls, context_key)
-        count = len(conditions)
-        keys = jr.split(key, len(contexts) * count)
+        names = [Condition.parse(label).name for label in conditions]
         rows = []
-        for place in range(len(contexts)):
+        for place, context in enumerate(contexts):
             own = np.flatnonzero(index == place)
-            drawn = source_rows(len(own), cells, keys[place * count : (place + 1) * count])
+            # By name, so that a prediction does not depend on what else is predicted.
+            parts = [zlib.crc32(f"{context}\n{name}".encode()) for name in names]
+            keys = jnp.stack([jr.fold_in(key, part) for part in parts])
+            drawn = source_rows(len(own), cells, keys)
             rows += [own[row] for row in drawn]
         return cls(
             conditions=tuple(conditions) * len(contexts),

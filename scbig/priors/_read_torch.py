@@ -16,7 +16,7 @@ def read_torch(path: pathlib.Path, names: str, vectors: str) -> tuple[list[str],
     than its weights-only load.
     """
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(
             f"{path}: files of PyTorch are read with PyTorch, which is not installed. Install "
@@ -43,7 +43,7 @@ def read_torch(path: pathlib.Path, names: str, vectors: str) -> tuple[list[str],
 
 def _as_array(value: Any) -> Any:
     """A dense tensor of real numbers as an array; half precision becomes single."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     if not isinstance(value, torch.Tensor):
         return value

@@ -40,9 +40,11 @@ class Order:
     def of(
         cls, cells: int, batch: int, buffer: int | None, block: int, *, key: PRNGKeyArray
     ) -> "Order":
-        """As many steps a call as `buffer` cells allow, or an epoch's without it."""
+        """An epoch in as few equal calls as `buffer` cells allow, or in one without it."""
         batch = min(batch, cells)
-        steps = cells // batch if buffer is None else min(buffer, cells) // batch
+        batches = cells // batch
+        calls = 1 if buffer is None else -(-batches // max(buffer // batch, 1))
+        steps = batches // calls
         return cls(cells=cells, batch=batch, steps=steps, block=block, key=key)
 
     @property

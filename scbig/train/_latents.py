@@ -23,27 +23,33 @@ def latents_of(
 ) -> LatentBatch:
     """Latents of all cells of a screen, read and encoded some thousand at a time.
 
-    **Arguments:** `folder`, where the latents are written, so that a run that goes on finds them;
-    they are then mapped into memory and moved to the device.
+    **Arguments:** `folder`, where the latents are written under the name of this encoder and of
+    these cells, so that a run that goes on finds them; they are mapped into memory and moved to
+    the device.
+
+    **Raises:** `ValueError` if the file of that name is not whole.
     """
     parts = (model.encode_cells(cells) for cells in chunks(screen, CHUNK))
     if folder is None:
         return jnp.concatenate(list(parts))
-    path = folder / f"latents-{_encoder_checksum(model)}.npy"
+    path = folder / f"latents-{_checksum(model, screen)}.npy"
+    shape = (screen.num_cells, model.config.autoencoder.latent)
     if not path.exists():
-        shape = (screen.num_cells, model.config.autoencoder.latent)
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         # Written and not mapped: on a full disk a mapped page kills the process.
         with atomic(path) as temporary, temporary.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             for part in parts:
                 file.write(np.asarray(part).astype("<f4").tobytes())
-    return jnp.asarray(np.load(path, mmap_mode="r"))
+    found = np.load(path, mmap_mode="r")
+    if found.shape != shape:
+        raise ValueError(f"{path} has the shape {found.shape} instead of {shape}. Remove it.")
+    return jnp.asarray(found)
 
 
-def _encoder_checksum(model: ScBIG) -> str:
-    """What tells one encoder's latents from another's; the run's folder tells the cells."""
-    digest = hashlib.sha256()
+def _checksum(model: ScBIG, screen: PerturbationScreen) -> str:
+    """What tells one encoder's latents of some cells from all others."""
+    digest = hashlib.sha256("\n".join(screen.cells).encode())
     parts = (model.encoder, model.priors, model.partition, model.mean, model.shift, model.scale)
     for leaf in jax.tree.leaves(eqx.filter(parts, eqx.is_array)):
         digest.update(np.asarray(leaf).tobytes())

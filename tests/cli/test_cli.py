@@ -26,7 +26,7 @@ SMALL = (
     "alignment.transport.solver=bosh3", "alignment.transport.max_steps=32", "stage1.epochs=2",
     "stage1.batch=32", "stage1.validate_every=1", "stage2.steps=4", "stage2.steps_per_call=2",
     "stage2.cells=8", "stage2.groups=2", "stage2.validation_cells=8", "transport.rtol=1e-2",
-    "transport.atol=1e-2",
+    "transport.atol=1e-2", "standardise_latents=False",
 )  # fmt: skip
 
 
@@ -67,9 +67,10 @@ def words(folder, command: str, *more: str) -> list[str]:
 
 @pytest.mark.parametrize("on_disk", ["--no-on-disk", "--on-disk"])
 def test_the_four_commands_lead_from_counts_to_scores(folder, capsys, on_disk):
-    assert main(words(folder, "prepare", "--min-cells", "2", "--variable-genes", "30")) == 0
+    chosen = ("--min-cells", "2", "--variable-genes", "30", "--split", "additive", "--seed", "1")
+    assert main(words(folder, "prepare", *chosen)) == 0
     assert "348 cells x" in capsys.readouterr().out  # 60 controls, 18 conditions of 16
-    more = ("--split", "additive", "--seed", "1", on_disk, "--set", *SMALL)
+    more = ("--split", str(folder / "prepared.split.json"), on_disk, "--set", *SMALL)
     run = words(folder, "fit", *more)
     run[run.index(str(folder / "run"))] = str(folder / f"run{on_disk}")
     assert main(run) == 0
@@ -80,6 +81,7 @@ def test_the_four_commands_lead_from_counts_to_scores(folder, capsys, on_disk):
     assert split.hash in said
     model = load(out / "model.scbig")
     assert model.config.stage1.epochs == 2
+    assert model.config.standardise_latents is False
     assert (model.config.stage1.buffer is not None) == (on_disk == "--on-disk")
     screen = PerturbationScreen.open(folder / "prepared.h5ad", condition_key="condition")
     assert model.names.genes == screen.genes
@@ -104,7 +106,10 @@ def test_the_four_commands_lead_from_counts_to_scores(folder, capsys, on_disk):
         ("prepare", ("--condition-key", "nothing"), "no column 'nothing'"),
         ("prepare", ("--control", "mock"), "mock"),
         ("prepare", ("--min-genes", "1000"), "None of the"),
+        ("prepare", ("--context-key", "nothing"), "no column 'nothing'"),
+        ("prepare", ("--out", "screen.txt"), "to .h5ad or .zarr, not to 'screen.txt'"),
         ("fit", ("--set", "stage1.epochs"), "wants name=value"),
+        ("fit", ("--set", "seed=3"), "--seed is an option of its own"),
         ("fit", ("--split", "nowhere.json"), "nowhere.json"),
         ("predict", (), "give --conditions or --split"),
         ("evaluate", ("--condition-key", "nothing"), "no column 'nothing'"),
@@ -137,3 +142,57 @@ def test_the_command_exits_as_a_shell_expects(folder):
     assert failed.returncode == 1
     assert "nowhere.h5ad" in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_another_runs_split_stays_where_it_is(folder, capsys, tmp_path):
+    main(words(folder, "prepare"))
+    run = words(folder, "fit", "--split", "additive", "--set", *SMALL)
+    run[run.index(str(folder / "run"))] = str(tmp_path)
+    (tmp_path / "config.json").write_text('{"fingerprint": "another"}')
+    (tmp_path / "split.json").write_text("another run's")
+    assert main(run) == 1
+    assert (tmp_path / "split.json").read_text() == "another run's"
+
+
+def test_what_was_not_measured_is_left_out_of_the_scores(tmp_path, capsys):
+    """Two contexts: one condition is measured in one only, another by three cells."""
+    rng = np.random.default_rng(0)
+    labels = [("control", "x"), ("control", "y"), ("A", "x"), ("A", "y"), ("B", "x")]
+    pairs = [pair for pair in labels for _ in range(9)] + [("C", "x")] * 3 + [("C", "y")] * 9
+    counts = rng.poisson(3.0, (len(pairs), 6)).astype(np.float32)
+    adata: Any = ad.AnnData(np.log1p(counts * 1.3))
+    adata.obs_names = [f"cell{i}" for i in range(len(pairs))]
+    adata.obs["what"], adata.obs["line"] = zip(*pairs, strict=True)
+    adata.write_h5ad(tmp_path / "screen.h5ad")
+    guess = adata[adata.obs["what"] != "control"].copy()
+    extra = guess[guess.obs["what"] == "B"].copy()
+    extra.obs["line"] = "y"
+    ad.concat([guess, extra], index_unique="-").write_h5ad(tmp_path / "guess.h5ad")
+    files = ("--predicted", "guess.h5ad", "--data", "screen.h5ad", "--out", "scores.csv")
+    named = [str(tmp_path / word) if "." in word else word for word in files]
+    keys = ("--condition-key", "what", "--context-key", "line")
+    assert main(["evaluate", *named, *keys]) == 0
+    said = capsys.readouterr().out
+    assert "left out: B in y" in said
+    assert "without a ceiling: C" in said
+    scores = pd.read_csv(tmp_path / "scores.csv").set_index(["cells", "context", "condition"])
+    scored = {*scores.loc["predicted"].index}
+    assert scored == {("x", "A"), ("y", "A"), ("x", "B"), ("x", "C"), ("y", "C")}
+    assert {*scores.loc["split-half"].index} == scored - {("x", "C")}
+
+
+def test_a_full_disk_leaves_nothing_and_is_said(folder, tmp_path):
+    """A limit on the size of files stands for a disk without room."""
+    main(words(folder, "prepare"))
+    program = (
+        "import resource, signal, scbig.cli;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
+        "scbig.cli.run()"
+    )
+    run = words(folder, "prepare", "--min-genes", "1")
+    run[run.index(str(folder / "prepared.h5ad"))] = str(tmp_path / "prepared.h5ad")
+    done = subprocess.run([sys.executable, "-c", program, *run], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "scbig: " in done.stderr
+    assert list(tmp_path.iterdir()) == []

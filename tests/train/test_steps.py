@@ -137,6 +137,9 @@ def test_calls_of_an_epoch_share_out_its_cells_and_can_start_anywhere():
     np.testing.assert_array_equal(next(order.calls(11)), calls[11])
     # Neighbours come together: a call of 20 cells touches 3 or 4 blocks of 8, one of them cut.
     assert all(len(np.unique(call // 8)) <= 5 for call in calls)
+    # A buffer that does not divide the cells costs no more than a batch or so of an epoch.
+    uneven = train.Order.of(1000, 4, 640, 8, key=jr.key(0))
+    assert (uneven.steps, uneven.calls_per_epoch) == (125, 2)
     plain = train.Order.of(100, 4, 20, 1, key=jr.key(0))
     assert all(len(np.unique(call // 8)) > 6 for call in itertools.islice(plain.calls(0), 5))
 

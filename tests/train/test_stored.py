@@ -70,7 +70,13 @@ def test_a_run_that_goes_on_reads_the_latents_that_are_there(screen, model, tmp_
     (path,) = tmp_path.glob("*.npy")
     np.save(path, 0 * np.asarray(first))
     assert not np.any(train.latents_of(model, stored, folder=tmp_path))
-    # Another encoder's latents are not mistaken for these.
+    # Another encoder's latents, or those of other cells, are not mistaken for these.
+    fewer = stored.select([next(c for c in stored.conditions if not c.is_control)])
+    assert train.latents_of(model, fewer, folder=tmp_path).shape[0] == fewer.num_cells
+    np.save(path, np.asarray(first)[:3])
+    with pytest.raises(ValueError, match="shape"):
+        train.latents_of(model, stored, folder=tmp_path)
+    np.save(path, np.asarray(first))
     other = dataclasses.replace(model, mean=model.mean + 1)
     assert np.any(train.latents_of(other, stored, folder=tmp_path))
 

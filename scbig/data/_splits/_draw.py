@@ -116,19 +116,19 @@ def effect_sizes(screen: PerturbationScreen) -> dict[str, float]:
     The Euclidean norm, over genes, of the mean change from the controls of the same context, in
     log units; averaged over contexts, weighted by cells. Few cells make it larger by their noise.
     """
-    sizes: dict[str, float] = {}
-    bases = {context: screen.mean(screen.rows("control", context)) for context in screen.contexts}
-    for condition in screen.conditions:
-        if condition.is_control:
-            continue
-        total, cells = 0.0, 0
-        for context, base in bases.items():
-            rows = screen.rows(condition, context)
-            if len(rows):
-                total += len(rows) * float(np.linalg.norm(screen.mean(rows) - base))
-                cells += len(rows)
-        sizes[condition.name] = total / cells
-    return sizes
+    contexts = len(screen.contexts)
+    pairs = screen.condition_index.astype(np.int64) * contexts + screen.context_index
+    used, groups, cells = np.unique(pairs, return_inverse=True, return_counts=True)
+    means = screen.means(groups, len(used))  # one pass: the screen may be on disk
+    condition, context = used // contexts, used % contexts
+    is_control = np.array([screen.conditions[place].is_control for place in condition])
+    bases = means[is_control][np.argsort(context[is_control])]
+    norms = np.linalg.norm(means - bases[context], axis=1)
+    return {
+        c.name: float(np.average(norms[condition == place], weights=cells[condition == place]))
+        for place, c in enumerate(screen.conditions)
+        if not c.is_control
+    }
 
 
 def _in_strata(
