@@ -70,8 +70,8 @@ class SimulationConfig:
 class SemiSyntheticConfig:
     """Cells drawn from a count model around given effects.
 
-    Library size, dispersion and program noise are those of real cells of the Norman 2019 screen
-    (500 variable genes, 34 conditions), rounded.
+    Library size and spread, and what dispersion and program noise make together, are those of 3,375
+    cells of the Norman 2019 screen (34 conditions, 500 variable genes), rounded.
     """
 
     cells_per_condition: int = 400

@@ -4,6 +4,7 @@ import json
 import math
 import pathlib
 import runpy
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -12,11 +13,13 @@ import pytest
 from scbig.config import SemiSyntheticConfig
 from scbig.data import (
     Condition,
+    CountModel,
     Effects,
     Pseudobulk,
     count_model,
     read_effects,
     recover_pseudobulk,
+    semi_synthetic_screen,
     shrink_effects,
 )
 
@@ -257,6 +260,19 @@ def test_rare_genes_and_shallow_conditions_are_pulled_in_more():
 def test_effects_can_be_taken_as_they_are(screen):
     model = count_model(screen[0], SemiSyntheticConfig(shrink=False))
     np.testing.assert_array_equal(model.effects, screen[0].changes)
+
+
+def test_effects_become_a_screen_in_one_call(screen):
+    config = SemiSyntheticConfig(cells_per_condition=5, control_cells=20)
+    adata: Any = semi_synthetic_screen(screen[0], config, seed=4)
+    again: Any = semi_synthetic_screen(count_model(screen[0], config), seed=4)
+    assert adata.shape == (20 + 35 * 5, GENES)
+    np.testing.assert_array_equal(adata.X.toarray(), again.X.toarray())
+    found = CountModel.from_anndata(adata)
+    np.testing.assert_array_equal(
+        found.effects, shrink_effects(recover_pseudobulk(screen[0]), config)
+    )
+    assert found.checksum == screen[0].checksum
 
 
 # The additive protocol on the raw effects: Pearson delta and mean squared error by NumPy alone.

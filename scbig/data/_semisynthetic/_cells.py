@@ -14,6 +14,8 @@ PIECE = 256
 """Cells drawn together, from a random stream of their own."""
 COMMON = 3.0
 """Mean count, in any condition, from which a gene is drawn by gamma and Poisson."""
+LARGE = 50.0
+"""Mean count from which one entry of a rare gene is drawn so too."""
 WORKERS = 2
 """Threads: NumPy lets go of the interpreter in all that takes time here."""
 ORDER, DRAWS = 0, 1
@@ -112,6 +114,10 @@ def _draw_rare(
     uniform += np.float32(2.0**-25)
     places: Any = np.flatnonzero(uniform < mean)
     m, u = mean[places].astype(np.float64), uniform[places].astype(np.float64)
+    # Where the search would be long; a count of zero could have no probability in floating point.
+    large = m > LARGE
+    drawn = rng.standard_gamma(1 / dispersion, np.count_nonzero(large)) * dispersion * m[large]
+    counts[places[large]], u[large] = rng.poisson(drawn), 1.0
     odds = dispersion * m
     log_none = np.log1p(odds) / -dispersion
     tail = -np.expm1(log_none)

@@ -140,10 +140,15 @@ def expected_means(
     """
     rates = model.rates
     grid = np.geomspace(rates.min(), rates.max() * (1 + 1e-9), 200)
-    noise = np.sqrt(np.square(model.loadings[:, 0].astype(np.float64)).sum())
-    table = np.array([_mean_log(rate, noise, model.config, target_sum) for rate in grid])
-    # The logarithm of the mean is close to a straight line in that of the rate.
-    return np.exp(np.interp(np.log(rates), np.log(grid), np.log(table)))
+    noise = np.linalg.norm(model.loadings.astype(np.float64), axis=0).round(6)
+    result = np.empty_like(rates)
+    for size in np.unique(noise):
+        table = [_mean_log(rate, size, model.config, target_sum) for rate in grid]
+        genes = noise == size
+        # The logarithm of the mean is close to a straight line in that of the rate.
+        found = np.interp(np.log(rates[:, genes]), np.log(grid), np.log(table))
+        result[:, genes] = np.exp(found)
+    return result
 
 
 def _mean_log(rate: float, noise: float, config: SemiSyntheticConfig, target_sum: float) -> float:
