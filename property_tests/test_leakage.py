@@ -77,7 +77,9 @@ def read(counts: Any, split: Split) -> PerturbationScreen:
         control="control",
         held_out=split.test,
     )
-    return PerturbationScreen.from_anndata(adata, condition_key="condition", context_key="line")
+    screen = PerturbationScreen.from_anndata(adata, condition_key="condition", context_key="line")
+    assert screen.num_genes < len(GENES)
+    return screen
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +113,11 @@ def what_training_reads(screen: PerturbationScreen, split: Split, priors: train.
     screens = materials.kept, materials.held_out, materials.learn, materials.judge
     cells = [np.asarray(one.dense()) for one in screens]
     mean = baselines.PerturbedMean.fit(split.cells(screen, "train")).delta
+    programs = C.ProgramsConfig(clusters=3, features="coexpression", components=2)
+    grouping = train.Grouping.of(materials.kept, materials.genes, materials.graph, programs)
+    profiles = train.control_profiles(kept, components=1)
     arrays = jax.tree.leaves(eqx.filter((model, data, judge), eqx.is_array))
-    return screens, [*cells, *map(np.asarray, arrays), mean]
+    return screens, [*cells, *map(np.asarray, arrays), mean, grouping.features, profiles.vectors]
 
 
 @settings(max_examples=12, deadline=None)

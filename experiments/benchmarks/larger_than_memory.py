@@ -20,7 +20,7 @@ from typing import Any
 
 import tyro
 
-PARTS = ("write", "preprocess", "open", "feed", "annloader", "train", "encode", "sample")
+PARTS = ("write", "preprocess", "open", "feed", "annloader", "train", "encode", "sample", "flow")
 SECONDS = 60.0
 """How long a loader is measured at most."""
 
@@ -239,6 +239,31 @@ def sample(run: Large) -> int:
     draw(jr.key(1)).block_until_ready()
     _measured.append(time.perf_counter() - begun)
     return steps * 8 * 32 * 2
+
+
+def flow(run: Large) -> int:
+    """Makes all that stage 2 reads, with both alignments, and takes some of its steps."""
+    import jax
+    import jax.random as jr
+    import numpy as np
+
+    from scbig import config as C, train as T
+
+    config = C.on_disk(C.cpu())
+    screen = _screen(run)
+    model = _model(screen, config)
+    latents = T.latents_of(model, screen, folder=run.out)
+    rng = np.random.default_rng(1)
+    pathways = rng.random((600, screen.num_genes)) < 0.02
+    data = T.flow_data(model, screen, pathways, latents)
+    validation = T.FlowValidation(data, config)
+    stage, state, _ = T.flow_stage(model, data, validation, config)
+    fed = stage.feed(0)
+    state, _ = jax.block_until_ready(stage.advance(state.train, next(fed), jr.key(3)))  # compiles
+    begun = time.perf_counter()
+    jax.block_until_ready(stage.advance(state, next(fed), jr.key(3)))
+    _measured.append(time.perf_counter() - begun)
+    return stage.steps_per_call * config.stage2.groups * config.stage2.cells
 
 
 _measured: list[float] = []

@@ -199,12 +199,16 @@ def write_store(path: pathlib.Path, adata: ad.AnnData) -> None:
     **Raises:** `OSError` if it does not fit.
     """
     check_suffix(path)
-    if path.suffix == ".zarr":
-        # The form that anndata 0.12 and 0.13 both write without a warning.
-        write_elem(zarr.open_group(str(path), mode="w", zarr_format=2), "/", adata)
-        return
+    # Files in the wild have nullable strings, which anndata 0.12 reads but writes only if asked.
+    nullable = {"allow_write_nullable_strings": True}
+    known = {name: value for name, value in nullable.items() if hasattr(ad.settings, name)}
     try:
-        adata.write_h5ad(path)
+        with ad.settings.override(**known):
+            if path.suffix == ".zarr":
+                # The form that anndata 0.12 and 0.13 both write without a warning.
+                write_elem(zarr.open_group(str(path), mode="w", zarr_format=2), "/", adata)
+            else:
+                adata.write_h5ad(path)
     except RuntimeError as error:  # what h5py makes of a full disk as it closes the file
         raise OSError(f"The file could not be written whole: {error}. Is the disk full?") from error
 

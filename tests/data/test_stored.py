@@ -12,7 +12,7 @@ from anndata.io import write_elem
 from scipy import sparse
 
 from scbig.config import PreprocessConfig
-from scbig.data import PerturbationScreen, _stored, preprocess, preprocess_file
+from scbig.data import PerturbationScreen, _stored, preprocess, preprocess_file, write_store
 
 
 def make_counts(cells: int = 300) -> Any:
@@ -222,3 +222,16 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, suffix, monkeypatch):
     monkeypatch.undo()
     preprocess_file(source, target, settings, **options)  # and can be written again
     PerturbationScreen.open(target, condition_key="condition")
+
+
+def test_nullable_strings_in_a_file_are_no_obstacle(tmp_path, suffix):
+    counts = make_counts()
+    counts.obs["note"] = pd.array(["seen", None] * 150, dtype="string")
+    source, target = tmp_path / f"counts.{suffix}", tmp_path / f"screen.{suffix}"
+    write_store(source, counts)
+    settings = PreprocessConfig(min_genes=1, min_cells=1)
+    preprocess_file(source, target, settings, condition_key="condition", control="control")
+    found = ad.read_h5ad(target) if suffix == "h5ad" else ad.io.read_zarr(target)
+    notes = pd.Series(found.obs["note"])
+    assert list(notes.isna()) == [False, True] * 150
+    assert set(notes.dropna()) == {"seen"}
