@@ -1,8 +1,9 @@
 """What was measured: conditions, screens, splits, preprocessing, sampling, simulation."""
 
+from scbig._condition import Condition as Condition
+
 from . import datasets as datasets
 from ._checks import check_log_normalised as check_log_normalised
-from ._condition import Condition as Condition
 from ._labels import CONTEXT_JOINT as CONTEXT_JOINT, contexts_of as contexts_of
 from ._population import (
     context_rows as context_rows,

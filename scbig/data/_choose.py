@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from scipy import sparse
 
+from scbig._condition import Condition
 from scbig.config import PreprocessConfig
 from scbig.data._checks import (
     check_count_values,
@@ -16,7 +17,6 @@ from scbig.data._checks import (
     check_unique,
     listed,
 )
-from scbig.data._condition import Condition
 from scbig.data._labels import conditions_of, contexts_of
 from scbig.data._splits import Split
 

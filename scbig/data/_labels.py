@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int32
 
+from scbig._condition import AT, CONTROLS, Condition, control_names
 from scbig.data._checks import column, listed
-from scbig.data._condition import AT, CONTROLS, Condition, control_names
 
 CONTEXT_JOINT = "|"
 """What joins the values of several context columns."""

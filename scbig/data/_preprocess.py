@@ -7,10 +7,10 @@ from typing import Any
 import anndata as ad
 import pandas as pd
 
+from scbig._condition import JOINT
 from scbig._files import atomic
 from scbig.config import PreprocessConfig
 from scbig.data._choose import Labels, choose, tally
-from scbig.data._condition import JOINT
 from scbig.data._matrix import expression_matrix, read_csr
 from scbig.data._splits import Split
 from scbig.data._stored import StoredMatrix, check_suffix, labels_of, write_store

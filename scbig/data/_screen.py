@@ -13,6 +13,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int, Int32
 from scipy import sparse
 
+from scbig._condition import CONTROLS, JOINT, Condition
 from scbig.data._checks import (
     check_index,
     check_log_normalised,
@@ -21,7 +22,6 @@ from scbig.data._checks import (
     check_unique,
     listed,
 )
-from scbig.data._condition import CONTROLS, JOINT, Condition
 from scbig.data._labels import conditions_of, contexts_of
 from scbig.data._matrix import expression_matrix, read_csr
 from scbig.data._stored import StoredMatrix, blocks_of, check_stored, grouped_means, labels_of
@@ -242,7 +242,8 @@ class PerturbationScreen:
         # In the file's order, in which a disk reads fast, and back into the order asked for.
         order = None if rows is None else np.argsort(rows, kind="stable")
         chosen = self._rows(None if rows is None else rows[order])
-        result = np.empty((chosen.shape[0], matrix.shape[1]), matrix.dtype)
+        count = self.num_cells if rows is None else len(rows)
+        result = np.empty((count, matrix.shape[1]), matrix.dtype)
         start = 0
         for block in blocks_of(chosen):
             part = block.astype(matrix.dtype) @ matrix

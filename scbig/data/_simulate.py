@@ -9,8 +9,8 @@ import pandas as pd
 from jaxtyping import Float32, Float64, Int
 from scipy import sparse
 
+from scbig._condition import Condition
 from scbig.config import SimulationConfig
-from scbig.data._condition import Condition
 
 OWN_GENE = 3.0
 """Log-fold change of a perturbed gene itself, as activation gives it, relative to `effect`."""

@@ -19,13 +19,13 @@ from jaxtyping import Float32, Int
 from scipy import sparse
 from zarr.errors import BaseZarrError
 
+from scbig._condition import CONTROLS, JOINT
 from scbig.data._checks import (
     check_finite,
     check_log_scale,
     check_not_counts,
     check_not_negative,
 )
-from scbig.data._condition import CONTROLS, JOINT
 from scbig.data._labels import conditions_of
 
 BLOCK = 8192

@@ -1,6 +1,5 @@
 """From AnnData to checked arrays: genes matched by name, conditions as unordered sets."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,14 +10,12 @@ from anndata import AnnData
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
+from scbig._condition import CONTROLS, Condition
+
 if TYPE_CHECKING:  # scipy ships no types, and those that pyright infers are wrong
     Matrix = Any
 else:
     Matrix = np.ndarray | sparse.csr_matrix
-
-CONTROL_NAMES = ("control", "ctrl")
-
-_DOSED = re.compile(r"(?P<name>.+)@\s*(?P<dose>(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)", re.IGNORECASE)
 
 
 def shortlist(names: Iterable[str], most: int = 5) -> str:
@@ -28,9 +25,7 @@ def shortlist(names: Iterable[str], most: int = 5) -> str:
     return f"{len(names)} ({', '.join(names[:most])}{dots})"
 
 
-def canonical_name(
-    label: str, *, separator: str = "+", controls: Sequence[str] = CONTROL_NAMES
-) -> str:
+def canonical_name(label: str, *, separator: str = "+", controls: Sequence[str] = CONTROLS) -> str:
     """One name for all spellings of a condition: `B+A` is `A+B`, `ctrl+A` is `A`.
 
     Control names among the perturbations are dropped; nothing left is `"control"`. A dose, `@` and
@@ -42,26 +37,10 @@ def canonical_name(
     - `separator`: what stands between the perturbations.
     - `controls`: the names that stand for "not perturbed".
 
-    **Raises:** a ValueError for an empty part (`"A+"`) and for a perturbation that occurs twice
-    (`"A+A"`).
+    **Raises:** a ValueError for what `scbig.data.Condition.parse` refuses: an empty part (`"A+"`),
+    a perturbation that occurs twice (`"A+A"`), a dose that is not positive.
     """
-    parts = label.split(separator)
-    if not all(part.strip() for part in parts):
-        raise ValueError(f"Condition {label!r} has an empty part between {separator!r}.")
-    whole = sorted(_split_dose(part.strip()) for part in parts)
-    perturbations = [(name, dose) for name, dose in whole if name not in controls]
-    if len({name for name, _ in perturbations}) < len(perturbations):
-        raise ValueError(f"Condition {label!r} names a perturbation twice.")
-    return "+".join(name + dose for name, dose in perturbations) or "control"
-
-
-def _split_dose(part: str) -> tuple[str, str]:
-    """A name, and the dose behind it: `@` and the shortest number that is the same, or nothing."""
-    found = _DOSED.fullmatch(part)
-    if found is None:
-        return part, ""
-    shortest = repr(float(found["dose"])).removesuffix(".0").replace("e+", "e")
-    return found["name"].strip(), f"@{shortest}"
+    return Condition.parse(label, separator=separator, controls=controls).name
 
 
 @dataclass(frozen=True)
@@ -75,7 +54,7 @@ class Spelling:
     def of(cls, control: str | AnnData, separator: str) -> "Spelling":
         """The usual control names, and the label of the control cells where it is one."""
         own = () if isinstance(control, AnnData) else (control,)
-        return cls(separator, (*CONTROL_NAMES, *own))
+        return cls(separator, (*CONTROLS, *own))
 
     def canonical(self, label: str) -> str:
         """The canonical name of a label."""
@@ -87,7 +66,7 @@ class Spelling:
             return False
         # The usual names stand for one another.
         parts = [part.strip() for part in label.split(self.separator)]
-        return control in (*CONTROL_NAMES, label, *parts)
+        return control in (*CONTROLS, label, *parts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Float64
 
+from scbig._condition import Condition
 from scbig.data._checks import check_unique, listed
-from scbig.data._condition import Condition
 
 ARRAYS = ("genes", "single_conditions", "single_lfc", "double_conditions", "double_lfc")
 

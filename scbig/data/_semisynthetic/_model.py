@@ -8,9 +8,9 @@ import anndata as ad
 import numpy as np
 from jaxtyping import Float32, Float64, Int
 
+from scbig._condition import CONTROLS, Condition
 from scbig.config import SemiSyntheticConfig
 from scbig.data._checks import listed
-from scbig.data._condition import CONTROLS, Condition
 
 from ._effects import Effects
 from ._pseudobulk import Pseudobulk, recover_pseudobulk

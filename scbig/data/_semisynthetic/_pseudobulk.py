@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from scbig._condition import Condition
 from scbig.data._checks import listed
-from scbig.data._condition import Condition
 
 from ._effects import Effects
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from scbig.data._condition import Condition
+from scbig._condition import Condition
 from scbig.data._splits._draw import (
     Stratify,
     check_choice,

@@ -4,8 +4,8 @@ import functools
 import itertools
 from collections.abc import Iterable, Mapping
 
+from scbig._condition import Condition
 from scbig.data._checks import listed
-from scbig.data._condition import Condition
 
 Parts = Mapping[str, tuple[str, ...]]
 

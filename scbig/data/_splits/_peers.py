@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+from scbig._condition import Condition
 from scbig.data._checks import listed
-from scbig.data._condition import Condition
 from scbig.data._splits._draw import check_choice, check_share, random_state
 from scbig.data._splits._pool import Conditions, read_pool
 from scbig.data._splits._split import Split

@@ -5,8 +5,8 @@ import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from scbig._condition import CONTROLS, JOINT, Condition
 from scbig.data._checks import listed
-from scbig.data._condition import CONTROLS, JOINT, Condition
 from scbig.data._screen import PerturbationScreen
 
 Conditions = Iterable[str | Condition] | PerturbationScreen

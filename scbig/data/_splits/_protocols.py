@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from scbig._condition import Condition
 from scbig.data._checks import listed
-from scbig.data._condition import Condition
 from scbig.data._splits._draw import (
     Stratify,
     check_choice,

@@ -9,8 +9,8 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from scbig._condition import CONTROLS, JOINT, Condition
 from scbig._files import atomic
-from scbig.data._condition import CONTROLS, JOINT, Condition
 from scbig.data._screen import PerturbationScreen
 from scbig.data._splits import _leakage
 from scbig.data._splits._cells import cells_of

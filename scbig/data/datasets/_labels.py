@@ -7,8 +7,8 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
+from scbig._condition import Condition
 from scbig.data._checks import column, listed
-from scbig.data._condition import Condition
 
 CONTROLS = ("control", "non-targeting", "DMSO")
 """What the published files call a cell that is not perturbed."""

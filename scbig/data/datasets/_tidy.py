@@ -11,8 +11,8 @@ import pandas as pd
 from anndata.abc import CSCDataset, CSRDataset
 from scipy import sparse
 
+from scbig._condition import Condition
 from scbig.data._checks import check_counts, check_unique, column, listed
-from scbig.data._condition import Condition
 from scbig.data._matrix import expression_matrix, read_csr
 from scbig.data.datasets._labels import Cut, by_label, check_names, stated_numbers
 from scbig.data.datasets._sources import Source
