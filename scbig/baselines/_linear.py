@@ -21,7 +21,8 @@ class LinearEmbedding:
     effect, $G$ the gene scores on the first principal components of the training profiles, and
     $W = (G^T G + r I)^{-1} G^T (Y - b) P (P^T P + r I)^{-1}$ for the training effects $Y$ and
     embeddings $P$ (Ahlmann-Eltze, Huber and Anders, Nature Methods 2025). The embedding of `A+B` is
-    the sum of those of `A` and `B`. The control is not among the training conditions: its effect
+    the sum of those of `A` and `B`; a dose does not count, so that `A` at two doses has one effect.
+    The control is not among the training conditions: its effect
     is zero by definition, and `b` is the mean of the perturbed conditions only.
     """
 

@@ -10,7 +10,7 @@ import pandas as pd
 from scbig._condition import JOINT
 from scbig._files import atomic
 from scbig.config import PreprocessConfig
-from scbig.data._choose import Labels, choose, tally
+from scbig.data._choose import Choice, Labels, choose, tally
 from scbig.data._matrix import expression_matrix, read_csr
 from scbig.data._splits import Split
 from scbig.data._stored import StoredMatrix, check_suffix, labels_of, write_store
@@ -53,8 +53,6 @@ def preprocess(
     **Raises:** a ValueError if `X` is not counts, if no cell is left or no control of a context, or
     if a condition to hold out is not there.
     """
-    import scanpy as sc
-
     labels = Labels.of(
         adata,
         condition_key,
@@ -67,19 +65,7 @@ def preprocess(
     counts = read_csr(expression_matrix(adata, layer=None))
     keep = choose(tally([counts], labels, config), labels, config)
     counts = counts[keep.cells][:, keep.genes]
-    result = ad.AnnData(
-        counts.copy(),
-        obs=_without_unused_categories(pd.DataFrame(adata.obs).loc[keep.cells]),
-        var=pd.DataFrame(adata.var).loc[keep.genes],
-        layers={"counts": counts},
-    )
-    sc.pp.normalize_total(result, target_sum=config.target_sum)
-    sc.pp.log1p(result)
-    result.var["highly_variable"] = keep.variable(result, config)
-    result = result[:, result.var["highly_variable"].to_numpy() | keep.perturbed].copy()
-    result.uns["preprocess"] = keep.report(config, result.n_vars)
-    _keep_source(adata, result)
-    return result
+    return _normalised(counts.copy(), {"counts": counts}, adata, keep, config)
 
 
 def preprocess_file(
@@ -111,8 +97,6 @@ def preprocess_file(
 
     **Raises:** a ValueError as `preprocess` does, and for a file that cannot be read.
     """
-    import scanpy as sc
-
     check_suffix(target)
     adata = labels_of(source)
     labels = Labels.of(
@@ -127,28 +111,37 @@ def preprocess_file(
     stored = StoredMatrix.open(source)
     keep = choose(tally(stored.blocks(), labels, config), labels, config)
     counts = stored.lazy()[keep.cells][:, keep.genes]
+    layers = {"counts": counts} if keep_counts else None
+    result = _normalised(counts, layers, adata, keep, config)
+    with atomic(target) as temporary:
+        write_store(temporary, result)
+    return result.uns["preprocess"]
+
+
+def _normalised(
+    counts: Any,
+    layers: dict[str, Any] | None,
+    source: ad.AnnData,
+    keep: Choice,
+    config: PreprocessConfig,
+) -> ad.AnnData:
+    """Chosen counts, sparse or dask, on the log scale, with the genes that vary, and the report."""
+    import scanpy as sc
+
     result = ad.AnnData(
         counts,
-        obs=_without_unused_categories(pd.DataFrame(adata.obs).loc[keep.cells]),
-        var=pd.DataFrame(adata.var).loc[keep.genes],
+        obs=_without_unused_categories(pd.DataFrame(source.obs).loc[keep.cells]),
+        var=pd.DataFrame(source.var).loc[keep.genes],
+        layers=layers,
     )
     sc.pp.normalize_total(result, target_sum=config.target_sum)
     sc.pp.log1p(result)
     result.var["highly_variable"] = keep.variable(result, config)
-    chosen = result.var["highly_variable"].to_numpy() | keep.perturbed
-    result = result[:, chosen].copy()
-    report = result.uns["preprocess"] = keep.report(config, result.n_vars)
-    _keep_source(adata, result)
-    if keep_counts:
-        result.layers["counts"] = counts[:, chosen]
-    with atomic(target) as temporary:
-        write_store(temporary, result)
-    return report
-
-
-def _keep_source(adata: ad.AnnData, result: ad.AnnData) -> None:
-    if "source" in adata.uns:
-        result.uns["source"] = adata.uns["source"]
+    result = result[:, result.var["highly_variable"].to_numpy() | keep.perturbed].copy()
+    result.uns["preprocess"] = keep.report(config, result.n_vars)
+    if "source" in source.uns:
+        result.uns["source"] = source.uns["source"]
+    return result
 
 
 def _without_unused_categories(table: pd.DataFrame) -> pd.DataFrame:
