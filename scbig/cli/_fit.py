@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -33,6 +34,9 @@ class Fit:
     """Pairs of genes that interact: two columns, or STRING's own files."""
     pathways: pathlib.Path
     """Gene sets, GMT."""
+    aliases: pathlib.Path | None = None
+    """Old and new gene names (HGNC's complete set, or two columns: alias, symbol), for files that
+    name genes differently or by Ensembl identifiers. What matched is printed."""
     perturbations: pathlib.Path | None = None
     """A vector for each perturbation (drugs, say); by default those of the genes."""
     contexts: str = "none"
@@ -113,13 +117,28 @@ class Fit:
         """The files of priors, read."""
         from scbig import priors, train
 
-        read = lambda path: priors.read_embeddings(path, duplicates="mean")
+        genes = priors.read_embeddings(self.embeddings, duplicates="mean")
+        graph = priors.read_interactions(self.interactions)
+        pathways = priors.read_pathways(self.pathways)
+        if self.aliases is not None:
+            aliases = priors.read_aliases(self.aliases)
+            wanted = sorted({*screen.genes, *screen.perturbations})
+
+            def named(what: str, known: Iterable[str]) -> dict[str, str]:
+                match = priors.match_genes(wanted, known, aliases=aliases)
+                print(f"{what}: {match.summary()}")
+                return match.inverse
+
+            genes = genes.renamed(named("embeddings", genes.names))
+            graph = graph.renamed(named("interactions", {*graph.first, *graph.second}))
+            pathways = pathways.renamed(named("pathways", pathways.genes))
+        own = self.perturbations
         return train.Priors(
-            genes=read(self.embeddings),
-            interactions=priors.read_interactions(self.interactions),
-            pathways=priors.read_pathways(self.pathways),
+            genes=genes,
+            interactions=graph,
+            pathways=pathways,
             contexts=self._contexts(screen),
-            perturbations=None if self.perturbations is None else read(self.perturbations),
+            perturbations=None if own is None else priors.read_embeddings(own, duplicates="mean"),
             missing=self.missing,
         )
 

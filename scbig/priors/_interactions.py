@@ -1,7 +1,7 @@
 """Interactions between genes: an edge list of names, each with a confidence where it is known."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Float32, Int32, Int64
 from ._checksum import content_checksum
 from ._coverage import Coverage
 from ._edges import pairs_once
+from ._gene_names import rename_genes
 from ._names import examples, no_overlap, require_genes
 
 _WHAT = "interactions"
@@ -64,6 +65,12 @@ class InteractionGraph:
             )
         if self.score is not None:
             _require_confidence(self.score)
+
+    def renamed(self, mapping: Mapping[str, str]) -> "InteractionGraph":
+        """The same interactions under other gene names; see `EmbeddingTable.renamed`."""
+        names = rename_genes((*self.first, *self.second), mapping)
+        half = len(self.first)
+        return InteractionGraph(names[:half], names[half:], self.score)
 
     @property
     def checksum(self) -> str:

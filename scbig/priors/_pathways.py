@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Bool
 
 from ._checksum import content_checksum
 from ._coverage import Coverage
+from ._gene_names import rename_genes
 from ._names import examples, format_of, no_overlap, open_text, require_genes
 
 _WHAT = "pathways"
@@ -51,6 +52,18 @@ class PathwayLibrary:
                 f"{_WHAT}: {len(self.sets)} sets, of which {len(empty)} have no genes"
                 f"{': ' if empty else ''}{examples(empty)}."
             )
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """The genes of all sets, sorted, each once."""
+        return tuple(sorted({gene for genes in self.sets.values() for gene in genes}))
+
+    def renamed(self, mapping: Mapping[str, str]) -> "PathwayLibrary":
+        """The same sets under other gene names; see `EmbeddingTable.renamed`."""
+        new = dict(zip(self.genes, rename_genes(self.genes, mapping), strict=True))
+        return PathwayLibrary(
+            {name: tuple(new[gene] for gene in genes) for name, genes in self.sets.items()}
+        )
 
     @property
     def checksum(self) -> str:

@@ -8,9 +8,10 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import tyro
 
 from scbig import config as C
-from scbig.cli import main
+from scbig.cli import Fit, main
 from scbig.data import PerturbationScreen, Split, simulate_screen
 from scbig.model import load
 
@@ -196,3 +197,25 @@ def test_a_full_disk_leaves_nothing_and_is_said(folder, tmp_path):
     assert done.returncode == 1
     assert "scbig: " in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_old_gene_names_are_matched_through_an_alias_table(folder, capsys, tmp_path):
+    """The embeddings call one perturbed gene by a name that only the table knows."""
+    main(words(folder, "prepare"))
+    screen = PerturbationScreen.open(folder / "prepared.h5ad", condition_key="condition")
+    gene = screen.perturbations[0]
+    with np.load(folder / "genes.npz") as table:
+        names = np.where(table["names"] == gene, "OLDNAME", table["names"])
+        np.savez(tmp_path / "genes.npz", names=names, embeddings=table["embeddings"])
+    (tmp_path / "aliases.tsv").write_text(f"alias\tsymbol\nOLDNAME\t{gene}\n")
+    run = words(folder, "fit", "--set", *SMALL)
+    run[run.index(str(folder / "genes.npz"))] = str(tmp_path / "genes.npz")
+    run[run.index(str(folder / "run"))] = str(tmp_path / "run")
+    capsys.readouterr()
+    assert main(run) == 1
+    assert gene in capsys.readouterr().err
+    matched = [*run[: -len(SMALL) - 1], "--aliases", str(tmp_path / "aliases.tsv")]
+    command = tyro.cli(Fit, args=matched[1:])
+    priors = command.priors(screen)
+    assert gene in priors.genes.names
+    assert "1 by alias" in capsys.readouterr().out

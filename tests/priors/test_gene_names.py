@@ -242,3 +242,15 @@ def test_former_symbols_of_a_real_screen_find_a_real_table(shared_file, tmp_path
     assert aligned.coverage.found == len(plain.mapping) + 2
     row = genes.index("FAM132A")
     np.testing.assert_array_equal(aligned.vectors[row], table.align(["C1QTNF12"]).vectors[0])
+
+
+def test_graphs_and_gene_sets_take_the_screens_names():
+    graph = InteractionGraph(("old", "B"), ("B", "C")).renamed({"old": "new", "absent": "X"})
+    assert (graph.first, graph.second) == (("new", "B"), ("B", "C"))
+    library = PathwayLibrary({"one": ("old", "B"), "two": ("C", "old")}).renamed({"old": "new"})
+    assert library.sets == {"one": ("new", "B"), "two": ("C", "new")}
+    assert library.genes == ("B", "C", "new")
+    with pytest.raises(ValueError, match="several genes"):
+        graph.renamed({"new": "B"})
+    with pytest.raises(ValueError, match="several genes"):
+        library.renamed({"new": "B"})
