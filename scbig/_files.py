@@ -39,7 +39,7 @@ def _move(temporary: pathlib.Path, target: pathlib.Path) -> None:
         os.replace(temporary, target)
         return
     # A folder does not replace one that holds something: the old one steps aside.
-    aside = temporary.with_name(f"{temporary.name}-old")
+    aside = temporary.with_name(temporary.name.replace(".partial-", ".old-"))
     os.replace(target, aside)
     try:
         os.replace(temporary, target)
