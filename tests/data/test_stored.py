@@ -81,6 +81,9 @@ def test_a_stored_screen_is_the_screen_in_memory(tmp_path, suffix, layout):
     matrix = rng.normal(size=(memory.num_genes, 3))
     expected = memory.dense().astype(np.float64) @ matrix
     np.testing.assert_allclose(disk.project(matrix), expected, rtol=1e-6)
+    shuffled = rng.permutation(300)[:90]
+    for screen in (memory, disk):
+        np.testing.assert_allclose(screen.project(matrix, shuffled), expected[shuffled], rtol=1e-6)
     assert disk.checksum == memory.checksum
     fewer, same = disk.without(["G4"]), memory.without(["G4"])
     assert fewer.stored
