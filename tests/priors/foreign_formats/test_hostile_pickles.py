@@ -83,7 +83,7 @@ FORBIDDEN = [
     ("collections", "defaultdict"),
     ("pickle", "loads"),
     ("torch._utils", "_rebuild_tensor_v2"),
-    ("scbig.priors._read_pickle", "read_pickle"),
+    ("scbig.priors._foreign_formats._read_pickle", "read_pickle"),
 ]
 
 
