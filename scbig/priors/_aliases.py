@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ._names import examples, format_of, open_text, require_unique
+from ._border import examples, format_of, open_text, require_unique
 
 _WHAT = "aliases"
 _FORMATS = (".csv", ".tsv", ".txt")

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, Float64
 from scipy import sparse
 
+from ._border import examples, require_genes
 from ._embeddings import EmbeddingTable
-from ._names import examples, require_genes
 
 _WHAT = "co-expression"
 

@@ -7,10 +7,16 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from ._checksum import content_checksum
-from ._coverage import Coverage
+from ._border import (
+    Coverage,
+    content_checksum,
+    examples,
+    no_overlap,
+    require_genes,
+    require_unique,
+    rows_of,
+)
 from ._gene_names import rename_genes
-from ._names import examples, no_overlap, require_genes, require_unique, rows_of
 
 _WHAT = "gene embeddings"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ._aliases import AliasTable, unversioned
-from ._names import examples, require_unique
+from ._border import examples, require_unique
 
 # By these steps a name is matched, the surest first.
 _STEPS = {

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from ._checksum import content_checksum
-from ._coverage import Coverage
+from ._border import (
+    Coverage,
+    content_checksum,
+    examples,
+    format_of,
+    no_overlap,
+    open_text,
+    require_genes,
+)
 from ._gene_names import rename_genes
-from ._names import examples, format_of, no_overlap, open_text, require_genes
 
 _WHAT = "pathways"
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32, Num
 
+from ._border import examples, format_of, open_text
 from ._embeddings import EmbeddingTable
 from ._foreign_formats import read_pickle, read_torch
-from ._names import examples, format_of, open_text
 
 _TORCH, _PICKLE = (".pt", ".pth"), (".pkl", ".pickle")
 _FORMATS = (".npz", ".csv", ".tsv", ".txt", ".parquet", ".h5ad", *_TORCH, *_PICKLE)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from .._names import examples
+from .._border import examples
 
 _DEFAULT = "embeddings"
 # GeneCompass: vectors by symbol, vectors by Ensembl identifier, and the identifier of a symbol.

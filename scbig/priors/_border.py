@@ -1,14 +1,16 @@
-"""Gene names at the border: checked once, quoted in errors, turned into rows."""
+"""What all priors do at the border: check names, open files, count what is known, sum up."""
 
 import contextlib
 import gzip
+import hashlib
 import pathlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TextIO
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 
 
 def examples(names: Iterable[str], count: int = 5) -> str:
@@ -89,3 +91,56 @@ def unpacking(path: pathlib.Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise ValueError(f"{path} cannot be read to its end: {error}. Copy it again.") from error
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many genes a prior covers, and which it does not.
+
+    **Arguments:** `what`, the prior's name in the report; `found`, the number of covered genes;
+    `missing`, the others, in the order of the request.
+    """
+
+    what: str
+    found: int
+    missing: tuple[str, ...]
+
+    @property
+    def total(self) -> int:
+        """Genes asked for."""
+        return self.found + len(self.missing)
+
+    @property
+    def fraction(self) -> float:
+        """Share of the genes that is covered, in [0, 1]; 0 if none was asked for."""
+        return self.found / self.total if self.total else 0.0
+
+    def summary(self) -> str:
+        """One line: `gene embeddings: 412 of 500 genes (82.4 %); missing 88, e.g. A, B, C`."""
+        line = f"{self.what}: {self.found} of {self.total} genes ({100 * self.fraction:.1f} %)"
+        if not self.missing:
+            return line
+        few = len(self.missing) <= 3
+        names = ": " + examples(self.missing) if few else ", e.g. " + ", ".join(self.missing[:3])
+        return f"{line}; missing {len(self.missing)}{names}"
+
+
+def content_checksum(
+    kind: str,
+    *,
+    names: Sequence[Sequence[str]],
+    values: Shaped[np.ndarray, "..."] | None = None,
+) -> str:
+    """SHA-256, in 64 hexadecimal digits, of lists of names and an array, in their order.
+
+    `kind` keeps a table apart from a graph of the same names.
+    """
+    digest = hashlib.sha256(f"scbig {kind} {len(names)}".encode())
+    for one in names:
+        # The lengths go in too: ("AB", "C") is not ("A", "BC").
+        digest.update(np.asarray([len(one), *map(len, one)], "<i8").tobytes())
+        digest.update("".join(one).encode("utf-8", "surrogatepass"))
+    if values is not None:
+        little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+        digest.update(f"{little.shape} {little.dtype.str}".encode() + little.tobytes())
+    return digest.hexdigest()
