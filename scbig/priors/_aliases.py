@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ._border import examples, format_of, open_text, require_unique
+from scbig._names import examples
+
+from ._border import distinct, format_of, open_text
 
 _WHAT = "aliases"
 _FORMATS = (".csv", ".tsv", ".txt")
@@ -44,13 +46,11 @@ class AliasTable:
     alias: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        require_unique(self.symbols, f"{_WHAT}, symbols")
-        if not self.symbols:
-            raise ValueError(f"{_WHAT}: no symbols.")
+        distinct(self.symbols, f"{_WHAT}, symbols")
         known = set(self.symbols)
         for names in (self.ensembl, self.previous, self.alias):
             wrong = [
-                repr(name)
+                name
                 for name, meant in names.items()
                 if not name.strip() or not meant or not known.issuperset(meant)
             ]

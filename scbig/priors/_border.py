@@ -10,37 +10,49 @@ from dataclasses import dataclass
 from typing import TextIO
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Int64, Shaped
+
+from scbig._names import examples
 
 
-def examples(names: Iterable[str], count: int = 5) -> str:
-    """The first `count` names for a message, and how many more there are."""
-    names = list(names)
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(names[:count]) + more
+def listed(names: Iterable[str], what: str) -> tuple[str, ...]:
+    """The names, at least one.
+
+    **Arguments:** `names`; `what` they are, for the message.
+
+    **Raises:** `ValueError` for one text in place of several, for no names, and for a name that is
+    empty or no text.
+    """
+    if isinstance(names, str):
+        raise ValueError(f"{what} must be a sequence of names; got the text {names!r}.")
+    given = tuple(names)
+    if not given:
+        raise ValueError(f"{what}: no names; at least one is needed.")
+    wrong = [row for row, name in enumerate(given) if not isinstance(name, str) or not name.strip()]
+    if wrong:
+        raise ValueError(
+            f"{what}: {len(wrong)} of {len(given)} names are empty or no text, the first "
+            f"{given[wrong[0]]!r} at position {wrong[0]} (counted from 0)."
+        )
+    return given
 
 
-def require_unique(names: Sequence[str], what: str) -> None:
-    """Raises `ValueError`, naming the culprits, if a name is empty or occurs twice."""
-    if any(not name.strip() for name in names):
-        rows = [str(row) for row, name in enumerate(names) if not name.strip()]
-        raise ValueError(f"{what}: {len(rows)} empty names, at positions {examples(rows)}.")
+def distinct(names: Iterable[str], what: str) -> tuple[str, ...]:
+    """The names, at least one and none twice; see `listed`.
+
+    **Raises:** `ValueError` that shows the culprits.
+    """
+    names = listed(names, what)
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise ValueError(
             f"{what}: names must be unique; {len(repeated)} occur more than once: "
             f"{examples(repeated)}."
         )
+    return names
 
 
-def require_genes(genes: Sequence[str]) -> None:
-    """Raises `ValueError` unless `genes` is a list of distinct names with at least one entry."""
-    if isinstance(genes, str) or not len(genes):
-        raise ValueError(f"genes must be a non-empty sequence of names; got {genes!r}.")
-    require_unique(genes, "genes")
-
-
-def rows_of(wanted: Sequence[str], known: Sequence[str]) -> Int[np.ndarray, " genes"]:
+def rows_of(wanted: Sequence[str], known: Sequence[str]) -> Int64[np.ndarray, " names"]:
     """The position in `known` of each wanted name; -1 where it is absent."""
     row = {name: position for position, name in enumerate(known)}
     return np.fromiter((row.get(name, -1) for name in wanted), np.int64, len(wanted))
@@ -116,13 +128,10 @@ class Coverage:
         return self.found / self.total if self.total else 0.0
 
     def summary(self) -> str:
-        """One line: `gene embeddings: 412 of 500 genes (82.4 %); missing 88, e.g. A, B, C`."""
+        """One line: `gene embeddings: 18 of 20 genes (90.0 %); missing 2: 'A', 'B'`."""
         line = f"{self.what}: {self.found} of {self.total} genes ({100 * self.fraction:.1f} %)"
-        if not self.missing:
-            return line
-        few = len(self.missing) <= 3
-        names = ": " + examples(self.missing) if few else ", e.g. " + ", ".join(self.missing[:3])
-        return f"{line}; missing {len(self.missing)}{names}"
+        some = f"; missing {len(self.missing)}: {examples(self.missing, most=3)}"
+        return line + some if self.missing else line
 
 
 def content_checksum(

@@ -7,7 +7,9 @@ import numpy as np
 from jaxtyping import Float, Float64
 from scipy import sparse
 
-from ._border import examples, require_genes
+from scbig._names import examples
+
+from ._border import distinct
 from ._embeddings import EmbeddingTable
 
 _WHAT = "co-expression"
@@ -37,7 +39,7 @@ def coexpression(
     **Raises:** `ValueError` for NaN or infinite values, names that do not fit, or too many
     components.
     """
-    require_genes(genes)
+    genes = distinct(genes, "genes")
     matrix: Any = expression
     cells, columns = matrix.shape
     if columns != len(genes):

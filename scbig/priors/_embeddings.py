@@ -7,15 +7,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from ._border import (
-    Coverage,
-    content_checksum,
-    examples,
-    no_overlap,
-    require_genes,
-    require_unique,
-    rows_of,
-)
+from scbig._names import examples
+
+from ._border import Coverage, content_checksum, distinct, no_overlap, rows_of
 from ._gene_names import rename_genes
 
 _WHAT = "gene embeddings"
@@ -49,7 +43,7 @@ class EmbeddingTable:
                 f"{_WHAT}: {len(self.names)} names need vectors of shape (names, features), both "
                 f"positive; got {self.vectors.shape}."
             )
-        require_unique(self.names, _WHAT)
+        distinct(self.names, _WHAT)
         broken = np.flatnonzero(~np.isfinite(self.vectors).all(axis=1))
         if len(broken):
             raise ValueError(
@@ -73,7 +67,7 @@ class EmbeddingTable:
         **Raises:** `ValueError` that names the missing genes under `"error"`, and, whatever the
         policy, if the table has none of the genes.
         """
-        require_genes(genes)
+        genes = distinct(genes, "genes")
         if missing not in ("error", "zero", "mean"):
             raise ValueError(f'missing must be "error", "zero" or "mean"; got {missing!r}.')
         rows = rows_of(genes, self.names)

@@ -4,8 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from scbig._names import examples
+
 from ._aliases import AliasTable, unversioned
-from ._border import examples, require_unique
+from ._border import distinct, listed
 
 # By these steps a name is matched, the surest first.
 _STEPS = {
@@ -94,8 +96,8 @@ def match_genes(
 
     **Raises:** `ValueError` for names that are empty or repeated, or an empty list.
     """
-    names, known = _listed(names, "names"), tuple(dict.fromkeys(_listed(known, "known")))
-    require_unique(names, "gene names")
+    names = distinct(names, "gene names")
+    known = tuple(dict.fromkeys(listed(known, "known gene names")))
     exact = set(known)
     written = _Lookup.of(known, aliases, str)
     folded = _Lookup.of(known, aliases, str.casefold)
@@ -225,16 +227,3 @@ def _keep(best: dict[str, tuple[int, set[str]]], key: str, rank: int, found: Ite
 
 def _sorted(names: set[str]) -> tuple[str, ...]:
     return tuple(sorted(names))
-
-
-def _listed(names: Iterable[str], what: str) -> tuple[str, ...]:
-    if isinstance(names, str):
-        raise ValueError(f"{what} must be a sequence of names; got the text {names!r}.")
-    listed = tuple(names)
-    wrong = [repr(name) for name in listed if not isinstance(name, str) or not name.strip()]
-    if wrong or not listed:
-        raise ValueError(
-            f"{what} must be names, at least one; got {len(listed)}, of which {len(wrong)} are "
-            f"empty or no text{': ' if wrong else ''}{examples(wrong)}."
-        )
-    return listed

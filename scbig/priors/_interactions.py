@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int, Int32, Int64
 
 from scbig._files import atomic
 
-from ._border import Coverage, content_checksum, examples, no_overlap, require_genes
+from ._border import Coverage, content_checksum, distinct, no_overlap
 from ._gene_names import rename_genes
 
 _WHAT = "interactions"
@@ -63,10 +63,10 @@ class InteractionGraph:
             raise ValueError(f"{_WHAT}: no edges.")
         if "" in self.first or "" in self.second:
             ends = zip(self.first, self.second, strict=True)
-            blank = [str(edge) for edge, pair in enumerate(ends) if "" in pair]
+            blank = [edge for edge, pair in enumerate(ends) if "" in pair]
             raise ValueError(
-                f"{_WHAT}: {len(blank)} edges lack the name of an end, at positions "
-                f"{examples(blank)} (counted from 0)."
+                f"{_WHAT}: {len(blank)} edges lack the name of an end, the first at position "
+                f"{blank[0]} (counted from 0)."
             )
         if self.score is not None:
             _require_confidence(self.score)
@@ -120,7 +120,7 @@ class InteractionGraph:
 
         **Raises:** `ValueError` if no gene occurs in the graph at all.
         """
-        require_genes(genes)
+        genes = distinct(genes, "genes")
         row = {gene: position for position, gene in enumerate(genes)}
         first, second = _rows(self.first, row), _rows(self.second, row)
         if max(first.max(), second.max()) < 0:
@@ -154,7 +154,6 @@ def _require_confidence(score: Float32[np.ndarray, " edges"]) -> None:
     wrong = np.flatnonzero(~((score > 0) & (score <= 1)))  # NaN is neither
     if not len(wrong):
         return
-    shown = examples(f"{score[edge]:g} (edge {edge})" for edge in wrong)
     hint = (
         "They look like scores of another range: divide them by its largest value, STRING's "
         "combined_score by 1000."
@@ -162,8 +161,8 @@ def _require_confidence(score: Float32[np.ndarray, " edges"]) -> None:
         else "Remove these edges, or give each a confidence."
     )
     raise ValueError(
-        f"{_WHAT}: {len(wrong)} of {len(score)} scores are no confidence in (0, 1]: {shown}, "
-        f"counted from 0. {hint}"
+        f"{_WHAT}: {len(wrong)} of {len(score)} scores are no confidence in (0, 1], the first "
+        f"{score[wrong[0]]:g} (edge {wrong[0]}, counted from 0). {hint}"
     )
 
 

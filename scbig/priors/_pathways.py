@@ -8,15 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from ._border import (
-    Coverage,
-    content_checksum,
-    examples,
-    format_of,
-    no_overlap,
-    open_text,
-    require_genes,
-)
+from scbig._names import examples
+
+from ._border import Coverage, content_checksum, distinct, format_of, no_overlap, open_text
 from ._gene_names import rename_genes
 
 _WHAT = "pathways"
@@ -83,7 +77,7 @@ class PathwayLibrary:
 
         **Raises:** `ValueError` if no set remains.
         """
-        require_genes(genes)
+        genes = distinct(genes, "genes")
         if min_genes < 1:
             raise ValueError(f"min_genes must be at least 1; got {min_genes}.")
         row = {gene: position for position, gene in enumerate(genes)}

@@ -8,7 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32, Num
 
-from ._border import examples, format_of, open_text
+from scbig._names import examples
+
+from ._border import format_of, open_text
 from ._embeddings import EmbeddingTable
 from ._foreign_formats import read_pickle, read_torch
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32
 
-from ._border import examples, format_of, open_text, require_unique, unpacking
+from scbig._names import examples
+
+from ._border import distinct, format_of, open_text, unpacking
 from ._interactions import InteractionGraph, cached_graph, pairs_once
 
 _FORMATS = (".csv", ".tsv", ".txt")
@@ -243,5 +245,5 @@ def _protein_names(path: pathlib.Path) -> tuple[Any, list[str]]:
             f"found {examples(table.column_names)}."
         )
     identifiers, names = (table[column].cast(pa.string()).combine_chunks() for column in (0, 1))
-    require_unique(identifiers.to_pylist(), f"the proteins of {path}")
+    distinct(identifiers.to_pylist(), f"the proteins of {path}")
     return identifiers, names.to_pylist()

@@ -47,7 +47,7 @@ def test_two_columns_in_any_order(suffix, comma, tmp_path):
 BROKEN = {
     "no_header.tsv": ("MLL\tKMT2A\nHRX\tKMT2A\n", "first row must name the column symbol"),
     "no_alias.csv": ("symbol,name\nTP53,tumor protein\n", "alias, alias_symbol, prev_symbol"),
-    "twice.csv": ("alias,symbol,symbol\nA,B,C\n", "each once; got alias, symbol, symbol"),
+    "twice.csv": ("alias,symbol,symbol\nA,B,C\n", "each once; got 'alias', 'symbol', 'symbol'"),
     "no_rows.csv": ("alias,symbol\n", "no rows"),
     "nothing.csv": ("", "first row must name"),
     "no_symbol.csv": ("alias,symbol\nA,B\nC, \n", "line 3: an empty symbol"),
@@ -73,9 +73,9 @@ def test_a_missing_table_is_named(tmp_path):
 
 
 def test_a_table_is_checked_when_it_is_made():
-    with pytest.raises(ValueError, match=r"1 occur more than once: A"):
+    with pytest.raises(ValueError, match=r"1 occur more than once: 'A'"):
         AliasTable(("A", "A"))
-    with pytest.raises(ValueError, match="no symbols"):
+    with pytest.raises(ValueError, match="symbols: no names"):
         AliasTable(())
     with pytest.raises(ValueError, match=r"2 names are empty or mean none .*: 'x', ' '"):
         AliasTable(("A",), alias={"x": ("B",), " ": ("A",), "y": ("A",)})

@@ -108,7 +108,7 @@ def test_bad_input_is_explained(dense, form):
         coexpression(make(dense[:, 1:]), NAMES, components=2)
     spoilt = dense.copy()
     spoilt[3, 5], spoilt[0, 9] = np.nan, np.inf
-    with pytest.raises(ValueError, match=r"2 of 30 genes have NaN or infinite values: G5, G9"):
+    with pytest.raises(ValueError, match=r"2 of 30 genes have NaN or infinite values: 'G5', 'G9'"):
         coexpression(make(spoilt), NAMES, components=2)
     for components in (0, 28):
         with pytest.raises(ValueError, match=r"80 cells .* 28 genes \(of 30\) .* got (0|28)"):

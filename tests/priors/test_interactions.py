@@ -60,7 +60,7 @@ def test_columns_by_position_and_by_name(tmp_path):
         graph = read_interactions(path, columns=columns, header=True)
         assert (graph.first, graph.second) == (("KLF1", "TP53"), ("GATA1", "MDM2"))
     assert read_interactions(path, columns=("right", "left")).first == ("GATA1", "MDM2")
-    with pytest.raises(ValueError, match=r"no column 'middle'; .*score, left, right"):
+    with pytest.raises(ValueError, match=r"no column 'middle'; .*'score', 'left', 'right'"):
         read_interactions(path, columns=("left", "middle"))
     with pytest.raises(ValueError, match="no column 3"):
         read_interactions(path, columns=(1, 3))
@@ -84,11 +84,11 @@ def test_a_third_column_can_hold_the_confidence(columns, tmp_path):
 
 
 BAD_SCORES = {
-    "A\tB\t0.5\nA\tC\t900\n": r"1 of 2 scores .*900 \(edge 1\).*combined_score by 1000",
-    "A\tB\t0.5\nA\tC\t0\n": r"1 of 2 scores .*0 \(edge 1\).*Remove these edges",
-    "A\tB\t-0.5\nA\tC\t0.1\n": r"1 of 2 scores .*-0\.5 \(edge 0\).*Remove",
-    "A\tB\t\nA\tC\t0.1\n": r"1 of 2 scores .*nan \(edge 0\).*Remove",
-    "A\tB\tnan\nA\tC\t700\n": r"2 of 2 scores .*nan \(edge 0\), 700 \(edge 1\).*by 1000",
+    "A\tB\t0.5\nA\tC\t900\n": r"1 of 2 scores .*900 \(edge 1, .*combined_score by 1000",
+    "A\tB\t0.5\nA\tC\t0\n": r"1 of 2 scores .*0 \(edge 1, .*Remove these edges",
+    "A\tB\t-0.5\nA\tC\t0.1\n": r"1 of 2 scores .*-0\.5 \(edge 0, .*Remove",
+    "A\tB\t\nA\tC\t0.1\n": r"1 of 2 scores .*nan \(edge 0, .*Remove",
+    "A\tB\tnan\nA\tC\t700\n": r"2 of 2 scores .*nan \(edge 0, .*by 1000",
     "A\tB\thigh\n": "invalid value 'high'",
 }
 
@@ -136,7 +136,9 @@ def test_string_files_that_do_not_fit(tmp_path):
     with pytest.raises(ValueError, match=r">= 950; the largest is 900"):
         read_interactions(links, info=info, threshold=950)
     short = write(tmp_path / "short.txt", "\n".join(INFO.splitlines()[:2]) + "\n")
-    with pytest.raises(ValueError, match=r"3 proteins are not in .*9606\.P2, 9606\.P3, 9606\.P4"):
+    with pytest.raises(
+        ValueError, match=r"3 proteins are not in .*'9606\.P2', '9606\.P3', '9606\.P4'"
+    ):
         read_interactions(links, info=short, threshold=0)
     with pytest.raises(ValueError, match=r"not a STRING protein\.info file"):
         read_interactions(links, info=write(tmp_path / "other.tsv", "a\tb\nc\td\n"))
@@ -154,7 +156,7 @@ BROKEN = {
     "one.tsv": ("KLF1\nGATA1\n", "two columns of gene symbols"),
     "comma.tsv": ("KLF1,GATA1\n", "two columns of gene symbols"),
     "ragged.tsv": ("A\tB\nC\n", "Expected 2 columns"),
-    "blank.tsv": ("A\tB\nC\t\n", r"1 edges lack the name of an end, at positions 1"),
+    "blank.tsv": ("A\tB\nC\t\n", r"1 edges lack the name of an end, the first at position 1"),
     "header.tsv": ("gene1\tgene2\n", "Empty CSV|no edges"),
     "empty.tsv": ("", "two columns"),
 }
@@ -242,7 +244,7 @@ def test_known_genes_without_edges_between_them_give_an_empty_graph():
 
 
 def test_a_graph_without_any_of_the_genes_is_an_error():
-    with pytest.raises(ValueError, match=r"none of the 1 genes \(ENSG1\) is among its 2 names"):
+    with pytest.raises(ValueError, match=r"none of the 1 genes \('ENSG1'\) is among its 2 names"):
         InteractionGraph(("A",), ("B",)).align(["ENSG1"])
 
 
@@ -253,10 +255,12 @@ def test_a_graph_is_checked_when_it_is_made():
         InteractionGraph(("A",), ("C",), np.ones(2, np.float32))
     with pytest.raises(ValueError, match="no edges"):
         InteractionGraph((), ())
-    with pytest.raises(ValueError, match="1 edges lack the name of an end, at positions 1"):
+    with pytest.raises(
+        ValueError, match="1 edges lack the name of an end, the first at position 1"
+    ):
         InteractionGraph(("A", "B"), ("C", ""))
     scores = np.array([0.5, np.nan, 0, 1.5, -1, np.inf], np.float32)
-    with pytest.raises(ValueError, match=r"5 of 6 scores .*nan \(edge 1\), 0 \(edge 2\), 1\.5"):
+    with pytest.raises(ValueError, match=r"5 of 6 scores .*the first nan \(edge 1, "):
         InteractionGraph(tuple("ABCDEF"), tuple("GHIJKL"), scores)
     with pytest.raises(ValueError, match="must be unique"):
         InteractionGraph(("A",), ("B",)).align(["A", "A"])

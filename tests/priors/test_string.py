@@ -98,11 +98,11 @@ def test_two_proteins_of_one_gene_are_one_gene(tmp_path):
 
 
 BROKEN = {
-    "a protein twice": (["P1 P2 900"], ["P1\tA", "P1\tB", "P2\tC"], "1 occur more than once: P1"),
+    "a protein twice": (["P1 P2 900"], ["P1\tA", "P1\tB", "P2\tC"], "1 occur more than once: 'P1'"),
     "no score": (["P1 P2 900", "P1 P3 "], ["P1\tA", "P2\tB", "P3\tC"], "invalid value ''"),
     "a score in words": (["P1 P2 high"], ["P1\tA", "P2\tB"], "invalid value 'high'"),
-    "a score of 0": (["P1 P2 0"], ["P1\tA", "P2\tB"], r"1 of 1 scores .*0 \(edge 0\)"),
-    "a score of 9000": (["P1 P2 9000"], ["P1\tA", "P2\tB"], r"1 of 1 scores .*9 \(edge 0\)"),
+    "a score of 0": (["P1 P2 0"], ["P1\tA", "P2\tB"], r"1 of 1 scores .*0 \(edge 0, "),
+    "a score of 9000": (["P1 P2 9000"], ["P1\tA", "P2\tB"], r"1 of 1 scores .*9 \(edge 0, "),
     "no links": ([], ["P1\tA"], "Empty|no link"),
     "an unnamed gene": (["P1 P2 900"], ["P1\t", "P2\tB"], "1 edges lack the name of an end"),
 }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from .._border import examples
+from scbig._names import examples
 
 _DEFAULT = "embeddings"
 # GeneCompass: vectors by symbol, vectors by Ensembl identifier, and the identifier of a symbol.
@@ -129,7 +129,7 @@ def _labels(path: pathlib.Path, key: str, held: Any, rows: int) -> list[str]:
         if {*map(type, numbers)} != {int} or sorted(numbers) != list(range(rows)):
             raise ValueError(
                 f"{path}: {key!r} must give each of the {rows} rows one name; it has "
-                f"{len(held)} names, of rows such as {examples(map(str, numbers))}."
+                f"{len(held)} names, of rows such as {examples(map(_described, numbers))}."
             )
         held = sorted(held, key=lambda name: held[name])
     labels = held.tolist() if isinstance(held, np.ndarray) else held

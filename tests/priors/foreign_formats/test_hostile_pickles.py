@@ -214,7 +214,7 @@ TRICKS = {
     "a type of a type": (dtype(("f4", (2,))), "NumPy type tuple"),
     "a long type": (dtype("f4," * 99), "NumPy type 'f4,f4,"),
     "half an array": (ARRAY + pushed((1, (1,))) + b"b", "form that is not known"),
-    "an empty array": (ARRAY, r"no vectors of real numbers: A \(NoneType\)"),
+    "an empty array": (ARRAY, r"no vectors of real numbers: 'A \(NoneType\)'"),
     # Functions in place of data, and states of functions.
     "a function's state": (
         named("_codecs", "encode") + b"N}" + text("__defaults__") + pushed((1,)) + b"s\x86b",

@@ -55,7 +55,7 @@ def test_other_forms(torch, tmp_path):
 def test_repeated_names_follow_the_policy(torch, tmp_path):
     content = {"names": ["A", "B", "A"], "embeddings": torch.tensor([[1, 2], [3, 4], [5, 0]])}
     torch.save(content, tmp_path / "x.pt")
-    with pytest.raises(ValueError, match=r"1 occur more than once: A\. Or choose"):
+    with pytest.raises(ValueError, match=r"1 occur more than once: 'A'\. Or choose"):
         read_embeddings(tmp_path / "x.pt")
     mean = read_embeddings(tmp_path / "x.pt", duplicates="mean")
     np.testing.assert_array_equal(mean.vectors, [[3, 1], [3, 4]])
@@ -87,10 +87,10 @@ def test_files_that_are_no_tables_are_explained(torch, tmp_path):
         "a module": (torch.nn.Linear(2, 2), r"it asks for torch\.nn\.modules\.linear\.Linear"),
         "an array": ({"A": VECTORS[0]}, r"it asks for numpy.*_reconstruct.*or as npz"),
         "a tensor": (torch.ones(2, 2), r"must hold a dict .*; got float32 of shape \(2, 2\)"),
-        "numbers": ({1: torch.ones(2)}, "1 of 1 names are no text: int 1"),
+        "numbers": ({1: torch.ones(2)}, "1 of 1 names are no text: 'int 1'"),
         "widths": (
             {"A": torch.ones(2), "B": torch.ones(3), "C": torch.ones(2)},
-            r"1 of 3 vectors have another length than 2: B \(3\)",
+            r"1 of 3 vectors have another length than 2: 'B \(3\)'",
         ),
         "tensors": (
             {
@@ -101,9 +101,9 @@ def test_files_that_are_no_tables_are_explained(torch, tmp_path):
                 "sparse": torch.ones(2).to_sparse(),
                 "wide": torch.ones(1, 2),
             },
-            r"5 of 6 entries are no vectors .*complex \(torch.complex64 of shape \(2,\)\), truth",
+            r"5 of 6 entries are no vectors .*complex \(torch.complex64 of shape \(2,\)\)', 'truth",
         ),
-        "NaN": ({"A": torch.tensor([1.0, float("nan")])}, "NaN or infinite entries: A"),
+        "NaN": ({"A": torch.tensor([1.0, float("nan")])}, "NaN or infinite entries: 'A'"),
     }
     for name, (content, message) in contents.items():
         torch.save(content, tmp_path / f"{name}.pt")
