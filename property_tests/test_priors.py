@@ -160,3 +160,16 @@ def test_standardised_features_have_mean_0_and_variance_1(rows, seed, log_scale,
     np.testing.assert_array_equal(result[:, 2], 0)
     twice = table.standardised().standardised().vectors
     np.testing.assert_allclose(twice, result, atol=1e-4)
+
+
+@given(st.integers(2, 30), seeds, st.floats(-6, 6), st.floats(1, 10))
+def test_a_feature_that_only_rounding_moves_says_nothing(rows, seed, log_scale, mantissa):
+    draw = np.random.default_rng(seed)
+    constant = np.float32(mantissa * 10**log_scale)
+    steps = draw.integers(-3, 4, rows).astype(np.float32)  # units in the last place
+    rounded = constant + steps * np.spacing(constant)
+    varied = constant * (1 + np.float32(1e-4) * draw.normal(size=rows).astype(np.float32))
+    table = EmbeddingTable(tuple(map(str, range(rows))), np.stack([rounded, -rounded, varied], 1))
+    result = table.standardised().vectors.astype(np.float64)
+    np.testing.assert_array_equal(result[:, :2], 0)
+    np.testing.assert_allclose(result[:, 2].std(), 1, rtol=1e-4)

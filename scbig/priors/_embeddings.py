@@ -109,13 +109,14 @@ class EmbeddingTable:
     def standardised(self) -> "EmbeddingTable":
         """Every feature shifted and scaled to mean 0 and variance 1 over the table.
 
-        A feature that is constant becomes 0.
+        A feature that is constant up to the rounding of float32 becomes 0.
         """
         wide = self.vectors.astype(np.float64)
-        deviation = wide.std(axis=0)  # exactly 0 for a constant: equal float32 sum without rounding
-        scale = np.where(deviation == 0, 1.0, deviation)
-        standard = ((wide - wide.mean(axis=0)) / scale).astype(np.float32)
-        return EmbeddingTable(self.names, standard)
+        deviation = wide.std(axis=0)
+        # Some eight units in the last place, which would otherwise be blown up to a variance of 1.
+        constant = deviation <= 1e-6 * np.abs(wide).max(axis=0)
+        standard = (wide - wide.mean(axis=0)) / np.where(constant, 1.0, deviation)
+        return EmbeddingTable(self.names, np.where(constant, 0.0, standard).astype(np.float32))
 
     def joined(self, other: "EmbeddingTable") -> "EmbeddingTable":
         """Both tables side by side, each with rows of unit length.

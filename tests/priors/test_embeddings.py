@@ -218,6 +218,15 @@ def test_select_takes_known_names_in_order():
         table.select(["KLF1", "MYC"])
 
 
+def test_a_constant_up_to_rounding_becomes_zero():
+    tenth = np.float32(0.1)
+    up = np.nextafter(tenth, np.float32(1))
+    vectors = np.array([[tenth, 1], [up, 2], [tenth, 3], [tenth, 4]], np.float32)
+    standard = EmbeddingTable(NAMES, vectors).standardised().vectors
+    np.testing.assert_array_equal(standard[:, 0], 0)
+    np.testing.assert_allclose(standard[:, 1], np.array([-3, -1, 1, 3]) / np.sqrt(5), rtol=1e-6)
+
+
 def test_joined_tables_by_hand():
     left = EmbeddingTable(("A", "B", "O"), np.array([[3, 4], [0, 2], [0, 0]], np.float32))
     right = EmbeddingTable(("C", "O", "A"), np.array([[5, 0, 0], [0, 1, 0], [1, 2, 2]], np.float32))
