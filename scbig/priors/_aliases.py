@@ -38,6 +38,9 @@ class AliasTable:
 
     **Arguments:** `symbols`, the current ones, unique; `ensembl`, `previous` and `alias`, from an
     Ensembl identifier, a former symbol and any other name to the symbols that it may mean.
+
+    **Raises:** `ValueError` for symbols that repeat, and for names that are empty or mean none of
+    the symbols.
     """
 
     symbols: tuple[str, ...]
@@ -74,6 +77,10 @@ def read_aliases(path: str | os.PathLike[str]) -> AliasTable:
     | `ensembl_gene_id` | Ensembl identifiers, likewise |
 
     So a list of two columns, `alias` and `symbol`, is read, and so is HGNC's complete set.
+
+    **Arguments:** `path`.
+
+    **Returns:** the symbols in the order of the file, and what each other name may mean.
 
     **Raises:** `FileNotFoundError`; `ValueError` for another format, or with the line's number for
     a row of another length, without a symbol or with an empty `alias`.
@@ -123,6 +130,7 @@ def _rows(path: pathlib.Path, delimiter: str) -> Iterator[tuple[str, dict[str, s
 
 
 def _require_columns(path: pathlib.Path, head: list[str]) -> None:
+    """Raises `ValueError` unless the first row names the symbol and one more column, each once."""
     if "symbol" not in head or not _COLUMNS.keys() & set(head) or len(set(head)) < len(head):
         raise ValueError(
             f"{path}: the first row must name the column symbol and at least one of "

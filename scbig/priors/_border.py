@@ -68,7 +68,12 @@ def no_overlap(what: str, genes: Sequence[str], known: Sequence[str]) -> ValueEr
 
 
 def format_of(path: pathlib.Path, formats: Sequence[str], what: str) -> str:
-    """The file's suffix without `.gz`, after checking that it exists and is one of `formats`."""
+    """The file's suffix without `.gz`, after checking that it exists and is one of `formats`.
+
+    **Arguments:** `path`; `formats`, suffixes with their dot; `what` it holds, for the message.
+
+    **Raises:** `FileNotFoundError`; `ValueError` for another suffix.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{what}: no such file: {path}.")
     suffixes = [suffix.lower() for suffix in path.suffixes]
@@ -142,7 +147,8 @@ def content_checksum(
 ) -> str:
     """SHA-256, in 64 hexadecimal digits, of lists of names and an array, in their order.
 
-    `kind` keeps a table apart from a graph of the same names.
+    **Arguments:** `kind`, which keeps a table apart from a graph of the same names; `names`, the
+    lists; `values`, the array, of any shape.
     """
     digest = hashlib.sha256(f"scbig {kind} {len(names)}".encode())
     for one in names:

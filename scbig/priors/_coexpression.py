@@ -36,6 +36,8 @@ def coexpression(
     `genes`, distinct names of its columns; `components`, fewer than the cells and than the genes
     that vary.
 
+    **Returns:** a table of the genes, in their order, with that many features.
+
     **Raises:** `ValueError` for NaN or infinite values, names that do not fit, or too many
     components.
     """
@@ -59,7 +61,7 @@ def coexpression(
         )
     vectors = np.zeros((len(genes), components), np.float32)
     vectors[varying] = _loadings(matrix[:, varying], components)
-    return EmbeddingTable(tuple(genes), vectors)
+    return EmbeddingTable(genes, vectors)
 
 
 def _loadings(matrix: Any, components: int) -> Float64[np.ndarray, "genes components"]:

@@ -32,6 +32,8 @@ class EmbeddingTable:
     """Named vectors, of genes or of drugs.
 
     **Arguments:** `names`, unique; `vectors`, one row for each name, finite.
+
+    **Raises:** `ValueError` for anything else.
     """
 
     names: tuple[str, ...]
@@ -64,6 +66,8 @@ class EmbeddingTable:
         **Arguments:** `genes`, distinct names; `missing`, what a gene without a vector gets:
         an error, zeros, or the mean of the whole table (which does not depend on `genes`).
 
+        **Returns:** the vectors, and which of them the table has.
+
         **Raises:** `ValueError` that names the missing genes under `"error"`, and, whatever the
         policy, if the table has none of the genes.
         """
@@ -86,7 +90,12 @@ class EmbeddingTable:
         return AlignedEmbeddings(vectors, found, Coverage(_WHAT, int(found.sum()), absent))
 
     def select(self, names: Sequence[str]) -> "EmbeddingTable":
-        """The table of only these names, in this order; an unknown name is a `ValueError`."""
+        """The table of only these names, in this order.
+
+        **Arguments:** `names`, distinct.
+
+        **Raises:** `ValueError` that shows the names that the table lacks.
+        """
         rows = rows_of(names, self.names)
         unknown = [name for name, row in zip(names, rows, strict=True) if row < 0]
         if unknown:
@@ -101,6 +110,8 @@ class EmbeddingTable:
 
         `match_genes(genes, table.names, aliases=...).inverse` gives the table the names of a
         screen's genes.
+
+        **Arguments:** `mapping`, from this table's names to the new ones.
 
         **Raises:** `ValueError` if two names would become one.
         """

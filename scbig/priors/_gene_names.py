@@ -94,6 +94,8 @@ def match_genes(
     **Arguments:** `names`, distinct; `known`, repetitions do not matter; `aliases`, from
     `read_aliases`.
 
+    **Returns:** the pairs that match, how each was found, and the names that are left.
+
     **Raises:** `ValueError` for names that are empty or repeated, or an empty list.
     """
     names = distinct(names, "gene names")
@@ -130,6 +132,8 @@ def rename_genes(names: Iterable[str], mapping: Mapping[str, str]) -> tuple[str,
     With `match = match_genes(adata.var_names, table.names, aliases=aliases)`, a screen gets the
     table's names by `adata.var_names = rename_genes(adata.var_names, match.mapping)`, or the table
     the screen's by `table.renamed(match.inverse)`.
+
+    **Arguments:** `names`; `mapping`, from old names to new ones.
 
     **Raises:** `ValueError` if two different names would become one.
     """

@@ -26,9 +26,8 @@ class AlignedGraph:
     """The interactions among the genes that were asked for, as positions in that list.
 
     `genes` is that list. Each edge is there in both directions, once; sorted by source, then
-    target. `coverage` counts
-    the genes with at least one edge. `weight` is the confidence of each edge, in (0, 1]; where the
-    source gives none, `weighted` is false and every weight is 1.
+    target. `coverage` counts the genes with at least one edge. `weight` is the confidence of each
+    edge, in (0, 1]; where the source gives none, `weighted` is false and every weight is 1.
     """
 
     genes: tuple[str, ...]
@@ -46,6 +45,8 @@ class InteractionGraph:
     **Arguments:** `first` and `second`, the two ends of each edge, in any order, repeated or not;
     `score`, the confidence of each edge in (0, 1], where the source gives one: STRING's
     `combined_score` divided by 1000.
+
+    **Raises:** `ValueError` for no edges, ends without a name, and scores outside (0, 1].
     """
 
     first: tuple[str, ...]
@@ -72,7 +73,12 @@ class InteractionGraph:
             _require_confidence(self.score)
 
     def renamed(self, mapping: Mapping[str, str]) -> "InteractionGraph":
-        """The same interactions under other gene names; see `EmbeddingTable.renamed`."""
+        """The same interactions under other gene names; see `EmbeddingTable.renamed`.
+
+        **Arguments:** `mapping`, from this graph's names to the new ones.
+
+        **Raises:** `ValueError` if two names would become one.
+        """
         names = rename_genes((*self.first, *self.second), mapping)
         half = len(self.first)
         return InteractionGraph(names[:half], names[half:], self.score)
@@ -86,6 +92,8 @@ class InteractionGraph:
         """The edges of at least this confidence, so that one reading serves several thresholds.
 
         **Arguments:** `confidence`, in (0, 1].
+
+        **Returns:** the edges that are left, in their order, with their scores.
 
         **Raises:** `ValueError` if the edges have no scores, or none remains.
         """
@@ -118,6 +126,8 @@ class InteractionGraph:
 
         **Arguments:** `genes`, distinct names.
 
+        **Returns:** the edges as positions in `genes`, with their weights and the coverage.
+
         **Raises:** `ValueError` if no gene occurs in the graph at all.
         """
         genes = distinct(genes, "genes")
@@ -136,7 +146,7 @@ class InteractionGraph:
         linked[source] = True
         lonely = tuple(gene for gene, known in zip(genes, linked, strict=True) if not known)
         return AlignedGraph(
-            tuple(genes),
+            genes,
             source[order].astype(np.int32),
             target[order].astype(np.int32),
             np.tile(weight, 2)[order],
@@ -195,11 +205,14 @@ def cached_graph(
     options: dict[str, Any],
     read: Callable[[], InteractionGraph],
 ) -> InteractionGraph:
-    """The graph that `read` gives, from `folder` if it has it, otherwise kept there.
+    """The graph that `read` gives, from `folder` if it has it, otherwise kept there as parquet.
 
     An entry belongs to the contents of the `sources` (their SHA-256) and the `options`. It is
     `interactions-KEY.parquet`, columns `first`, `second` and, if there are scores, `score`, and
     beside it `interactions-KEY.parquet.sha256`, as `sha256sum --check` reads it.
+
+    **Arguments:** `folder`; `sources`, the files that `read` reads; `options`, all else that the
+    graph depends on, as JSON knows it; `read`, called only if there is no entry.
 
     **Raises:** `ValueError` if the entry does not match its checksum.
     """
@@ -250,12 +263,12 @@ def _load(path: pathlib.Path) -> InteractionGraph:
             f"{beside.name}. Remove {path} and read again; the source is then read anew."
         )
     table = pq.read_table(path).unify_dictionaries().combine_chunks()
-    first, second = (_names(table[column].chunk(0)) for column in ("first", "second"))
+    first, second = (_texts(table[column].chunk(0)) for column in ("first", "second"))
     score = table["score"].to_numpy() if "score" in table.column_names else None
     return InteractionGraph(first, second, score)
 
 
-def _names(column: Any) -> tuple[str, ...]:
+def _texts(column: Any) -> tuple[str, ...]:
     """The texts of a dictionary-encoded column; equal ones are one Python string."""
     return tuple(
         np.array(column.dictionary.to_pylist(), object)[column.indices.to_numpy()].tolist()

@@ -41,7 +41,12 @@ class PathwayMembership:
 
 @dataclass(frozen=True, eq=False)
 class PathwayLibrary:
-    """Named sets of genes."""
+    """Named sets of genes.
+
+    **Arguments:** `sets`, from the name of each set to its genes, at least one.
+
+    **Raises:** `ValueError` for no sets, or sets without genes.
+    """
 
     sets: dict[str, tuple[str, ...]]
 
@@ -59,7 +64,12 @@ class PathwayLibrary:
         return tuple(sorted({gene for genes in self.sets.values() for gene in genes}))
 
     def renamed(self, mapping: Mapping[str, str]) -> "PathwayLibrary":
-        """The same sets under other gene names; see `EmbeddingTable.renamed`."""
+        """The same sets under other gene names; see `EmbeddingTable.renamed`.
+
+        **Arguments:** `mapping`, from this library's gene names to the new ones.
+
+        **Raises:** `ValueError` if two names would become one.
+        """
         new = dict(zip(self.genes, rename_genes(self.genes, mapping), strict=True))
         return PathwayLibrary(
             {name: tuple(new[gene] for gene in genes) for name, genes in self.sets.items()}
@@ -74,6 +84,8 @@ class PathwayLibrary:
         """The sets restricted to `genes`, without those of which fewer than `min_genes` remain.
 
         **Arguments:** `genes`, distinct names; `min_genes`, at least 1.
+
+        **Returns:** the membership of `genes` in the sets that remain.
 
         **Raises:** `ValueError` if no set remains.
         """
@@ -102,13 +114,17 @@ class PathwayLibrary:
         covered = {column for name in names for column in members[name]}
         lonely = tuple(gene for gene in genes if row[gene] not in covered)
         coverage = Coverage(_WHAT, len(covered), lonely)
-        return PathwayMembership(tuple(genes), names, matrix, coverage, dropped, min_genes)
+        return PathwayMembership(genes, names, matrix, coverage, dropped, min_genes)
 
 
 def read_pathways(path: str | os.PathLike[str]) -> PathwayLibrary:
     """Reads a GMT file: on each line a name, a description and the genes, between tabs; also gz.
 
     A gene that a line repeats counts once. Blank lines and tabs at the end of a line are ignored.
+
+    **Arguments:** `path`, with the suffix gmt or gmt.gz.
+
+    **Returns:** the sets in the order of the file.
 
     **Raises:** `FileNotFoundError`; `ValueError` for another format, or with the line's number for
     a line without genes, an empty gene or name, or a name that was there before.

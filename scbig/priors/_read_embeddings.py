@@ -6,7 +6,7 @@ import zipfile
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32, Num
+from jaxtyping import Float32, Num, Shaped
 
 from scbig._names import examples
 
@@ -16,7 +16,7 @@ from ._foreign_formats import read_pickle, read_torch
 
 _TORCH, _PICKLE = (".pt", ".pth"), (".pkl", ".pickle")
 _FORMATS = (".npz", ".csv", ".tsv", ".txt", ".parquet", ".h5ad", *_TORCH, *_PICKLE)
-_Columns = tuple[list[str], np.ndarray]
+_Columns = tuple[list[str], Shaped[np.ndarray, "..."]]  # the names and the vectors
 
 
 def read_embeddings(
@@ -52,9 +52,14 @@ def read_embeddings(
     to do with a name on several rows, such as a gene with two start sites: an error, the mean of
     its rows, or the first of them.
 
-    **Raises:** `FileNotFoundError`; `ValueError` for another format or a broken table;
+    **Returns:** the table, as float32, its names in the order of the file.
+
+    **Raises:** `FileNotFoundError`; `ValueError` for another format, another policy or a broken
+    table;
     `ImportError` for a file of PyTorch where PyTorch is absent.
     """
+    if duplicates not in ("error", "mean", "first"):
+        raise ValueError(f'duplicates must be "error", "mean" or "first"; got {duplicates!r}.')
     path = pathlib.Path(path)
     suffix = format_of(path, _FORMATS, "embeddings")
     if suffix == ".npz":
@@ -84,10 +89,9 @@ def _table(
     path: pathlib.Path,
     labels: list[str],
     values: Float32[np.ndarray, "rows features"],
-    duplicates: str,
+    duplicates: Literal["error", "mean", "first"],
 ) -> EmbeddingTable:
-    if duplicates not in ("error", "mean", "first"):
-        raise ValueError(f'duplicates must be "error", "mean" or "first"; got {duplicates!r}.')
+    """The table, after the policy for repeated names; errors name the file."""
     kept, first, group, count = np.unique(
         np.asarray(labels), return_index=True, return_inverse=True, return_counts=True
     )

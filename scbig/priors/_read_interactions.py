@@ -50,6 +50,8 @@ def read_interactions(
     reads like one, such as `gene1 gene2`); `cache`, a folder that keeps what was read as parquet
     beside a checksum, for the next call with the same contents of the files and the same options.
 
+    **Returns:** the edges: of a table in its order, of STRING's links sorted.
+
     **Raises:** `FileNotFoundError`; `ValueError` for another format, STRING links without `info`,
     proteins that `info` does not name, scores outside (0, 1], and a damaged cache.
     """
@@ -155,6 +157,8 @@ def _string_links(
 
     **Arguments:** `path` of the links; `head`, the words of their first line; `info`, the file of
     the names; `threshold`, 0 to 1000.
+
+    **Raises:** `ValueError` without `info`, for files that do not fit, and if no link is left.
     """
     if info is None:
         raise ValueError(
@@ -184,7 +188,7 @@ def _links_above(
     """Both ends as rows of `info`, and the score, of the links with at least this score."""
     import pyarrow.compute as pc
 
-    pieces: list[tuple[np.ndarray, ...]] = []
+    pieces: list[tuple[Int32[np.ndarray, " links"], ...]] = []
     unknown: set[str] = set()
     largest = 0
     with unpacking(path), _lines(path) as reader:

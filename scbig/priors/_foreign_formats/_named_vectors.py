@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Num
 
 from scbig._names import examples
 
@@ -21,11 +21,16 @@ def named_vectors(
     names: str,
     vectors: str,
     as_array: Callable[[Any], Any],
-) -> tuple[list[str], np.ndarray]:
+) -> tuple[list[str], Num[np.ndarray, "rows features"]]:
     """The labels and rows of a table in any of the forms that `read_embeddings` lists.
 
-    **Arguments:** `content`, what the file holds; `names` and `vectors`, the keys of the two;
-    `as_array`, turns the file's own kind of array into NumPy's and leaves all else as it is.
+    **Arguments:** `path`, for messages; `content`, what the file holds; `names` and `vectors`, the
+    keys of the two; `as_array`, turns the file's own kind of array into NumPy's and leaves all else
+    as it is.
+
+    **Returns:** the labels as they are written, and a row of numbers for each.
+
+    **Raises:** `ValueError` that says what is there instead of a table.
     """
     if not isinstance(content, dict) or not content:
         raise ValueError(
@@ -64,14 +69,14 @@ def _genecompass(path: pathlib.Path, content: Mapping[Any, Any]) -> Mapping[Any,
 
 def _rows(
     path: pathlib.Path, table: Mapping[Any, Any], as_array: Callable[[Any], Any]
-) -> tuple[list[str], np.ndarray]:
+) -> tuple[list[str], Num[np.ndarray, "rows features"]]:
     _require_text(path, list(table))
     return list(table), _stacked(path, list(table), list(table.values()), as_array)
 
 
 def _matrix(
     path: pathlib.Path, key: str, held: object, as_array: Callable[[Any], Any]
-) -> np.ndarray:
+) -> Num[np.ndarray, "rows features"]:
     if isinstance(held, np.ndarray) and held.ndim == 2 and held.dtype.kind in "fiu":
         return held
     if isinstance(held, (list, tuple)):
@@ -85,32 +90,37 @@ def _stacked(
     path: pathlib.Path, labels: list[str], held: Sequence[Any], as_array: Callable[[Any], Any]
 ) -> Float32[np.ndarray, "rows features"]:
     """The vectors as the rows of a matrix, after checking that they are vectors of one length."""
-    pairs = list(zip(labels, (_vector(as_array(value)) for value in held), strict=True))
-    wrong = [
-        f"{label} ({_described(as_array(value))})"
-        for (label, vector), value in zip(pairs, held, strict=True)
-        if vector is None
-    ]
-    if wrong or not pairs:
+    given = [as_array(value) for value in held]
+    vectors = [vector for value in given if (vector := _vector(value)) is not None]
+    if len(vectors) < len(given) or not given:
+        wrong = [
+            f"{label} ({_described(value)})"
+            for label, value in zip(labels, given, strict=True)
+            if _vector(value) is None
+        ]
         raise ValueError(
-            f"{path}: {len(wrong)} of {len(pairs)} entries are no vectors of real numbers: "
+            f"{path}: {len(wrong)} of {len(given)} entries are no vectors of real numbers: "
             f"{examples(wrong)}. It has {examples(labels)}."
         )
-    (width, _), *others = Counter(len(vector) for _, vector in pairs).most_common()
+    (width, _), *others = Counter(map(len, vectors)).most_common()
     if others:
-        odd = [f"{label} ({len(vector)})" for label, vector in pairs if len(vector) != width]
+        odd = [
+            f"{label} ({len(vector)})"
+            for label, vector in zip(labels, vectors, strict=True)
+            if len(vector) != width
+        ]
         raise ValueError(
-            f"{path}: {len(odd)} of {len(pairs)} vectors have another length than {width}: "
+            f"{path}: {len(odd)} of {len(vectors)} vectors have another length than {width}: "
             f"{examples(odd)}."
         )
-    rows = np.empty((len(pairs), width), np.float32)
+    rows = np.empty((len(vectors), width), np.float32)
     with np.errstate(over="ignore"):  # infinite, which the table refuses and names
-        for row, (_, vector) in enumerate(pairs):
+        for row, vector in enumerate(vectors):
             rows[row] = vector
     return rows
 
 
-def _vector(value: object) -> Any:
+def _vector(value: object) -> Num[np.ndarray, " features"] | None:
     """A vector of real numbers as an array; of anything else, None."""
     if isinstance(value, np.ndarray):
         return value if value.ndim == 1 and value.size and value.dtype.kind in "fiu" else None

@@ -15,12 +15,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from jaxtyping import Num, Shaped
 
 from ._named_vectors import named_vectors
 
 
-def read_pickle(path: pathlib.Path, names: str, vectors: str) -> tuple[list[str], np.ndarray]:
+def read_pickle(
+    path: pathlib.Path, names: str, vectors: str
+) -> tuple[list[str], Num[np.ndarray, "rows features"]]:
     """The labels and rows of a `.pkl` or `.pickle` file.
+
+    **Arguments:** `path`; `names` and `vectors`, the keys of the two where they lie side by side.
+
+    **Returns:** the labels as they are written, and a row of numbers for each.
 
     **Raises:** `ValueError` for a file that is broken, or names anything but arrays and containers.
     """
@@ -37,6 +44,7 @@ def read_pickle(path: pathlib.Path, names: str, vectors: str) -> tuple[list[str]
 
 
 def _as_array(value: Any) -> Any:
+    """An array that was built, as NumPy's; anything else as it is."""
     return value.values if isinstance(value, _Array) else value
 
 
@@ -91,7 +99,7 @@ class _Array:
 
     __slots__ = ("values",)
 
-    def __init__(self, values: np.ndarray | None = None) -> None:
+    def __init__(self, values: Shaped[np.ndarray, "..."] | None = None) -> None:
         self.values = values
 
     def __setstate__(self, state: object) -> None:
@@ -101,7 +109,7 @@ class _Array:
         self.values = _filled(shape, dtype, bool(fortran), data)
 
 
-def _filled(shape: object, dtype: object, fortran: bool, data: object) -> np.ndarray:
+def _filled(shape: object, dtype: object, fortran: bool, data: object) -> Shaped[np.ndarray, "..."]:
     """An array of this shape, after checking that the data are exactly its entries."""
     if not isinstance(shape, tuple) or len(shape) > 32 or not isinstance(dtype, _Dtype):
         raise _refused("it has an array without a shape and a type")

@@ -5,12 +5,19 @@ import re
 from typing import Any
 
 import numpy as np
+from jaxtyping import Num
 
 from ._named_vectors import named_vectors
 
 
-def read_torch(path: pathlib.Path, names: str, vectors: str) -> tuple[list[str], np.ndarray]:
+def read_torch(
+    path: pathlib.Path, names: str, vectors: str
+) -> tuple[list[str], Num[np.ndarray, "rows features"]]:
     """The labels and rows of a `.pt` or `.pth` file.
+
+    **Arguments:** `path`; `names` and `vectors`, the keys of the two where they lie side by side.
+
+    **Returns:** the labels as they are written, and a row of numbers for each.
 
     **Raises:** `ImportError` without PyTorch; `ValueError` for a file that is broken, or needs more
     than its weights-only load.
