@@ -9,7 +9,7 @@ from anndata import AnnData
 from jaxtyping import Float
 
 from scbig._typing import PRNGKeyArray
-from scbig.data import PerturbationScreen, context_rows
+from scbig.data import Screen, context_rows
 from scbig.metrics import evaluate, split_half
 
 from ._emit import Predictor
@@ -20,7 +20,7 @@ CEILING = "split-half"
 
 
 def standard(
-    screen: PerturbationScreen, names: Sequence[str], vectors: Float[np.ndarray, "names features"]
+    screen: Screen, names: Sequence[str], vectors: Float[np.ndarray, "names features"]
 ) -> dict[str, Predictor]:
     """The closed-form predictors that every comparison has, fitted to training cells.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from scbig.data import Condition, PerturbationScreen
+from scbig.data import Condition, Screen
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +17,7 @@ class MeanEffects:
     control_mean: Float[np.ndarray, " genes"]
 
 
-def mean_effects(screen: PerturbationScreen) -> MeanEffects:
+def mean_effects(screen: Screen) -> MeanEffects:
     """Mean of a condition minus the mean of its context's controls, averaged over contexts.
 
     Each context in which a condition was measured weighs the same, whatever its number of cells;

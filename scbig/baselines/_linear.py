@@ -7,7 +7,7 @@ import numpy as np
 from anndata import AnnData
 from jaxtyping import Float, PRNGKeyArray
 
-from scbig.data import Condition, PerturbationScreen
+from scbig.data import Condition, Screen
 
 from ._effects import mean_effects
 from ._emit import predict_cells, shortlist
@@ -36,7 +36,7 @@ class LinearEmbedding:
     @classmethod
     def fit(
         cls,
-        screen: PerturbationScreen,
+        screen: Screen,
         names: Sequence[str],
         vectors: Float[np.ndarray, "names features"],
         *,

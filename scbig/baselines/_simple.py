@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 from jaxtyping import Float, PRNGKeyArray
 
-from scbig.data import Condition, PerturbationScreen
+from scbig.data import Condition, Screen
 
 from ._effects import mean_effects
 from ._emit import predict_cells, shortlist
@@ -22,7 +22,7 @@ class Control:
     control_mean: Float[np.ndarray, " genes"]
 
     @classmethod
-    def fit(cls, screen: PerturbationScreen) -> "Control":
+    def fit(cls, screen: Screen) -> "Control":
         """Keeps the genes and the control mean of the screen."""
         return cls(screen.genes, screen.mean(np.flatnonzero(screen.is_control)))
 
@@ -63,7 +63,7 @@ class PerturbedMean:
     delta: Float[np.ndarray, " genes"]
 
     @classmethod
-    def fit(cls, screen: PerturbationScreen) -> "PerturbedMean":
+    def fit(cls, screen: Screen) -> "PerturbedMean":
         """Averages the effects of all perturbed conditions of the screen."""
         effects = mean_effects(screen)
         return cls(screen.genes, effects.control_mean, effects.deltas.mean(axis=0))
@@ -110,7 +110,7 @@ class Additive:
     @classmethod
     def fit(
         cls,
-        screen: PerturbationScreen,
+        screen: Screen,
         *,
         missing: Literal["error", "perturbed_mean"] = "error",
     ) -> "Additive":
@@ -193,7 +193,7 @@ class MatchingMean:
     @classmethod
     def fit(
         cls,
-        screen: PerturbationScreen,
+        screen: Screen,
         *,
         missing: Literal["error", "perturbed_mean"] = "perturbed_mean",
     ) -> "MatchingMean":

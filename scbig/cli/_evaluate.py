@@ -11,7 +11,7 @@ from ._options import Labels
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scbig.data import PerturbationScreen
+    from scbig.data import Screen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +41,10 @@ class Evaluate:
 
         from scbig import metrics
         from scbig._files import atomic
-        from scbig.data import PerturbationScreen, read_h5ad
+        from scbig.data import Screen, read_h5ad
 
         predicted = _renamed(read_h5ad(self.predicted), self.labels)
-        screen = PerturbationScreen.open(self.data, **self.labels.options())
+        screen = Screen.open(self.data, **self.labels.options())
         context_key = None if screen.contexts == ("",) else "context"
         predicted, observed, unmeasured = _measured(predicted, screen, context_key)
         if unmeasured:
@@ -82,7 +82,7 @@ def _renamed(predicted: "AnnData", labels: Labels) -> "AnnData":
 
 
 def _measured(
-    predicted: "AnnData", screen: "PerturbationScreen", context_key: str | None
+    predicted: "AnnData", screen: "Screen", context_key: str | None
 ) -> tuple["AnnData", "AnnData", list[str]]:
     """Predicted cells that have measured ones, those and their controls, and what has none."""
     from scbig.data import Condition

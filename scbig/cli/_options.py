@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scbig.data import PerturbationScreen, Split
+    from scbig.data import Screen
+    from scbig.splits import Split
 
 SplitName = str
 """`none`, a protocol's name, or a file."""
@@ -27,7 +28,7 @@ class Labels:
     """The column with the doses of drugs, if the condition column does not say them (A@0.1)."""
 
     def options(self) -> dict[str, Any]:
-        """As `PerturbationScreen.open` takes them."""
+        """As `Screen.open` takes them."""
         return {
             "condition_key": self.condition_key,
             "control": self.control,
@@ -49,32 +50,32 @@ class Labels:
         )
 
 
-def read_screen(path: pathlib.Path, labels: Labels, *, on_disk: bool) -> "PerturbationScreen":
+def read_screen(path: pathlib.Path, labels: Labels, *, on_disk: bool) -> "Screen":
     """A prepared screen, in memory or on disk."""
-    from scbig.data import PerturbationScreen
+    from scbig.data import Screen
 
-    screen = PerturbationScreen.open(path, **labels.options())
+    screen = Screen.open(path, **labels.options())
     return screen if on_disk else screen.in_memory()
 
 
 def make_split(name: SplitName, conditions: list[str], seed: int) -> "Split | None":
     """The split of this name, or from a file of it."""
-    from scbig import data
+    from scbig import splits
 
     match name:
         case "none":
             return None
         case "additive":
-            return data.additive_split(conditions, seed=seed)
+            return splits.additive(conditions, seed=seed)
         case "holdout":
-            return data.holdout_split(conditions, seed=seed)
+            return splits.holdout(conditions, seed=seed)
         case "gears":
-            return data.gears_split(conditions, seed=seed)
+            return splits.gears(conditions, seed=seed)
         case _:
-            return data.Split.read(name)
+            return splits.Split.read(name)
 
 
-def report(screen: "PerturbationScreen") -> str:
+def report(screen: "Screen") -> str:
     """What a screen holds, in one line."""
     perturbed = [condition for condition in screen.conditions if not condition.is_control]
     singles = sum(len(condition.perturbations) == 1 for condition in perturbed)

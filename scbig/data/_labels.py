@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int32
 
-from scbig._condition import AT, CONTROLS, Condition, control_names
-from scbig.data._checks import column, listed
+from scbig._names import examples
+from scbig.data._checks import column
+from scbig.data._condition import AT, CONTROLS, Condition, control_names
 
 CONTEXT_JOINT = "|"
 """What joins the values of several context columns."""
@@ -27,7 +28,7 @@ def conditions_of(
 ) -> tuple[tuple[Condition, ...], Int32[np.ndarray, " cells"]]:
     """The distinct conditions, sorted by name, and the place of each cell's among them.
 
-    **Raises:** a ValueError as `PerturbationScreen.from_anndata`, whose arguments these are.
+    **Raises:** a ValueError as `Screen.from_anndata`, whose arguments these are.
     """
     codes, distinct = pd.factorize(column(adata, condition_key, what="condition"))
     labels = [str(label) for label in distinct]
@@ -46,7 +47,7 @@ def conditions_of(
     if Condition() not in place:
         raise ValueError(
             f"There are no control cells: no condition label means {control!r}. The labels are "
-            f"{listed(labels, most=10)}. Pass the control's name as `control`."
+            f"{examples(labels, most=10)}. Pass the control's name as `control`."
         )
     return conditions, np.array([place[c] for c in parsed], np.int32)[codes]
 
@@ -78,7 +79,7 @@ def contexts_of(
         shared = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(
             f"{len(shared)} names stand for two contexts each, since values of the columns "
-            f"{listed(keys)} contain {CONTEXT_JOINT!r}: {listed(shared)}. Rename those values."
+            f"{examples(keys)} contain {CONTEXT_JOINT!r}: {examples(shared)}. Rename those values."
         )
     distinct, place = np.unique(names, return_inverse=True)
     return tuple(map(str, distinct)), place.astype(np.int32)[codes.ravel()]
@@ -109,7 +110,7 @@ def check_one_separator(
         used = ", ".join(repr(joint) for joint in sorted(set(culprits.values())))
         raise ValueError(
             f"{len(culprits)} of {len(labels)} condition labels join names of other labels by "
-            f"{used} and not by {separator!r}: {listed(culprits)}. Join all names by one "
+            f"{used} and not by {separator!r}: {examples(culprits)}. Join all names by one "
             "separator, and pass it as `separator`; or rename what is one perturbation."
         )
 
@@ -130,7 +131,7 @@ def _parsed(labels: list[str], separator: str, control: str | Sequence[str]) -> 
         # A wrong control name is the likely reason why a label was refused.
         raise ValueError(
             f"{error} No condition label means {control!r} either; the labels are "
-            f"{listed(labels, most=10)}."
+            f"{examples(labels, most=10)}."
         ) from None
 
 
@@ -138,7 +139,8 @@ def _doses(adata: ad.AnnData, key: str) -> tuple[list[str], np.ndarray]:
     """The distinct entries of a column as texts, and the place of each cell's among them."""
     if key not in adata.obs:
         raise ValueError(
-            f"obs has no column {key!r} for the doses; it has {listed(adata.obs.columns, most=20)}."
+            f"obs has no column {key!r} for the doses; it has "
+            f"{examples(adata.obs.columns, most=20)}."
         )
     # Control cells may lack a dose, so that a missing one is an entry like others.
     codes, distinct = pd.factorize(pd.Series(adata.obs[key]), use_na_sentinel=False)
@@ -161,7 +163,7 @@ def _dosed(
     if culprits:
         raise ValueError(
             f"{len(culprits)} condition labels do not go with their doses in obs[{key!r}]: "
-            f"{listed(culprits)}. {next(iter(culprits.values()))} Each name of a label needs one "
+            f"{examples(culprits)}. {next(iter(culprits.values()))} Each name of a label needs one "
             f"positive number, in the label's order, such as 0.1{separator}10; a control's does "
             "not count. Where only some names have a dose, write it into the label: A@0.1+B."
         )

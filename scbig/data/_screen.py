@@ -13,22 +13,22 @@ import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int, Int32
 from scipy import sparse
 
-from scbig._condition import CONTROLS, JOINT, Condition
+from scbig._names import examples
 from scbig.data._checks import (
     check_index,
     check_log_normalised,
     check_matrix,
     check_not_empty,
     check_unique,
-    listed,
 )
+from scbig.data._condition import CONTROLS, JOINT, Condition
 from scbig.data._labels import conditions_of, contexts_of
 from scbig.data._matrix import expression_matrix, read_csr
 from scbig.data._stored import StoredMatrix, blocks_of, check_stored, grouped_means, labels_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class PerturbationScreen:
+class Screen:
     """Log-normalised expression of cells, with the condition and the context of each.
 
     It lives on the host and never changes: it takes over the arrays that it is given and locks
@@ -72,7 +72,7 @@ class PerturbationScreen:
         dose_key: str | None = None,
         layer: str | None = None,
         separator: str = JOINT,
-    ) -> "PerturbationScreen":
+    ) -> "Screen":
         """Reads and checks a screen; `adata` is left as it is.
 
         **Arguments:**
@@ -106,7 +106,7 @@ class PerturbationScreen:
         condition_key: str,
         layer: str | None = None,
         **options: Any,
-    ) -> "PerturbationScreen":
+    ) -> "Screen":
         """A screen whose expression stays on disk, for files that are larger than memory.
 
         Everything but expression is read now; expression is passed over once, for its checks, and
@@ -134,7 +134,7 @@ class PerturbationScreen:
         context_key: str | Sequence[str] | None = None,
         dose_key: str | None = None,
         separator: str = JOINT,
-    ) -> "PerturbationScreen":
+    ) -> "Screen":
         # The labels are checked first: they are cheap, and expression is not.
         check_not_empty(adata.n_obs, adata.n_vars)
         genes = tuple(map(str, adata.var_names))
@@ -175,7 +175,7 @@ class PerturbationScreen:
         """Whether the expression stays on disk."""
         return isinstance(self.expression, StoredMatrix)
 
-    def in_memory(self) -> "PerturbationScreen":
+    def in_memory(self) -> "Screen":
         """The same screen with its expression read into memory."""
         matrix = self.expression
         read = matrix.copy() if isinstance(matrix, StoredMatrix) else matrix
@@ -198,23 +198,23 @@ class PerturbationScreen:
         chosen = self.condition_index == self._place(condition)
         if context is not None:
             if context not in self.contexts:
-                known = "no contexts" if self.contexts == ("",) else listed(self.contexts)
+                known = "no contexts" if self.contexts == ("",) else examples(self.contexts)
                 raise ValueError(f"Unknown context {context!r}; the screen has {known}.")
             chosen &= self.context_index == self.contexts.index(context)
         return np.flatnonzero(chosen)
 
-    def select(self, conditions: Sequence[str | Condition]) -> "PerturbationScreen":
+    def select(self, conditions: Sequence[str | Condition]) -> "Screen":
         """The cells of these conditions, and all controls."""
         return self._subset(np.isin(self.condition_index, self._places(conditions)))
 
-    def without(self, conditions: Sequence[str | Condition]) -> "PerturbationScreen":
+    def without(self, conditions: Sequence[str | Condition]) -> "Screen":
         """All cells but those of these conditions, which must not be the control."""
         places = self._places(conditions)
         if self._places_by_condition[Condition()] in places:
             raise ValueError("A screen cannot be without its controls.")
         return self._subset(~np.isin(self.condition_index, places))
 
-    def take(self, rows: Int[np.ndarray, " rows"]) -> "PerturbationScreen":
+    def take(self, rows: Int[np.ndarray, " rows"]) -> "Screen":
         """The cells of these rows, among which every context must keep its controls."""
         used, condition_index = np.unique(self.condition_index[rows], return_inverse=True)
         return dataclasses.replace(
@@ -300,7 +300,7 @@ class PerturbationScreen:
     def _place(self, condition: str | Condition) -> int:
         wanted = Condition.parse(condition) if isinstance(condition, str) else condition
         if wanted not in self._places_by_condition:
-            known = listed([c.name for c in self.conditions], most=10)
+            known = examples([c.name for c in self.conditions], most=10)
             raise ValueError(f"Unknown condition {wanted.name!r}; the screen has {known}.")
         return self._places_by_condition[wanted]
 
@@ -315,17 +315,17 @@ class PerturbationScreen:
             return matrix
         return matrix.take(rows) if isinstance(matrix, StoredMatrix) else matrix[rows]
 
-    def _subset(self, keep: np.ndarray) -> "PerturbationScreen":
+    def _subset(self, keep: np.ndarray) -> "Screen":
         return self.take(np.flatnonzero(keep | self.is_control))
 
 
-def _check_controls(screen: PerturbationScreen) -> None:
+def _check_controls(screen: Screen) -> None:
     if Condition() not in screen.conditions:
         raise ValueError("There are no control cells in the screen.")
     have = set(screen.context_index[screen.is_control])
     lacking = [name for i, name in enumerate(screen.contexts) if i not in have]
     if lacking:
         raise ValueError(
-            f"{len(lacking)} contexts have no control cells: {listed(lacking)}. Drop those "
+            f"{len(lacking)} contexts have no control cells: {examples(lacking)}. Drop those "
             "contexts, or merge each with one that has controls."
         )

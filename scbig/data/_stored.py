@@ -19,13 +19,13 @@ from jaxtyping import Float32, Int
 from scipy import sparse
 from zarr.errors import BaseZarrError
 
-from scbig._condition import CONTROLS, JOINT
 from scbig.data._checks import (
     check_finite,
     check_log_scale,
     check_not_counts,
     check_not_negative,
 )
+from scbig.data._condition import CONTROLS, JOINT
 from scbig.data._labels import conditions_of
 
 BLOCK = 8192
@@ -190,7 +190,7 @@ def condition_names(
 ) -> list[str]:
     """The names of the conditions in an h5ad file or zarr folder, sorted; no expression is read.
 
-    **Arguments:** as for `PerturbationScreen.open`, whose errors it raises.
+    **Arguments:** as for `Screen.open`, whose errors it raises.
     """
     adata = labels_of(path)
     options = {"dose_key": dose_key, "separator": separator, "control": control}

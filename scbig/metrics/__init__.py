@@ -1,7 +1,7 @@
 """How far a prediction is from the truth: pure functions on arrays, and one table on AnnData."""
 
+from ._aligned import canonical_name as canonical_name
 from ._ceiling import split_half as split_half
-from ._cells import canonical_name as canonical_name
 from ._distribution import (
     Projection as Projection,
     discrimination_scores as discrimination_scores,

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from ._cells import Spelling, condition_rows, context_masks, rows_within, shortlist
-from ._contexts import named
+from ._aligned import Spelling, condition_rows, context_masks, rows_within, shortlist
+from ._by_context import named
 from ._evaluate import evaluate
 
 

@@ -10,7 +10,7 @@ from anndata import AnnData
 from jaxtyping import Float
 from scipy import sparse
 
-from ._cells import (
+from ._aligned import (
     Cells,
     Matrix,
     Spelling,
@@ -21,7 +21,7 @@ from ._cells import (
     mean_profile,
     read_cells,
 )
-from ._contexts import by_context, control_cells, matched_conditions
+from ._by_context import by_context, control_cells, matched_conditions
 from ._distribution import Projection, discrimination_scores, energy_distance, fit_projection
 from ._response import response_scores
 

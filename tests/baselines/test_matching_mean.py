@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from scbig.baselines import Additive, MatchingMean, PerturbedMean, Predictor
-from scbig.data import Condition, PerturbationScreen
+from scbig.data import Condition, Screen
 
 GENES = [f"g{i}" for i in range(5)]
 
@@ -25,7 +25,7 @@ def cells():
 
 @pytest.fixture
 def screen(cells):
-    return PerturbationScreen.from_anndata(cells, condition_key="condition")
+    return Screen.from_anndata(cells, condition_key="condition")
 
 
 def profile(cells, label):

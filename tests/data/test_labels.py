@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scbig.data import PerturbationScreen
+from scbig.data import Screen
 
 
 def make_adata(labels, **columns) -> Any:
@@ -19,7 +19,7 @@ def make_adata(labels, **columns) -> Any:
 
 
 def read(adata, **options):
-    return PerturbationScreen.from_anndata(adata, condition_key="condition", **options)
+    return Screen.from_anndata(adata, condition_key="condition", **options)
 
 
 def names_of(screen):

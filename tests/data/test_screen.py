@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from scbig.data import Condition, PerturbationScreen, _screen
+from scbig.data import Condition, Screen, _screen
 from scbig.data._matrix import read_csr
 
 
@@ -28,7 +28,7 @@ def make_adata(seed=0, *, dense=True) -> Any:
 
 
 def read(adata, **options):
-    return PerturbationScreen.from_anndata(adata, condition_key="condition", **options)
+    return Screen.from_anndata(adata, condition_key="condition", **options)
 
 
 def assert_same(left, right):
@@ -73,7 +73,7 @@ def test_rows_means_and_dense_agree_with_the_labels():
 def test_a_mean_over_many_cells_keeps_its_digits():
     cells, genes = 200_000, 1
     # In float32, adding 0.1 up this often is wrong in the third digit.
-    screen = PerturbationScreen(
+    screen = Screen(
         expression=sparse.csr_matrix(np.full((cells, genes), 0.1, np.float32)),
         genes=("g",),
         cells=tuple(map(str, range(cells))),
@@ -181,9 +181,7 @@ def test_a_screen_returns_from_anndata_unchanged(context_key):
     screen = read(make_adata(), context_key=context_key)
     adata = screen.to_anndata(condition_key="c", context_key="k")
     assert ("k" in adata.obs) == (context_key is not None)
-    again = PerturbationScreen.from_anndata(
-        adata, condition_key="c", context_key=context_key and "k"
-    )
+    again = Screen.from_anndata(adata, condition_key="c", context_key=context_key and "k")
     assert_same(screen, again)
 
 

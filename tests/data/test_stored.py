@@ -13,8 +13,8 @@ import zarr
 from anndata.io import write_elem
 from scipy import sparse
 
-from scbig.config import PreprocessConfig
-from scbig.data import PerturbationScreen, _stored, preprocess, preprocess_file, write_store
+from scbig.data import Screen, _stored, write_store
+from scbig.preprocess import PreprocessConfig, preprocess, preprocess_file
 
 
 def make_counts(cells: int = 300) -> Any:
@@ -64,8 +64,8 @@ def test_a_stored_screen_is_the_screen_in_memory(tmp_path, suffix, layout):
     adata.X = layout(adata.X)
     path = write(adata, tmp_path / f"screen.{suffix}")
     options = {"condition_key": "condition", "context_key": "line"}
-    memory = PerturbationScreen.from_anndata(adata, **options)
-    disk = PerturbationScreen.open(path, **options)
+    memory = Screen.from_anndata(adata, **options)
+    disk = Screen.open(path, **options)
     assert disk.stored
     assert not memory.stored
     assert (disk.genes, disk.cells, disk.conditions) == (
@@ -94,7 +94,7 @@ def test_a_stored_screen_is_the_screen_in_memory(tmp_path, suffix, layout):
 
 
 def test_means_of_groups_are_those_of_a_loop():
-    screen = PerturbationScreen.from_anndata(log_normalised(), condition_key="condition")
+    screen = Screen.from_anndata(log_normalised(), condition_key="condition")
     groups = np.random.default_rng(0).integers(-1, 4, screen.num_cells)
     means = screen.means(groups, 4)
     for group in range(4):
@@ -205,16 +205,16 @@ def set_value(value):
 def test_unusable_expression_on_disk_is_refused(tmp_path, edit, message):
     path = write(bad(edit), tmp_path / "screen.h5ad")
     with pytest.raises(ValueError, match=message):
-        PerturbationScreen.open(path, condition_key="condition")
+        Screen.open(path, condition_key="condition")
 
 
 def test_a_truncated_file_is_named(tmp_path):
     path = write(log_normalised(), tmp_path / "screen.h5ad")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ValueError, match=r"screen\.h5ad cannot be read"):
-        PerturbationScreen.open(path, condition_key="condition")
+        Screen.open(path, condition_key="condition")
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        PerturbationScreen.open(tmp_path / "nowhere.h5ad", condition_key="condition")
+        Screen.open(tmp_path / "nowhere.h5ad", condition_key="condition")
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path, suffix, monkeypatch):
@@ -229,13 +229,13 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, suffix, monkeypatch):
         path.mkdir() if path.suffix == ".zarr" else path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("scbig.data._preprocess.write_store", full)
+    monkeypatch.setattr("scbig.preprocess._pipeline.write_store", full)
     with pytest.raises(OSError, match="No space left"):
         preprocess_file(source, target, settings, **options)
     assert sorted(tmp_path.rglob("*")) == before
     monkeypatch.undo()
     preprocess_file(source, target, settings, **options)  # and can be written again
-    PerturbationScreen.open(target, condition_key="condition")
+    Screen.open(target, condition_key="condition")
 
 
 def test_nullable_strings_in_a_file_are_no_obstacle(tmp_path, suffix):
