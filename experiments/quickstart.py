@@ -43,8 +43,8 @@ def main(run: Quickstart) -> pd.DataFrame:
     out = run.out or pathlib.Path("runs") / f"quickstart-{C.fingerprint(run)}"
     fit_key, predict_key = jr.split(jr.key(run.model.seed))
     truth = simulate.simulate_screen(run.simulation, seed=run.model.seed)
-    adata = preprocess(truth.counts, run.preprocess, condition_key="condition", control="control")
-    screen = data.Screen.from_anndata(adata, condition_key="condition")
+    adata = preprocess(truth.counts, run.preprocess)
+    screen = data.Screen.from_anndata(adata)
     doubles = [c.name for c in screen.conditions if len(c.perturbations) == 2]
     if run.test + run.validation >= len(doubles):
         raise SystemExit(f"Only {len(doubles)} doubles: lower --test or --validation.")

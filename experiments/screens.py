@@ -23,14 +23,12 @@ METRICS = ("pearson_delta", "pearson_delta_deg20", "acc", "mse", "pds", "e_dista
 
 def norman(path: pathlib.Path) -> data.Screen:
     """Norman 2019, K562, CRISPR activation: 33 single and double perturbations."""
-    return data.Screen.from_anndata(data.read_h5ad(path), condition_key="condition")
+    return data.Screen.from_anndata(data.read_h5ad(path))
 
 
 def mcfaline(path: pathlib.Path) -> data.Screen:
     """McFaline-Figueroa 2023, CRISPR interference: nine kinases in three glioblastoma lines."""
-    return data.Screen.from_anndata(
-        data.read_h5ad(path), condition_key="condition", context_key="cell_type"
-    )
+    return data.Screen.from_anndata(data.read_h5ad(path), data.Columns(context="cell_type"))
 
 
 def papalexi(path: pathlib.Path, *, guide_fraction: float = 0.8) -> data.Screen:
@@ -43,10 +41,10 @@ def papalexi(path: pathlib.Path, *, guide_fraction: float = 0.8) -> data.Screen:
     labels = {"condition_key": "target", "control": "non-targeting"}
     logged = preprocess.preprocess(
         cells[cells.obs["top_guide_frac"] >= guide_fraction],
-        preprocess.PreprocessConfig(min_genes=0, min_cells=0),  # 299 genes, chosen already
+        preprocess.PreprocessConfig(min_genes=0, min_cells=0),
         **labels,
     )
-    return data.Screen.from_anndata(logged, context_key="batch", **labels)
+    return data.Screen.from_anndata(logged, data.Columns(context="batch"), **labels)
 
 
 def describe(screen: data.Screen) -> dict[str, int]:

@@ -113,7 +113,7 @@ def score(
 ) -> pd.DataFrame:
     """Averages over test doubles: of rules, of the truth itself, of half the cells."""
     cells = ad.read_h5ad(run.out / "screen.h5ad")
-    screen = data.Screen.from_anndata(cells, condition_key="condition")
+    screen = data.Screen.from_anndata(cells)
     training, observed = screen.select(train), screen.select(test).to_anndata()
     effects = baselines.mean_effects(training)
     measured = {c.name: x for c, x in zip(effects.conditions, effects.deltas, strict=True)}

@@ -15,7 +15,7 @@ from hypothesis import given, settings, strategies as st
 from scipy import sparse
 
 from scbig import baselines, config as C, train
-from scbig.data import Screen
+from scbig.data import Columns, Screen
 from scbig.flow import make_transport
 from scbig.model import make_model
 from scbig.preprocess import PreprocessConfig, preprocess
@@ -73,13 +73,9 @@ def split_of(labels: list[str], *, turn: bool) -> Split:
 
 def read(counts: Any, split: Split) -> Screen:
     adata = preprocess(
-        counts,
-        PreprocessConfig(min_genes=1, min_cells=1, variable_genes=8),
-        condition_key="condition",
-        control="control",
-        held_out=split.test,
+        counts, PreprocessConfig(min_genes=1, min_cells=1, variable_genes=8), held_out=split.test
     )
-    screen = Screen.from_anndata(adata, condition_key="condition", context_key="line")
+    screen = Screen.from_anndata(adata, Columns(context="line"))
     assert screen.num_genes < len(GENES)
     return screen
 

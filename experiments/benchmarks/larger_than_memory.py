@@ -67,9 +67,7 @@ def preprocess(run: Large) -> int:
     from scbig.preprocess import PreprocessConfig, preprocess_file
 
     thresholds = PreprocessConfig(min_genes=20, variable_genes=1_900)
-    report = preprocess_file(
-        run.counts, run.prepared, thresholds, condition_key="condition", control="control"
-    )
+    report = preprocess_file(run.counts, run.prepared, thresholds)
     print({name: report[name] for name in report if name.startswith("removed")}, file=sys.stderr)
     return _screen(run).num_cells
 
@@ -77,7 +75,7 @@ def preprocess(run: Large) -> int:
 def _screen(run: Large):
     from scbig import data
 
-    return data.Screen.open(run.prepared, condition_key="condition")
+    return data.Screen.open(run.prepared)
 
 
 def open_screen(run: Large) -> int:

@@ -44,7 +44,7 @@ class Evaluate:
         from scbig.data import Screen, read_h5ad
 
         predicted = _renamed(read_h5ad(self.predicted), self.labels)
-        screen = Screen.open(self.data, **self.labels.options())
+        screen = Screen.open(self.data, self.labels.columns)
         context_key = None if screen.contexts == ("",) else "context"
         predicted, observed, unmeasured = _measured(predicted, screen, context_key)
         if unmeasured:

@@ -2,10 +2,10 @@
 
 import pathlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scbig.data import Screen
+    from scbig.data import Columns, Screen
     from scbig.splits import Split
 
 SplitName = str
@@ -18,8 +18,9 @@ class Labels:
 
     condition_key: str = "condition"
     """The column that says how each cell was perturbed: A, A+B, or a control."""
-    control: tuple[str, ...] = ("control", "ctrl", "non-targeting")
-    """What the column says of cells that were not perturbed."""
+    control: tuple[str, ...] = ()
+    """What the column says of cells that were not perturbed, in place of the usual names: control,
+    non-targeting, NT, DMSO and the like, also numbered."""
     separator: str = "+"
     """What stands between the perturbations of one cell."""
     context_key: str | None = None
@@ -27,26 +28,17 @@ class Labels:
     dose_key: str | None = None
     """The column with the doses of drugs, if the condition column does not say them (A@0.1)."""
 
-    def options(self) -> dict[str, Any]:
-        """As `Screen.open` takes them."""
-        return {
-            "condition_key": self.condition_key,
-            "control": self.control,
-            "separator": self.separator,
-            "context_key": self.context_key,
-            "dose_key": self.dose_key,
-        }
+    @property
+    def columns(self) -> "Columns":
+        """The same, as the library takes it."""
+        from scbig.data import Columns
 
-    def conditions_of(self, path: pathlib.Path) -> list[str]:
-        """The conditions of a file, by name, before anything else of it is read."""
-        from scbig.data import condition_names
-
-        return condition_names(
-            path,
-            self.condition_key,
+        return Columns(
+            condition=self.condition_key,
             control=self.control,
             separator=self.separator,
-            dose_key=self.dose_key,
+            context=self.context_key,
+            dose=self.dose_key,
         )
 
 
@@ -54,7 +46,7 @@ def read_screen(path: pathlib.Path, labels: Labels, *, on_disk: bool) -> "Screen
     """A prepared screen, in memory or on disk."""
     from scbig.data import Screen
 
-    screen = Screen.open(path, **labels.options())
+    screen = Screen.open(path, labels.columns)
     return screen if on_disk else screen.in_memory()
 
 

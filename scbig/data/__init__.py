@@ -8,12 +8,13 @@ from ._checks import (
     check_unique as check_unique,
     column as column,
 )
-from ._condition import CONTROLS as CONTROLS, JOINT as JOINT, Condition as Condition
-from ._labels import (
+from ._columns import (
     CONTEXT_JOINT as CONTEXT_JOINT,
-    conditions_of as conditions_of,
+    Columns as Columns,
     contexts_of as contexts_of,
 )
+from ._condition import JOINT as JOINT, Condition as Condition
+from ._controls import CONTROL as CONTROL, CONTROLS as CONTROLS, Controls as Controls
 from ._matrix import expression_matrix as expression_matrix, read_csr as read_csr
 from ._population import (
     context_rows as context_rows,

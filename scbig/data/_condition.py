@@ -5,8 +5,7 @@ import math
 import re
 from collections.abc import Sequence
 
-CONTROLS = ("control", "ctrl")
-"""The names that mean "not perturbed" unless a caller says otherwise."""
+from ._controls import CONTROL, Controls, is_usual
 
 JOINT = "+"
 AT = "@"
@@ -48,7 +47,7 @@ class Condition:
         label: str,
         *,
         separator: str = JOINT,
-        controls: str | Sequence[str] = CONTROLS,
+        controls: str | Sequence[str] | Controls = (),
         doses: str | None = None,
     ) -> "Condition":
         """The condition that a label names: `A+B`, `B+A`, `A+ctrl`, `ctrl+A`, `A`, `control`.
@@ -60,7 +59,8 @@ class Condition:
 
         - `label`: names joined by `separator`; blanks around a name do not count.
         - `separator`: what joins the names.
-        - `controls`: the names that stand for "not perturbed"; a dose of theirs does not count.
+        - `controls`: the name or names that stand for "not perturbed", in place of the usual ones;
+            a dose of theirs does not count.
         - `doses`: the doses of a label that has none in it, in the order of its names: `0.1+10`.
 
         **Raises:** a ValueError for an empty name (`""`, `A+`), for a repeated one (`A+A`), for a
@@ -68,8 +68,8 @@ class Condition:
         """
         if not separator:
             raise ValueError("The separator of a condition label must not be empty.")
-        unperturbed = control_names(controls)
-        parts = [part.strip() for part in label.split(separator)]
+        unperturbed = Controls.of(controls)
+        parts = parts_of(label, separator, unperturbed)
         if not all(parts):
             raise ValueError(
                 f"The condition {label!r} has an empty name in it; separator {separator!r}."
@@ -95,7 +95,7 @@ class Condition:
     @property
     def name(self) -> str:
         """The canonical label: sorted names, with their doses, joined by `+`, or `control`."""
-        return JOINT.join(self.labels) or CONTROLS[0]
+        return JOINT.join(self.labels) or CONTROL
 
     @property
     def is_control(self) -> bool:
@@ -103,9 +103,22 @@ class Condition:
         return not self.perturbations
 
 
-def control_names(controls: str | Sequence[str]) -> tuple[str, ...]:
-    """The control names as a tuple, given one name or several."""
-    return (controls,) if isinstance(controls, str) else tuple(controls)
+def clean(name: str) -> str:
+    """A name as it is compared: without blanks around it."""
+    return name.strip()
+
+
+def parts_of(label: str, separator: str, controls: Controls) -> list[str]:
+    """The names in a label, cleaned; a control's name stays whole if the separator is in it."""
+    parts = [clean(part) for part in label.split(separator)]
+    whole = []
+    while parts:
+        # `A_non-targeting_001` by `_`: the longest run of parts that is a control's name.
+        runs = (n for n in range(len(parts), 1, -1) if separator.join(parts[:n]) in controls)
+        size = next(runs, 1)
+        whole.append(separator.join(parts[:size]))
+        parts = parts[size:]
+    return whole
 
 
 def split_dose(text: str) -> tuple[str, str | None]:
@@ -119,7 +132,7 @@ def split_dose(text: str) -> tuple[str, str | None]:
         )
     if not at or not _NUMBER.fullmatch(number):
         return text, None
-    return name.strip(), number
+    return clean(name), number
 
 
 def _aligned(
@@ -165,7 +178,7 @@ def _spelt(dose: float) -> str:
 
 def _check_name(name: str) -> None:
     # Without these, `parse(condition.name)` would be another condition.
-    if not name or name != name.strip():
+    if not name or name != clean(name):
         raise ValueError(f"The perturbation name {name!r} is empty or has blanks around it.")
     if JOINT in name:
         raise ValueError(
@@ -176,8 +189,8 @@ def _check_name(name: str) -> None:
         raise ValueError(
             f"The perturbation name {name!r} ends in a dose. Rename it, or give the dose apart."
         )
-    if name in CONTROLS:
+    if is_usual(name):
         raise ValueError(
             f"{name!r} is reserved for cells that are not perturbed, but it stands here for a "
-            "perturbation. Add it to the control names."
+            "perturbation. Add it to the control names, or leave those out for the usual ones."
         )

@@ -10,7 +10,7 @@ from jaxtyping import Float, Float32, Int
 
 from scbig._names import examples
 from scbig.data._checks import check_unique
-from scbig.data._labels import contexts_of
+from scbig.data._columns import contexts_of
 from scbig.data._matrix import expression_matrix, read_csr
 
 

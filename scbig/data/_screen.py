@@ -5,7 +5,6 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -21,8 +20,8 @@ from scbig.data._checks import (
     check_not_empty,
     check_unique,
 )
-from scbig.data._condition import CONTROLS, JOINT, Condition
-from scbig.data._labels import conditions_of, contexts_of
+from scbig.data._columns import Columns
+from scbig.data._condition import Condition
 from scbig.data._matrix import expression_matrix, read_csr
 from scbig.data._stored import StoredMatrix, blocks_of, check_stored, grouped_means, labels_of
 
@@ -65,47 +64,32 @@ class Screen:
     def from_anndata(
         cls,
         adata: ad.AnnData,
+        columns: Columns = Columns(),
         *,
-        condition_key: str,
-        control: str | Sequence[str] = CONTROLS,
-        context_key: str | Sequence[str] | None = None,
-        dose_key: str | None = None,
         layer: str | None = None,
-        separator: str = JOINT,
     ) -> "Screen":
         """Reads and checks a screen; `adata` is left as it is.
 
         **Arguments:**
 
         - `adata`: cells by genes, log-normalised, dense or sparse, backed or in memory.
-        - `condition_key`: the column of `obs` with the condition labels.
-        - `control`: the name or names that stand for "not perturbed" in the labels. In the screen
-            the control is always called `control`.
-        - `context_key`: the column of `obs` with the context, or several: a context is then one
-            value of each, joined as `A549|IL6`. Without it, there is one context.
-        - `dose_key`: the column of `obs` with the doses, one for each name of the label and in its
-            order: `10`, or `0.1+10` for a pair. A control's dose does not count. Labels can also
-            carry them themselves: `A@0.1+B@10`.
+        - `columns`: what the columns of `obs` mean.
         - `layer`: the layer with the expression; without it, `X`.
-        - `separator`: what joins the perturbations of a label.
 
         **Raises:** a ValueError that says what is wrong with the data and how to repair it.
         """
         check_not_empty(adata.n_obs, adata.n_vars)
-        options = {"control": control, "context_key": context_key, "dose_key": dose_key}
-        read = lambda: read_csr(expression_matrix(adata, layer=layer))
         return cls._labelled(
-            adata, read, condition_key=condition_key, separator=separator, **options
+            adata, columns, lambda: read_csr(expression_matrix(adata, layer=layer))
         )
 
     @classmethod
     def open(
         cls,
         path: str | os.PathLike[str],
+        columns: Columns = Columns(),
         *,
-        condition_key: str,
         layer: str | None = None,
-        **options: Any,
     ) -> "Screen":
         """A screen whose expression stays on disk, for files that are larger than memory.
 
@@ -115,25 +99,19 @@ class Screen:
         **Arguments:**
 
         - `path`: an h5ad file or a zarr folder; the matrix as CSR or dense.
-        - `condition_key`, `layer` and `options`: as in `from_anndata`.
+        - `columns`, `layer`: as in `from_anndata`.
 
         **Raises:** a ValueError as `from_anndata` does, and for a file that cannot be read.
         """
-        labels = labels_of(path)
         read = lambda: StoredMatrix.open(path, "X" if layer is None else f"layers/{layer}")
-        return cls._labelled(labels, read, condition_key=condition_key, **options)
+        return cls._labelled(labels_of(path), columns, read)
 
     @classmethod
     def _labelled(
         cls,
         adata: ad.AnnData,
+        columns: Columns,
         read: Callable[[], sparse.csr_matrix | StoredMatrix],
-        *,
-        condition_key: str,
-        control: str | Sequence[str] = CONTROLS,
-        context_key: str | Sequence[str] | None = None,
-        dose_key: str | None = None,
-        separator: str = JOINT,
     ) -> "Screen":
         # The labels are checked first: they are cheap, and expression is not.
         check_not_empty(adata.n_obs, adata.n_vars)
@@ -141,10 +119,8 @@ class Screen:
         cells = tuple(map(str, adata.obs_names))
         check_unique(genes, what="gene", repair="Use adata.var_names_make_unique, or merge them.")
         check_unique(cells, what="cell", repair="Use adata.obs_names_make_unique.")
-        conditions, condition_index = conditions_of(
-            adata, condition_key, dose_key=dose_key, separator=separator, control=control
-        )
-        contexts, context_index = contexts_of(adata, context_key)
+        conditions, condition_index = columns.conditions_of(adata)
+        contexts, context_index = columns.contexts_of(adata)
         expression = read()
         if isinstance(expression, StoredMatrix):
             check_stored(expression, genes)

@@ -25,8 +25,7 @@ from scbig.data._checks import (
     check_not_counts,
     check_not_negative,
 )
-from scbig.data._condition import CONTROLS, JOINT
-from scbig.data._labels import conditions_of
+from scbig.data._columns import Columns
 
 BLOCK = 8192
 """Cells that are read at once where many are wanted."""
@@ -180,21 +179,12 @@ class StoredMatrix:
         return sparse.csr_matrix(kept)
 
 
-def condition_names(
-    path: str | os.PathLike[str],
-    condition_key: str,
-    *,
-    control: str | Sequence[str] = CONTROLS,
-    dose_key: str | None = None,
-    separator: str = JOINT,
-) -> list[str]:
+def condition_names(path: str | os.PathLike[str], columns: Columns = Columns()) -> list[str]:
     """The names of the conditions in an h5ad file or zarr folder, sorted; no expression is read.
 
     **Arguments:** as for `Screen.open`, whose errors it raises.
     """
-    adata = labels_of(path)
-    options = {"dose_key": dose_key, "separator": separator, "control": control}
-    conditions, _ = conditions_of(adata, condition_key, **options)
+    conditions, _ = columns.conditions_of(labels_of(path))
     return [condition.name for condition in conditions]
 
 

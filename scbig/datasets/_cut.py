@@ -8,10 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scbig._names import examples
-from scbig.data import Condition, column
-
-CONTROLS = ("control", "non-targeting", "DMSO")
-"""What the published files call a cell that is not perturbed."""
+from scbig.data import CONTROL, Condition, Controls, column
 
 
 def by_label(labels: pd.Series, names_of: Callable[[str], tuple[str, ...]]) -> pd.Series:
@@ -19,9 +16,9 @@ def by_label(labels: pd.Series, names_of: Callable[[str], tuple[str, ...]]) -> p
     codes, distinct = pd.factorize(labels)
     conditions = []
     for label in map(str, distinct):
-        names = [name for name in names_of(label) if name not in CONTROLS]
+        names = [name for name in names_of(label) if name not in Controls()]
         check_names(names)
-        conditions.append(Condition.parse("+".join(names) or CONTROLS[0]).name)
+        conditions.append(Condition.parse("+".join(names) or CONTROL).name)
     values = pd.Categorical(np.array(conditions, dtype=object)[codes])
     return pd.Series(values, index=labels.index)
 
@@ -86,4 +83,4 @@ def _ways(label: str) -> Iterator[tuple[str, ...]]:
 
 
 def _perturbed(names: tuple[str, ...]) -> int:
-    return sum(name not in CONTROLS for name in names)
+    return sum(name not in Controls() for name in names)

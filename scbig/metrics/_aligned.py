@@ -10,7 +10,7 @@ from anndata import AnnData
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
-from scbig.data import CONTROLS, Condition
+from scbig.data import Condition, Controls
 
 if TYPE_CHECKING:  # scipy ships no types, and those that pyright infers are wrong
     Matrix = Any
@@ -25,7 +25,9 @@ def shortlist(names: Iterable[str], most: int = 5) -> str:
     return f"{len(names)} ({', '.join(names[:most])}{dots})"
 
 
-def canonical_name(label: str, *, separator: str = "+", controls: Sequence[str] = CONTROLS) -> str:
+def canonical_name(
+    label: str, *, separator: str = "+", controls: str | Sequence[str] | Controls = ()
+) -> str:
     """One name for all spellings of a condition: `B+A` is `A+B`, `ctrl+A` is `A`.
 
     Control names among the perturbations are dropped; nothing left is `"control"`. A dose, `@` and
@@ -35,7 +37,7 @@ def canonical_name(label: str, *, separator: str = "+", controls: Sequence[str] 
 
     - `label`: the label, blanks around its parts do not count.
     - `separator`: what stands between the perturbations.
-    - `controls`: the names that stand for "not perturbed".
+    - `controls`: the names that stand for "not perturbed", in place of the usual ones.
 
     **Raises:** a ValueError for what `scbig.data.Condition.parse` refuses: an empty part (`"A+"`),
     a perturbation that occurs twice (`"A+A"`), a dose that is not positive.
@@ -48,13 +50,13 @@ class Spelling:
     """How condition labels are written."""
 
     separator: str
-    controls: tuple[str, ...]
+    controls: Controls
 
     @classmethod
     def of(cls, control: str | AnnData, separator: str) -> "Spelling":
         """The usual control names, and the label of the control cells where it is one."""
         own = () if isinstance(control, AnnData) else (control,)
-        return cls(separator, (*CONTROLS, *own))
+        return cls(separator, Controls(own))
 
     def canonical(self, label: str) -> str:
         """The canonical name of a label."""
@@ -66,7 +68,7 @@ class Spelling:
             return False
         # The usual names stand for one another.
         parts = [part.strip() for part in label.split(self.separator)]
-        return control in (*CONTROLS, label, *parts)
+        return control in Controls() or control in (label, *parts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,12 +11,11 @@ from scipy import sparse
 
 from scbig._names import examples
 from scbig.data import (
+    Columns,
     Condition,
     check_count_values,
     check_not_empty,
     check_unique,
-    conditions_of,
-    contexts_of,
 )
 
 from ._thresholds import PreprocessConfig
@@ -42,12 +41,7 @@ class Design:
     def of(
         cls,
         adata: ad.AnnData,
-        condition_key: str,
-        *,
-        control: str | Sequence[str],
-        dose_key: str | None,
-        separator: str,
-        context_key: str | Sequence[str] | None,
+        columns: Columns,
         held_out: Sequence[str],
         held_out_contexts: Sequence[str],
     ) -> "Design":
@@ -57,10 +51,8 @@ class Design:
         check_unique(genes, what="gene", repair="Use adata.var_names_make_unique, or merge them.")
         cells = tuple(map(str, adata.obs_names))
         check_unique(cells, what="cell", repair="Use adata.obs_names_make_unique.")
-        contexts, context_codes = contexts_of(adata, context_key)
-        parsed, codes = conditions_of(
-            adata, condition_key, dose_key=dose_key, separator=separator, control=control
-        )
+        contexts, context_codes = columns.contexts_of(adata)
+        parsed, codes = columns.conditions_of(adata)
         wanted = {Condition.parse(label) for label in _several(held_out)}
         within = _several(held_out_contexts)
         unknown = sorted(condition.name for condition in wanted - set(parsed))

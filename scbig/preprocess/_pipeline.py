@@ -9,7 +9,7 @@ import pandas as pd
 
 from scbig._files import atomic
 from scbig.data import (
-    JOINT,
+    Columns,
     StoredMatrix,
     check_suffix,
     expression_matrix,
@@ -25,12 +25,8 @@ from ._thresholds import PreprocessConfig
 def preprocess(
     adata: ad.AnnData,
     config: PreprocessConfig,
+    columns: Columns = Columns(),
     *,
-    condition_key: str,
-    control: str | Sequence[str],
-    context_key: str | Sequence[str] | None = None,
-    dose_key: str | None = None,
-    separator: str = JOINT,
     held_out: Sequence[str] = (),
     held_out_contexts: Sequence[str] = (),
 ) -> ad.AnnData:
@@ -45,8 +41,7 @@ def preprocess(
 
     - `adata`: raw counts in `X`, cells by genes; left as it is.
     - `config`: the thresholds.
-    - `condition_key`, `control`, `context_key`, `dose_key`, `separator`: as in
-        `Screen.from_anndata`.
+    - `columns`: what the columns of `obs` mean.
     - `held_out`: conditions whose cells are kept but have no say in which genes are, such as
         `split.test`.
     - `held_out_contexts`: the contexts in which they are held out, such as
@@ -62,16 +57,7 @@ def preprocess(
     **Raises:** a ValueError if `X` is not counts, if no cell is left or no control of a context, or
     if a condition to hold out is not there.
     """
-    design = Design.of(
-        adata,
-        condition_key,
-        control=control,
-        dose_key=dose_key,
-        separator=separator,
-        context_key=context_key,
-        held_out=held_out,
-        held_out_contexts=held_out_contexts,
-    )
+    design = Design.of(adata, columns, held_out, held_out_contexts)
     counts = read_csr(expression_matrix(adata, layer=None))
     keep = choose(tally([counts], design, config), design, config)
     counts = counts[keep.cells][:, keep.genes]
@@ -82,12 +68,8 @@ def preprocess_file(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     config: PreprocessConfig,
+    columns: Columns = Columns(),
     *,
-    condition_key: str,
-    control: str | Sequence[str],
-    context_key: str | Sequence[str] | None = None,
-    dose_key: str | None = None,
-    separator: str = JOINT,
     held_out: Sequence[str] = (),
     held_out_contexts: Sequence[str] = (),
     keep_counts: bool = False,
@@ -110,16 +92,7 @@ def preprocess_file(
     """
     check_suffix(target)
     adata = labels_of(source)
-    design = Design.of(
-        adata,
-        condition_key,
-        control=control,
-        dose_key=dose_key,
-        separator=separator,
-        context_key=context_key,
-        held_out=held_out,
-        held_out_contexts=held_out_contexts,
-    )
+    design = Design.of(adata, columns, held_out, held_out_contexts)
     stored = StoredMatrix.open(source)
     keep = choose(tally(stored.blocks(), design, config), design, config)
     counts = stored.lazy()[keep.cells][:, keep.genes]

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int
 
 from scbig._names import examples
-from scbig.data import CONTROLS, Condition
+from scbig.data import CONTROL, Condition
 
 from ._effects import Effects
 from ._pseudobulk import Pseudobulk, recover_pseudobulk
@@ -66,7 +66,7 @@ class CountModel:
     @property
     def names(self) -> list[str]:
         """The control's name, then those of the conditions."""
-        return [CONTROLS[0], *(condition.name for condition in self.conditions)]
+        return [CONTROL, *(condition.name for condition in self.conditions)]
 
     @property
     def num_cells(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from scbig._names import examples
-from scbig.data import CONTROLS, JOINT, Condition, Screen
+from scbig.data import JOINT, Condition, Screen
 
 Conditions = Iterable[str | Condition] | Screen
 """Labels or conditions, one for each or one per cell; or a screen, for its conditions."""
@@ -81,7 +81,7 @@ def parse_labels(
     labels: Iterable[str | Condition],
     *,
     separator: str = JOINT,
-    controls: str | Sequence[str] = CONTROLS,
+    controls: str | Sequence[str] = (),
 ) -> dict[str, Condition]:
     """Each distinct label, in sorted order, with its condition.
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from scbig._files import atomic
-from scbig.data import CONTROLS, JOINT, Condition, Screen
+from scbig.data import JOINT, Condition, Screen
 
 from . import _leakage
 from ._pool import cells_of, parse_labels
@@ -85,14 +85,14 @@ class Split:
         train_contexts: Iterable[str] = (),
         test_contexts: Iterable[str] = (),
         separator: str = JOINT,
-        controls: str | Sequence[str] = CONTROLS,
+        controls: str | Sequence[str] = (),
     ) -> "Split":
         """A checked split of lists from anywhere: `A+B`, `B+A`, `A+ctrl`, or `A_B` with `_`.
 
         **Arguments:** the fields, as lists of labels; `control` is added to `train`.
 
         - `separator`: what joins the names of a label.
-        - `controls`: the names that stand for "not perturbed".
+        - `controls`: the names that stand for "not perturbed", in place of the usual ones.
 
         **Raises:** the ValueError of `check`, and one for a combination that is in a list in two
         spellings.

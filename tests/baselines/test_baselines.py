@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 
 from scbig import metrics
 from scbig.baselines import Additive, Control, LinearEmbedding, PerturbedMean, Predictor
-from scbig.data import Condition, Screen
+from scbig.data import Columns, Condition, Screen
 
 GENES = [f"g{i}" for i in range(12)]
 SIZES = {"control": 9, "A": 5, "B+ctrl": 3, "C": 8, "B+A": 4}
@@ -40,7 +40,7 @@ def cells():
 
 @pytest.fixture
 def screen(cells):
-    return Screen.from_anndata(cells, condition_key="condition")
+    return Screen.from_anndata(cells)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_additive_can_use_the_perturbed_mean_instead(screen, cells):
 
 def test_additive_without_any_single(cells):
     doubles = cells[cells.obs["condition"].isin(["control", "B+A"])]
-    screen = Screen.from_anndata(doubles, condition_key="condition")
+    screen = Screen.from_anndata(doubles)
     with pytest.raises(ValueError, match=r"1 \(A\)"):
         Additive.fit(screen).mean(Condition(("A",)))
 
@@ -195,7 +195,7 @@ def test_effects_are_taken_within_each_context_and_then_averaged():
     values = dense(first)
     second.X = np.concatenate([np.repeat(values[:10], 10, axis=0), values[10:]]) + 2
     both = ad.concat([first, second])
-    screen = Screen.from_anndata(both, condition_key="condition", context_key="context")
+    screen = Screen.from_anndata(both, Columns(context="context"))
     effect = mean_of(first, "A") - mean_of(first, "control")
     found = Additive.fit(screen).effects([Condition(("A",))])[0]
     np.testing.assert_allclose(found, effect, rtol=1e-4, atol=1e-5)
@@ -203,9 +203,7 @@ def test_effects_are_taken_within_each_context_and_then_averaged():
     stronger.X = np.where(
         (second.obs["condition"] == "A").to_numpy()[:, None], dense(second) + 1, dense(second)
     )
-    screen = Screen.from_anndata(
-        ad.concat([first, stronger]), condition_key="condition", context_key="context"
-    )
+    screen = Screen.from_anndata(ad.concat([first, stronger]), Columns(context="context"))
     found = Additive.fit(screen).effects([Condition(("A",))])[0]
     np.testing.assert_allclose(found, effect + 0.5, rtol=1e-4, atol=1e-5)
 
@@ -219,7 +217,7 @@ def test_effects_are_added_to_the_controls_that_are_given(screen, cells):
 
 
 def test_a_screen_without_perturbations_cannot_be_fitted(controls):
-    screen = Screen.from_anndata(controls, condition_key="condition")
+    screen = Screen.from_anndata(controls)
     for fit in (PerturbedMean.fit, Additive.fit):
         with pytest.raises(ValueError, match="no perturbation"):
             fit(screen)
@@ -228,7 +226,7 @@ def test_a_screen_without_perturbations_cannot_be_fitted(controls):
 def test_real_doubles_are_nearly_additive(shared_file):
     path = shared_file("data/norman19_k562_3375x500.h5ad")
     observed = ad.read_h5ad(path)
-    screen = Screen.from_anndata(observed, condition_key="condition")
+    screen = Screen.from_anndata(observed)
     doubles = [
         *("KLF1+MAP2K6", "KLF1+TGFBR2", "MAPK1+TGFBR2", "MAP2K3+MAP2K6", "MAP2K3+SLC38A2"),
     ]

@@ -18,7 +18,7 @@ from scbig.baselines import (
     margins,
     predict_cells,
 )
-from scbig.data import Screen
+from scbig.data import Columns, Screen
 
 GENES = [f"g{i}" for i in range(6)]
 LINES = {"x": 1.0, "y": 4.0}  # what a line adds to every gene
@@ -47,7 +47,7 @@ def cells():
 
 @pytest.fixture
 def screen(cells):
-    return Screen.from_anndata(cells, condition_key="condition", context_key="line")
+    return Screen.from_anndata(cells, Columns(context="line"))
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def cells():
 
 @pytest.fixture
 def screen(cells):
-    return Screen.from_anndata(cells, condition_key="condition")
+    return Screen.from_anndata(cells)
 
 
 def profile(cells, label):

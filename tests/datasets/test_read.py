@@ -12,7 +12,7 @@ import pytest
 from scipy import sparse
 
 from scbig import datasets
-from scbig.data import Screen
+from scbig.data import Columns, Screen
 from scbig.datasets import _tidy as tidy_module, from_combosciplex, from_scperturb, load, read
 from scbig.preprocess import PreprocessConfig, preprocess
 
@@ -196,8 +196,8 @@ def test_the_tidy_form_goes_straight_into_preprocessing_and_a_screen(name, tmp_p
     tidy.write_h5ad(tmp_path / "tidy.h5ad")
     again = ad.read_h5ad(tmp_path / "tidy.h5ad")
     config = PreprocessConfig(min_genes=3, min_cells=2)
-    logged = preprocess(again, config, condition_key="condition", control="control")
-    screen = Screen.from_anndata(logged, condition_key="condition", context_key="context")
+    logged = preprocess(again, config)
+    screen = Screen.from_anndata(logged, Columns(context="context"))
     assert screen.contexts == (source.context,)
     assert {c.name for c in screen.conditions} == set(tidy.obs["condition"])
     assert len(screen.rows("control")) == 12

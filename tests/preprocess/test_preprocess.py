@@ -9,7 +9,7 @@ import pytest
 import scanpy as sc
 from scipy import sparse
 
-from scbig.data import Screen
+from scbig.data import Columns, Screen
 from scbig.preprocess import PreprocessConfig, preprocess
 
 
@@ -35,9 +35,7 @@ def make_counts() -> Any:
 
 def run(adata, **config) -> Any:
     config = {"min_genes": 3, "min_cells": 10, "variable_genes": 8} | config
-    return preprocess(
-        adata, PreprocessConfig(**config), condition_key="condition", control="control"
-    )
+    return preprocess(adata, PreprocessConfig(**config))
 
 
 @pytest.mark.parametrize("layout", [np.asarray, sparse.csr_matrix, lambda x: x.astype(np.int64)])
@@ -99,7 +97,7 @@ def test_the_result_can_be_written_and_read(tmp_path):
     result.write_h5ad(tmp_path / "screen.h5ad")
     again = ad.read_h5ad(tmp_path / "screen.h5ad")
     assert len(again.uns["preprocess"]["removed_conditions"]) == 0
-    Screen.from_anndata(again, condition_key="condition")
+    Screen.from_anndata(again)
 
 
 def edited(function) -> Any:
@@ -141,16 +139,12 @@ def test_no_gene_left_is_an_error():
 def test_the_papalexi_counts_are_refused_raw_and_accepted_preprocessed(shared_file):
     adata: Any = ad.read_h5ad(shared_file("data/papalexi21_thp1_20729x299.h5ad"))
     read = lambda adata, **options: Screen.from_anndata(
-        adata,
-        condition_key="target",
-        control="non-targeting",
-        context_key="batch",
-        **options,
+        adata, Columns(condition="target", control="non-targeting", context="batch"), **options
     )
     with pytest.raises(ValueError, match=r"raw counts: all values.*largest 278.*preprocess"):
         read(adata)
     config = PreprocessConfig(min_genes=20, min_cells=50, variable_genes=100)
-    result = preprocess(adata, config, condition_key="target", control="non-targeting")
+    result = preprocess(adata, config, Columns(condition="target", control="non-targeting"))
     screen = read(result)
     assert screen.contexts == ("rep_1", "rep_2", "rep_3")
     assert len(screen.perturbations) == 25

@@ -112,7 +112,7 @@ def test_counts_alone_or_with_their_logarithm(model, screen, tmp_path):
     dense = counts.X.toarray().astype(float)
     expected = np.log1p(1e4 * dense / counts.obs["ncounts"].to_numpy()[:, None])
     np.testing.assert_allclose(screen.X.toarray(), expected, rtol=1e-5)
-    Screen.from_anndata(screen, condition_key="condition")
+    Screen.from_anndata(screen)
 
 
 def test_sizes_names_and_record(model, screen):

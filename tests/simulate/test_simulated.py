@@ -21,8 +21,8 @@ def simulated():
 @pytest.fixture(scope="module")
 def screen(simulated):
     config = PreprocessConfig(min_genes=50, min_cells=10)
-    adata = preprocess(simulated.counts, config, condition_key="condition", control="control")
-    return Screen.from_anndata(adata, condition_key="condition")
+    adata = preprocess(simulated.counts, config)
+    return Screen.from_anndata(adata)
 
 
 def correlation(x, y):

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scbig.data import Screen
+from scbig.data import Columns, Screen
 from scbig.splits import Split, cross_context, effect_sizes, holdout, kfold
 
 CELLS = [
@@ -23,7 +23,7 @@ def make_screen(cells=CELLS):
         index=pd.Index([f"cell{i}" for i in range(len(cells))]),
     )
     adata = ad.AnnData(values, obs=obs)
-    return Screen.from_anndata(adata, condition_key="condition", context_key="line")
+    return Screen.from_anndata(adata, Columns(context="line"))
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_effect_sizes_are_distances_from_the_controls_of_the_context(screen):
 
 def test_real_cells_of_one_line_train_and_those_of_another_are_tested(shared_file):
     adata = ad.read_h5ad(shared_file("data/mcfaline23_glioma_2586x500.h5ad"))
-    real = Screen.from_anndata(adata, condition_key="condition", context_key="cell_type")
+    real = Screen.from_anndata(adata, Columns(context="cell_type"))
     split = cross_context(real, train=["A172", "T98G"], test="U87MG", seed=0)
     # Nine kinases in each line.
     assert len(split.train) + len(split.validation) == 10

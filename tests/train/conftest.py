@@ -62,8 +62,8 @@ def simulated():
 @pytest.fixture(scope="session")
 def screen(simulated):
     settings = PreprocessConfig(min_genes=1, min_cells=1)
-    adata = preprocess(simulated.counts, settings, condition_key="condition", control="control")
-    return Screen.from_anndata(adata, condition_key="condition")
+    adata = preprocess(simulated.counts, settings)
+    return Screen.from_anndata(adata)
 
 
 @pytest.fixture(scope="session")

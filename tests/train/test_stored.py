@@ -31,7 +31,7 @@ def on_disk(screen, path):
         adata.write_h5ad(path)
     else:
         write_elem(zarr.open_group(str(path), mode="w", zarr_format=2), "/", adata)
-    return Screen.open(path, condition_key="condition")
+    return Screen.open(path)
 
 
 @pytest.fixture(scope="module")
