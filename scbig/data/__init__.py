@@ -21,6 +21,7 @@ from ._population import (
     expression_of as expression_of,
     population as population,
 )
+from ._responses import Responses as Responses
 from ._screen import Screen as Screen
 from ._stored import (
     StoredMatrix as StoredMatrix,

@@ -74,6 +74,17 @@ def check_index(index: np.ndarray, names: Sequence[str], cells: int, *, what: st
         raise ValueError(f"The {what} index points outside the {len(names)} {what} names.")
 
 
+def check_controls(contexts: Sequence[str], of_controls: np.ndarray) -> None:
+    """Raises unless every context has controls, given the place of each control cell's context."""
+    have = set(of_controls)
+    lacking = [name for i, name in enumerate(contexts) if i not in have]
+    if lacking:
+        raise ValueError(
+            f"{len(lacking)} contexts have no control cells: {examples(lacking)}. Drop those "
+            "contexts, or merge each with one that has controls."
+        )
+
+
 def _culprit_genes(matrix: sparse.csr_matrix, bad: np.ndarray, genes: Sequence[str]) -> str:
     return examples([genes[int(i)] for i in np.unique(matrix.indices[bad])])
 

@@ -14,6 +14,7 @@ from scipy import sparse
 
 from scbig._names import examples
 from scbig.data._checks import (
+    check_controls,
     check_index,
     check_log_normalised,
     check_matrix,
@@ -23,7 +24,15 @@ from scbig.data._checks import (
 from scbig.data._columns import Columns
 from scbig.data._condition import Condition
 from scbig.data._matrix import expression_matrix, read_csr
-from scbig.data._stored import StoredMatrix, blocks_of, check_stored, grouped_means, labels_of
+from scbig.data._responses import Responses, measured_responses
+from scbig.data._stored import (
+    StoredMatrix,
+    blocks_of,
+    check_stored,
+    grouped_means,
+    labels_of,
+    projected,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -53,7 +62,9 @@ class Screen:
         names = [condition.name for condition in self.conditions]
         check_index(self.condition_index, names, self.num_cells, what="condition")
         check_index(self.context_index, self.contexts, self.num_cells, what="context")
-        _check_controls(self)
+        if Condition() not in self.conditions:
+            raise ValueError("There are no control cells in the screen.")
+        check_controls(self.contexts, self.context_index[self.is_control])
         matrix = self.expression
         in_memory = not isinstance(matrix, StoredMatrix)
         values = (matrix.data, matrix.indices, matrix.indptr) if in_memory else ()
@@ -167,6 +178,21 @@ class Screen:
         """Whether each cell is a control."""
         return self.condition_index == self._places_by_condition[Condition()]
 
+    @property
+    def controls(self) -> "Screen":
+        """The control cells; on disk they stay if the screen is there."""
+        return self.take(np.flatnonzero(self.is_control))
+
+    def responses(self) -> Responses:
+        """The mean change of each condition in each context, in one pass over the cells."""
+        return measured_responses(
+            self.expression,
+            self.conditions,
+            self.condition_index,
+            self.contexts,
+            self.context_index,
+        )
+
     def rows(
         self, condition: str | Condition, context: str | None = None
     ) -> Int[np.ndarray, " rows"]:
@@ -217,16 +243,7 @@ class Screen:
         """Expression of some rows, or of all cells, times a matrix, in that matrix's precision."""
         # In the file's order, in which a disk reads fast, and back into the order asked for.
         order = None if rows is None else np.argsort(rows, kind="stable")
-        chosen = self._rows(None if rows is None else rows[order])
-        count = self.num_cells if rows is None else len(rows)
-        result = np.empty((count, matrix.shape[1]), matrix.dtype)
-        start = 0
-        for block in blocks_of(chosen):
-            part = block.astype(matrix.dtype) @ matrix
-            own = slice(start, start + len(part))
-            result[own if order is None else order[own]] = part
-            start += len(part)
-        return result
+        return projected(self._rows(None if rows is None else rows[order]), matrix, order)
 
     @functools.cached_property
     def checksum(self) -> str:
@@ -293,15 +310,3 @@ class Screen:
 
     def _subset(self, keep: np.ndarray) -> "Screen":
         return self.take(np.flatnonzero(keep | self.is_control))
-
-
-def _check_controls(screen: Screen) -> None:
-    if Condition() not in screen.conditions:
-        raise ValueError("There are no control cells in the screen.")
-    have = set(screen.context_index[screen.is_control])
-    lacking = [name for i, name in enumerate(screen.contexts) if i not in have]
-    if lacking:
-        raise ValueError(
-            f"{len(lacking)} contexts have no control cells: {examples(lacking)}. Drop those "
-            "contexts, or merge each with one that has controls."
-        )

@@ -119,19 +119,12 @@ def effect_sizes(screen: Screen) -> dict[str, float]:
     The Euclidean norm, over genes, of the mean change from the controls of the same context, in
     log units; averaged over contexts, weighted by cells. Few cells make it larger by their noise.
     """
-    contexts = len(screen.contexts)
-    pairs = screen.condition_index.astype(np.int64) * contexts + screen.context_index
-    used, groups, cells = np.unique(pairs, return_inverse=True, return_counts=True)
-    means = screen.means(groups, len(used))  # one pass: the screen may be on disk
-    condition, context = used // contexts, used % contexts
-    is_control = np.array([screen.conditions[place].is_control for place in condition])
-    bases = means[is_control][np.argsort(context[is_control])]
-    norms = np.linalg.norm(means - bases[context], axis=1)
-    return {
-        c.name: float(np.average(norms[condition == place], weights=cells[condition == place]))
-        for place, c in enumerate(screen.conditions)
-        if not c.is_control
-    }
+    found = screen.responses()
+    places, of_group = np.unique(found.condition_index, return_inverse=True)
+    total = np.bincount(of_group, weights=found.norms() * found.cells)
+    sizes = total / np.bincount(of_group, weights=found.cells)
+    names = [found.conditions[place].name for place in places]
+    return dict(zip(names, sizes.tolist(), strict=True))
 
 
 def _in_strata(
