@@ -73,7 +73,7 @@ def main(run: NormanSubset) -> pd.DataFrame:
     )
     cells = screen.to_anndata()
     controls = cells[cells.obs["condition"] == "control"]
-    predictors = {"scBIG": fit.model, **baselines.standard(training, table.names, table.vectors)}
+    predictors = {"scBIG": fit.model, **baselines.standard(training, table)}
     options = {"reference": training.to_anndata(), "unbiased": True, "key": predict_key}
     scores = baselines.compare(predictors, controls, cells, test, **options)
     averages = baselines.averages(scores)

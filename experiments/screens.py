@@ -9,6 +9,7 @@ from that line's control cells and the effects in the other two lines. Under a m
 
 import pathlib
 from dataclasses import dataclass
+from typing import Any
 
 import anndata as ad
 import jax.random as jr
@@ -38,13 +39,13 @@ def papalexi(path: pathlib.Path, *, guide_fraction: float = 0.8) -> data.Screen:
     its guide reads; the other cells are left out.
     """
     cells = data.read_h5ad(path)
-    labels = {"condition_key": "target", "control": "non-targeting"}
+    columns = data.Columns(condition="target", control="non-targeting", context="batch")
     logged = preprocess.preprocess(
         cells[cells.obs["top_guide_frac"] >= guide_fraction],
         preprocess.PreprocessConfig(min_genes=0, min_cells=0),
-        **labels,
+        columns,
     )
-    return data.Screen.from_anndata(logged, data.Columns(context="batch"), **labels)
+    return data.Screen.from_anndata(logged, columns)
 
 
 def describe(screen: data.Screen) -> dict[str, int]:
@@ -78,7 +79,8 @@ def transfer(screen: data.Screen, *, seed: int = 0) -> pd.DataFrame:
         controls = cells[screen.rows("control", held)]
         test = [c.name for c in training.conditions if screen.rows(c, held).size]
         test.remove("control")
-        options = {"context_key": "context", "reference": training.to_anndata(), "unbiased": True}
+        columns = data.Columns(context="context")
+        options: Any = {"columns": columns, "reference": training.to_anndata(), "unbiased": True}
         key = jr.key(seed)
         tables.append(baselines.compare(predictors, controls, cells, test, key=key, **options))
     return pd.concat(tables)

@@ -115,15 +115,16 @@ def score(
     cells = ad.read_h5ad(run.out / "screen.h5ad")
     screen = data.Screen.from_anndata(cells)
     training, observed = screen.select(train), screen.select(test).to_anndata()
-    effects = baselines.mean_effects(training)
-    measured = {c.name: x for c, x in zip(effects.conditions, effects.deltas, strict=True)}
+    effects = training.responses()
+    pairs = zip(effects.perturbed, effects.by_condition(), strict=True)
+    measured = {condition.name: change for condition, change in pairs}
     expected = simulate.expected_means(model)
     truth = dict(zip(model.names[1:], expected[1:] - expected[0], strict=True))
     tables = rules(measured, train, test) | {"truth": truth}
     predictors: dict[str, baselines.Predictor] = {"control": baselines.Control.fit(training)}
     predictors |= {name: LookUp(model.genes, table) for name, table in tables.items()}
     controls = observed[observed.obs["condition"] == "control"].copy()
-    options: Any = {"control": controls, "reference": training.to_anndata(), "unbiased": True}
+    options: Any = {"controls": controls, "reference": training.to_anndata(), "unbiased": True}
     scores = {}
     for name, predictor in predictors.items():
         drawn: Any = {"key": jr.key(run.seed), "cells": run.cells}

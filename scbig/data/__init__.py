@@ -15,6 +15,7 @@ from ._columns import (
 )
 from ._condition import JOINT as JOINT, Condition as Condition
 from ._controls import CONTROL as CONTROL, CONTROLS as CONTROLS, Controls as Controls
+from ._labelled import LabelledCells as LabelledCells
 from ._matrix import expression_matrix as expression_matrix, read_csr as read_csr
 from ._population import (
     context_rows as context_rows,

@@ -63,12 +63,13 @@ class Columns:
         return Condition.parse(label, separator=self.separator, controls=self.control, doses=doses)
 
     def conditions_of(
-        self, adata: ad.AnnData
+        self, adata: ad.AnnData, *, controls_needed: bool = True
     ) -> tuple[tuple[Condition, ...], Int32[np.ndarray, " cells"]]:
         """The distinct conditions, sorted by name, and the place of each cell's among them.
 
         **Raises:** a ValueError that names a column that is absent or has missing values, labels
-        or doses that cannot be read, two separators in one column, or that no cell is a control.
+        or doses that cannot be read, two separators in one column, or that no cell is a control
+        where controls are needed.
         """
         codes, distinct = pd.factorize(column(adata, self.condition, what="condition"))
         labels = [str(label) for label in distinct]
@@ -83,7 +84,7 @@ class Columns:
             )
         conditions = tuple(sorted(set(parsed), key=lambda condition: condition.name))
         place = {condition: i for i, condition in enumerate(conditions)}
-        if Condition() not in place:
+        if controls_needed and Condition() not in place:
             raise ValueError(
                 f"There are no control cells: no condition label means {Controls.of(self.control)}."
                 f" The labels are {examples(labels, most=10)}. Pass the control's name as "

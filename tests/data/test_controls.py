@@ -62,7 +62,8 @@ def test_a_usual_name_is_a_control_everywhere(name, tmp_path):
         assert [c.name for c in screen.conditions] == expected
         np.testing.assert_array_equal(screen.rows("A"), [1, 2, 5])
     assert splits.Split.of(name="mine", train=["A", name], test=["B"]).train == ("A", "control")
-    assert metrics.canonical_name(f"B+{name}") == "B"
+    scores = metrics.evaluate(prepared, prepared, components=1)
+    assert scores.index.tolist() == ["A", "A+B", "B"]
 
 
 def test_what_may_be_a_gene_is_no_control():

@@ -24,7 +24,7 @@ def make_adata(sizes=SIZES):
     values = np.log1p(rng.gamma(1.0, size=(len(cells), 5))).astype(np.float32)
     values *= rng.uniform(size=values.shape) < 0.6
     index = pd.Index([f"cell{i}" for i in range(len(cells))])
-    obs = pd.DataFrame(cells, columns=["line", "condition"], index=index)
+    obs = pd.DataFrame(cells, columns=pd.Index(["line", "condition"]), index=index)
     return ad.AnnData(values, obs=obs)
 
 
