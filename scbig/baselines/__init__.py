@@ -1,6 +1,6 @@
 """What a model must beat: closed-form predictors under one protocol."""
 
-from ._abstract import AbstractEffects as AbstractEffects
+from ._closed_form import AbstractEffects as AbstractEffects
 from ._compare import (
     averages as averages,
     compare as compare,

@@ -9,7 +9,7 @@ from scbig._names import examples
 from scbig.data import Condition, Screen
 from scbig.priors import EmbeddingTable
 
-from ._abstract import AbstractEffects
+from ._closed_form import AbstractEffects
 
 
 class LinearEmbedding(AbstractEffects):

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scbig._names import examples
 from scbig.data import Condition, Screen
 
-from ._abstract import AbstractEffects
+from ._closed_form import AbstractEffects
 
 
 class Control(AbstractEffects):
