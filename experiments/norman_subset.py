@@ -52,9 +52,7 @@ def main(run: NormanSubset) -> pd.DataFrame:
     """Runs the experiment; returns the table of averages."""
     begun = time.perf_counter()
     fit_key, predict_key = jr.split(jr.key(run.model.seed))
-    screen = data.PerturbationScreen.from_anndata(
-        data.read_h5ad(run.data), condition_key="condition"
-    )
+    screen = data.Screen.from_anndata(data.read_h5ad(run.data))
     singles = {c.perturbations[0] for c in screen.conditions if len(c.perturbations) == 1}
     doubles = [c for c in screen.conditions if len(c.perturbations) == 2]
     test = [c.name for c in doubles if singles.issuperset(c.perturbations)]
@@ -75,7 +73,7 @@ def main(run: NormanSubset) -> pd.DataFrame:
     )
     cells = screen.to_anndata()
     controls = cells[cells.obs["condition"] == "control"]
-    predictors = {"scBIG": fit.model, **baselines.standard(training, table.names, table.vectors)}
+    predictors = {"scBIG": fit.model, **baselines.standard(training, table)}
     options = {"reference": training.to_anndata(), "unbiased": True, "key": predict_key}
     scores = baselines.compare(predictors, controls, cells, test, **options)
     averages = baselines.averages(scores)

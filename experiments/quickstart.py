@@ -16,7 +16,8 @@ import tyro
 from sklearn.metrics import adjusted_rand_score
 
 import scbig
-from scbig import baselines, config as C, data, plotting, priors, train
+from scbig import baselines, config as C, data, plotting, priors, simulate, train
+from scbig.preprocess import PreprocessConfig, preprocess
 
 METRICS = ("pearson_delta", "pearson_delta_deg20", "acc", "mse", "pds", "e_distance")
 
@@ -25,8 +26,8 @@ METRICS = ("pearson_delta", "pearson_delta_deg20", "acc", "mse", "pds", "e_dista
 class Quickstart:
     """A simulated screen, and the small preset."""
 
-    simulation: C.SimulationConfig = field(default_factory=C.SimulationConfig)
-    preprocess: C.PreprocessConfig = C.PreprocessConfig(min_genes=20, min_cells=10)
+    simulation: simulate.SimulationConfig = field(default_factory=simulate.SimulationConfig)
+    preprocess: PreprocessConfig = PreprocessConfig(min_genes=20, min_cells=10)
     model: C.ScBIGConfig = field(default_factory=C.cpu)
     test: int = 15
     """Doubles that are held out."""
@@ -41,11 +42,9 @@ def main(run: Quickstart) -> pd.DataFrame:
     begun = time.perf_counter()
     out = run.out or pathlib.Path("runs") / f"quickstart-{C.fingerprint(run)}"
     fit_key, predict_key = jr.split(jr.key(run.model.seed))
-    truth = data.simulate_screen(run.simulation, seed=run.model.seed)
-    adata = data.preprocess(
-        truth.counts, run.preprocess, condition_key="condition", control="control"
-    )
-    screen = data.PerturbationScreen.from_anndata(adata, condition_key="condition")
+    truth = simulate.simulate_screen(run.simulation, seed=run.model.seed)
+    adata = preprocess(truth.counts, run.preprocess)
+    screen = data.Screen.from_anndata(adata)
     doubles = [c.name for c in screen.conditions if len(c.perturbations) == 2]
     if run.test + run.validation >= len(doubles):
         raise SystemExit(f"Only {len(doubles)} doubles: lower --test or --validation.")
@@ -72,7 +71,7 @@ def main(run: Quickstart) -> pd.DataFrame:
 
     cells = screen.to_anndata()
     controls = cells[cells.obs["condition"] == "control"]
-    predictors = {"scBIG": fit.model, **baselines.standard(training, table.names, table.vectors)}
+    predictors = {"scBIG": fit.model, **baselines.standard(training, table)}
     options = {"reference": training.to_anndata(), "unbiased": True, "key": predict_key}
     scores = baselines.compare(predictors, controls, cells, test, **options)
     averages = baselines.averages(scores)

@@ -9,6 +9,7 @@ from that line's control cells and the effects in the other two lines. Under a m
 
 import pathlib
 from dataclasses import dataclass
+from typing import Any
 
 import anndata as ad
 import jax.random as jr
@@ -16,40 +17,38 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from scbig import baselines, config as C, data
+from scbig import baselines, data, preprocess
 
 METRICS = ("pearson_delta", "pearson_delta_deg20", "acc", "mse", "pds", "e_distance")
 
 
-def norman(path: pathlib.Path) -> data.PerturbationScreen:
+def norman(path: pathlib.Path) -> data.Screen:
     """Norman 2019, K562, CRISPR activation: 33 single and double perturbations."""
-    return data.PerturbationScreen.from_anndata(data.read_h5ad(path), condition_key="condition")
+    return data.Screen.from_anndata(data.read_h5ad(path))
 
 
-def mcfaline(path: pathlib.Path) -> data.PerturbationScreen:
+def mcfaline(path: pathlib.Path) -> data.Screen:
     """McFaline-Figueroa 2023, CRISPR interference: nine kinases in three glioblastoma lines."""
-    return data.PerturbationScreen.from_anndata(
-        data.read_h5ad(path), condition_key="condition", context_key="cell_type"
-    )
+    return data.Screen.from_anndata(data.read_h5ad(path), data.Columns(context="cell_type"))
 
 
-def papalexi(path: pathlib.Path, *, guide_fraction: float = 0.8) -> data.PerturbationScreen:
+def papalexi(path: pathlib.Path, *, guide_fraction: float = 0.8) -> data.Screen:
     """Papalexi 2021, THP-1, CRISPR knock-out: raw counts, replicates as contexts.
 
     A cell counts as perturbed by its most abundant guide if that has at least `guide_fraction` of
     its guide reads; the other cells are left out.
     """
     cells = data.read_h5ad(path)
-    labels = {"condition_key": "target", "control": "non-targeting"}
-    logged = data.preprocess(
+    columns = data.Columns(condition="target", control="non-targeting", context="batch")
+    logged = preprocess.preprocess(
         cells[cells.obs["top_guide_frac"] >= guide_fraction],
-        C.PreprocessConfig(min_genes=0, min_cells=0),  # 299 genes, chosen already
-        **labels,
+        preprocess.PreprocessConfig(min_genes=0, min_cells=0),
+        columns,
     )
-    return data.PerturbationScreen.from_anndata(logged, context_key="batch", **labels)
+    return data.Screen.from_anndata(logged, columns)
 
 
-def describe(screen: data.PerturbationScreen) -> dict[str, int]:
+def describe(screen: data.Screen) -> dict[str, int]:
     """The row of a screen in the table."""
     sizes = [len(condition.perturbations) for condition in screen.conditions]
     return {
@@ -66,7 +65,7 @@ def describe(screen: data.PerturbationScreen) -> dict[str, int]:
     }
 
 
-def transfer(screen: data.PerturbationScreen, *, seed: int = 0) -> pd.DataFrame:
+def transfer(screen: data.Screen, *, seed: int = 0) -> pd.DataFrame:
     """Each context predicted from its own controls and the effects in the others; every metric."""
     cells = screen.to_anndata()
     tables = []
@@ -80,7 +79,8 @@ def transfer(screen: data.PerturbationScreen, *, seed: int = 0) -> pd.DataFrame:
         controls = cells[screen.rows("control", held)]
         test = [c.name for c in training.conditions if screen.rows(c, held).size]
         test.remove("control")
-        options = {"context_key": "context", "reference": training.to_anndata(), "unbiased": True}
+        columns = data.Columns(context="context")
+        options: Any = {"columns": columns, "reference": training.to_anndata(), "unbiased": True}
         key = jr.key(seed)
         tables.append(baselines.compare(predictors, controls, cells, test, key=key, **options))
     return pd.concat(tables)

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from scbig import baselines, config as C, data, metrics
+from scbig import baselines, data, metrics, simulate
 
 SHOWN = ["pearson_delta", "pearson_delta_deg20", "acc", "mse", "pds", "e_distance"]
 
@@ -36,8 +36,8 @@ class SemiSynthetic:
     split: str = "1"
     out: pathlib.Path
     """Folder for the screen and the table."""
-    screen: C.SemiSyntheticConfig = field(
-        default_factory=lambda: C.SemiSyntheticConfig(values="log1p")
+    screen: simulate.SemiSyntheticConfig = field(
+        default_factory=lambda: simulate.SemiSyntheticConfig(log_normalise=True)
     )
     score: bool = True
     cells: int = 400
@@ -79,14 +79,14 @@ def anchors(known: dict[str, np.ndarray], train: list[str], test: list[str]) -> 
 def main(run: SemiSynthetic) -> dict[str, pd.DataFrame]:
     """Runs the experiment; returns its tables."""
     begun = time.perf_counter()
-    given = data.read_effects(run.effects)
+    given = simulate.read_effects(run.effects)
     names = [c.name for c in given.conditions]
     split = json.loads(run.splits.read_text())[run.split]
     train, test = ([data.Condition.parse(c).name for c in split[k]] for k in ("train", "test"))
     train = [name for name in train if name in names]
     test = [name for name in test if {name, *name.split("+")} <= {*names}]
     print(f"split {run.split}: effects of {len(train)} training and {len(test)} test conditions")
-    model = data.count_model(given, run.screen)
+    model = simulate.count_model(given, run.screen)
     # The true effects on the scale of the given ones, pseudocount and all.
     means = given.scale * model.rates + given.pseudocount
     true = np.log(means[1:] / means[0])
@@ -96,7 +96,7 @@ def main(run: SemiSynthetic) -> dict[str, pd.DataFrame]:
         title = f"{kind} effects, standard deviation {changes.std():.3f}"
         tables[title] = anchors(known, train, test)
     started = time.perf_counter()
-    data.write_semi_synthetic(run.out / "screen.h5ad", model, seed=run.seed)
+    simulate.write_semi_synthetic(run.out / "screen.h5ad", model, seed=run.seed)
     speed = model.num_cells / (time.perf_counter() - started)
     print(f"{run.out / 'screen.h5ad'}: {model.num_cells} cells, {speed:.0f} a second")
     if run.score:
@@ -109,21 +109,22 @@ def main(run: SemiSynthetic) -> dict[str, pd.DataFrame]:
 
 
 def score(
-    run: SemiSynthetic, model: data.CountModel, train: list[str], test: list[str]
+    run: SemiSynthetic, model: simulate.CountModel, train: list[str], test: list[str]
 ) -> pd.DataFrame:
     """Averages over test doubles: of rules, of the truth itself, of half the cells."""
     cells = ad.read_h5ad(run.out / "screen.h5ad")
-    screen = data.PerturbationScreen.from_anndata(cells, condition_key="condition")
+    screen = data.Screen.from_anndata(cells)
     training, observed = screen.select(train), screen.select(test).to_anndata()
-    effects = baselines.mean_effects(training)
-    measured = {c.name: x for c, x in zip(effects.conditions, effects.deltas, strict=True)}
-    expected = data.expected_means(model)
+    effects = training.responses()
+    pairs = zip(effects.perturbed, effects.by_condition(), strict=True)
+    measured = {condition.name: change for condition, change in pairs}
+    expected = simulate.expected_means(model)
     truth = dict(zip(model.names[1:], expected[1:] - expected[0], strict=True))
     tables = rules(measured, train, test) | {"truth": truth}
     predictors: dict[str, baselines.Predictor] = {"control": baselines.Control.fit(training)}
     predictors |= {name: LookUp(model.genes, table) for name, table in tables.items()}
     controls = observed[observed.obs["condition"] == "control"].copy()
-    options: Any = {"control": controls, "reference": training.to_anndata(), "unbiased": True}
+    options: Any = {"controls": controls, "reference": training.to_anndata(), "unbiased": True}
     scores = {}
     for name, predictor in predictors.items():
         drawn: Any = {"key": jr.key(run.seed), "cells": run.cells}

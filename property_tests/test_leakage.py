@@ -15,11 +15,13 @@ from hypothesis import given, settings, strategies as st
 from scipy import sparse
 
 from scbig import baselines, config as C, train
-from scbig.data import PerturbationScreen, Split, preprocess
+from scbig.data import Columns, Screen
 from scbig.flow import make_transport
 from scbig.model import make_model
+from scbig.preprocess import PreprocessConfig, preprocess
 from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
 from scbig.programs import GenePartition
+from scbig.splits import Split
 
 GENES = tuple(f"G{i}" for i in range(12))
 CONDITIONS = ("G0", "G1", "G2", "G3", "G4+G5", "G0+G1", "G6+G2", "G7", "G1+G8", "G9+G0")
@@ -69,15 +71,11 @@ def split_of(labels: list[str], *, turn: bool) -> Split:
     )
 
 
-def read(counts: Any, split: Split) -> PerturbationScreen:
+def read(counts: Any, split: Split) -> Screen:
     adata = preprocess(
-        counts,
-        C.PreprocessConfig(min_genes=1, min_cells=1, variable_genes=8),
-        condition_key="condition",
-        control="control",
-        held_out=split.test,
+        counts, PreprocessConfig(min_genes=1, min_cells=1, variable_genes=8), held_out=split.test
     )
-    screen = PerturbationScreen.from_anndata(adata, condition_key="condition", context_key="line")
+    screen = Screen.from_anndata(adata, Columns(context="line"))
     assert screen.num_genes < len(GENES)
     return screen
 
@@ -92,7 +90,7 @@ def priors() -> train.Priors:
     )
 
 
-def what_training_reads(screen: PerturbationScreen, split: Split, priors: train.Priors) -> Any:
+def what_training_reads(screen: Screen, split: Split, priors: train.Priors) -> Any:
     """Every array of it: cells of both stages, means, targets, what selects and stops."""
     kept = split.cells(screen, "train", "validation")
     materials = train.Materials.of(kept, priors, CONFIG, split.validation, key=jr.key(0))

@@ -7,6 +7,9 @@ from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from scbig import metrics
+from scbig.data import Columns, Condition
+
+LINE = Columns(context="line")
 
 entries = st.floats(0, 20, allow_subnormal=False, width=32)
 seeds = st.integers(0, 2**32 - 1)
@@ -33,7 +36,7 @@ def reordered(adata, rng):
 @given(screens(), seeds)
 def test_a_perfect_prediction_has_no_error_and_every_direction(observed, seed):
     predicted = reordered(observed, np.random.default_rng(seed))
-    table = metrics.evaluate(predicted, observed, control="control")
+    table = metrics.evaluate(predicted, observed)
     np.testing.assert_allclose(table[["l2", "mse", "mae"]], 0, atol=1e-5)
     np.testing.assert_allclose(table[["acc", "acc_deg20"]], 1)
     np.testing.assert_allclose(table["e_distance"], 0, atol=1e-5)
@@ -46,7 +49,7 @@ def test_every_score_keeps_to_its_range(observed, seed):
     rng = np.random.default_rng(seed)
     predicted = observed.copy()
     predicted.X = rng.permutation(predicted.X.ravel()).reshape(predicted.shape)
-    table = metrics.evaluate(predicted, observed, control="control")
+    table = metrics.evaluate(predicted, observed)
     for column in ("pearson_delta", "pearson_delta_deg20", "discr_cos"):
         assert table[column].dropna().between(-1, 1).all()
     for column in ("acc", "acc_deg20"):
@@ -65,8 +68,8 @@ def test_the_order_of_genes_and_cells_does_not_matter(seed):
     var = pd.DataFrame(index=pd.Index([f"g{i}" for i in range(9)]))
     observed = ad.AnnData(rng.gamma(1, size=(24, 9)), obs=obs, var=var)
     predicted = ad.AnnData(rng.gamma(1, size=(24, 9)), obs=obs, var=var)
-    expected = metrics.evaluate(predicted, observed, control="control")
-    found = metrics.evaluate(reordered(predicted, rng), reordered(observed, rng), control="control")
+    expected = metrics.evaluate(predicted, observed)
+    found = metrics.evaluate(reordered(predicted, rng), reordered(observed, rng))
     pd.testing.assert_frame_equal(found, expected)
 
 
@@ -89,22 +92,22 @@ def test_contexts_are_scored_as_if_each_were_alone(seed, numbers):
     rng = np.random.default_rng(seed)
     observed, predicted = lines(seed, numbers), lines(seed + 1, numbers)
     cells = [reordered(adata, rng) for adata in (predicted, observed)]
-    table = metrics.evaluate(*cells, control="control", context_key="line")
+    table = metrics.evaluate(cells[0], cells[1], LINE)
     for context in observed.obs["line"].unique():
         alone = [adata[(adata.obs["line"] == context).to_numpy()] for adata in cells]
-        expected = metrics.evaluate(*alone, control="control")
+        expected = metrics.evaluate(alone[0], alone[1])
         pd.testing.assert_frame_equal(table.loc[context], expected)
 
 
 @given(seeds, sizes)
 def test_what_a_context_adds_to_all_its_cells_is_no_response(seed, numbers):
     observed, predicted = lines(seed, numbers), lines(seed + 1, numbers)
-    before = metrics.evaluate(predicted, observed, control="control", context_key="line")
+    before = metrics.evaluate(predicted, observed, columns=LINE)
     rng = np.random.default_rng(seed)
     offset = {line: rng.uniform(0, 9, 7) for line in observed.obs["line"].unique()}
     for adata in (observed, predicted):
         adata.X = np.asarray(adata.X) + np.stack([offset[line] for line in adata.obs["line"]])
-    after = metrics.evaluate(predicted, observed, control="control", context_key="line")
+    after = metrics.evaluate(predicted, observed, columns=LINE)
     pd.testing.assert_frame_equal(after, before, rtol=1e-5, atol=1e-9)
 
 
@@ -129,4 +132,4 @@ def test_correlation_ignores_scale_and_offset(seed, scale, offset):
 
 @given(st.permutations(["A", "B", "C", "ctrl", "control"]))
 def test_a_condition_has_one_name(parts):
-    assert metrics.canonical_name("+".join(parts)) == "A+B+C"
+    assert Condition.parse("+".join(parts)).name == "A+B+C"

@@ -11,9 +11,10 @@ from hypothesis import given, strategies as st
 from scipy import sparse
 
 from scbig import config as C
-from scbig.data import CellIndex, Condition, PerturbationScreen
+from scbig.data import Condition, Screen
 from scbig.model import ConditionTokens, Dosing, Names, make_model
 from scbig.programs import GenePartition
+from scbig.train import CellIndex
 
 NAMES = st.text("ABCxyz019-.", min_size=1, max_size=4)
 DOSES = st.none() | st.floats(1e-300, 1e300, allow_subnormal=False)
@@ -40,7 +41,7 @@ def make_screen(pairs):
     # Outside the strategy: the type checker draws from `random`, which Hypothesis forbids there.
     conditions = tuple(Condition(names) for names in [("A",), ("A", "B"), ("B",), ()])
     condition, context = np.array(pairs, np.int32).T.copy()
-    return PerturbationScreen(
+    return Screen(
         expression=sparse.csr_matrix(np.arange(CELLS, dtype=np.float32)[:, None]),
         genes=("g",),
         cells=tuple(map(str, range(CELLS))),

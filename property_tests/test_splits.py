@@ -9,16 +9,7 @@ import random as rnd
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from scbig.data import (
-    Split,
-    additive_split,
-    combosciplex_split,
-    cross_context_split,
-    gears_split,
-    holdout_split,
-    kfold_splits,
-    scdfm_split,
-)
+from scbig.splits import Split, additive, combosciplex, cross_context, gears, holdout, kfold, scdfm
 
 SEVEN = [
     "Panobinostat+Crizotinib",
@@ -47,36 +38,32 @@ def unless_empty(make):
 
 # Each takes labels and a seed, and returns splits. The second half reads labels as spelled.
 FREE = {
-    "additive": lambda x, seed, **kw: [additive_split(x, seed=seed, **kw)],
-    "additive by size": lambda x, seed, **kw: [
-        additive_split(x, seed=seed, stratify=sizes(x), **kw)
-    ],
-    "holdout": lambda x, seed, **kw: [holdout_split(x, seed=seed, validation=0.2, **kw)],
+    "additive": lambda x, seed, **kw: [additive(x, seed=seed, **kw)],
+    "additive by size": lambda x, seed, **kw: [additive(x, seed=seed, stratify=sizes(x), **kw)],
+    "holdout": lambda x, seed, **kw: [holdout(x, seed=seed, validation=0.2, **kw)],
     "holdout by genes": lambda x, seed, **kw: [
-        holdout_split(x, seed=seed, validation=0.3, stratify="genes", **kw)
+        holdout(x, seed=seed, validation=0.3, stratify="genes", **kw)
     ],
     "holdout, not strict": lambda x, seed, **kw: unless_empty(
-        lambda: holdout_split(x, seed=seed, strict=False, validation=0.0, **kw)
+        lambda: holdout(x, seed=seed, strict=False, validation=0.0, **kw)
     ),
-    "folds of all": lambda x, seed, **kw: kfold_splits(x, folds=3, seed=seed, **kw),
-    "folds of singles": lambda x, seed, **kw: kfold_splits(
+    "folds of all": lambda x, seed, **kw: kfold(x, folds=3, seed=seed, **kw),
+    "folds of singles": lambda x, seed, **kw: kfold(
         x, folds=4, seed=seed, of="singles", stratify=sizes(x), **kw
     ),
-    "folds of doubles": lambda x, seed, **kw: kfold_splits(
+    "folds of doubles": lambda x, seed, **kw: kfold(
         x, folds=2, seed=seed, of="doubles", validation=0.4, **kw
     ),
-    "folds of genes": lambda x, seed, **kw: kfold_splits(x, folds=3, seed=seed, of="genes", **kw),
-    "combosciplex": lambda x, seed, **kw: [combosciplex_split(x, **kw)],
+    "folds of genes": lambda x, seed, **kw: kfold(x, folds=3, seed=seed, of="genes", **kw),
+    "combosciplex": lambda x, seed, **kw: [combosciplex(x, **kw)],
 }
 SPELLED = {
-    "gears": lambda x, seed, **kw: [gears_split(x, seed=seed, **kw)],
+    "gears": lambda x, seed, **kw: [gears(x, seed=seed, **kw)],
     "gears, single": lambda x, seed, **kw: unless_empty(
-        lambda: gears_split(x, seed=seed, kind="single", **kw)
+        lambda: gears(x, seed=seed, kind="single", **kw)
     ),
-    "scdfm": lambda x, seed, **kw: [scdfm_split(x, fold=seed % 5, **kw)],
-    "scdfm, combination": lambda x, seed, **kw: [
-        scdfm_split(x, fold=seed % 5, kind="combination", **kw)
-    ],
+    "scdfm": lambda x, seed, **kw: [scdfm(x, fold=seed % 5, **kw)],
+    "scdfm, combination": lambda x, seed, **kw: [scdfm(x, fold=seed % 5, kind="combination", **kw)],
 }
 ALL = FREE | SPELLED
 
@@ -199,7 +186,7 @@ def test_what_is_excluded_is_in_no_part_and_is_named(make, labels, seed, random)
 
 @given(screens(), SEEDS)
 def test_additive_tests_only_doubles_whose_genes_are_trained_on_alone(labels, seed):
-    split = additive_split(labels, seed=seed)
+    split = additive(labels, seed=seed)
     alone = {next(iter(as_set(name))) for name in split.train if len(as_set(name)) == 1}
     for name in (*split.test, *split.validation):
         assert len(as_set(name)) == 2
@@ -212,7 +199,7 @@ def test_additive_tests_only_doubles_whose_genes_are_trained_on_alone(labels, se
 
 @given(screens(), SEEDS, st.booleans())
 def test_holdout_sorts_by_how_many_genes_are_held_out(labels, seed, strict):
-    split = holdout_split(labels, seed=seed, strict=strict)
+    split = holdout(labels, seed=seed, strict=strict)
     held = set(split.held_out)
     genes = frozenset().union(*as_sets(labels))
     assert len(held) == len(genes) // 5
@@ -229,7 +216,7 @@ def test_holdout_sorts_by_how_many_genes_are_held_out(labels, seed, strict):
 
 @given(screens(), SEEDS, st.sampled_from(["all", "singles", "doubles", "genes"]))
 def test_folds_partition_what_they_are_of(labels, seed, of):
-    splits = kfold_splits(labels, folds=3, seed=seed, of=of)
+    splits = kfold(labels, folds=3, seed=seed, of=of)
     everything = as_sets(labels)
     if of == "genes":
         dealt = [name for split in splits for name in split.held_out]
@@ -248,7 +235,7 @@ def test_folds_partition_what_they_are_of(labels, seed, of):
 
 @given(screens(), SEEDS)
 def test_stratified_folds_and_draws_have_every_stratum_in_proportion(labels, seed):
-    splits = kfold_splits(labels, folds=3, seed=seed, stratify="genes", validation=0.25)
+    splits = kfold(labels, folds=3, seed=seed, stratify="genes", validation=0.25)
     for number in (1, 2):
         tested = [sum(len(as_set(n)) == number for n in split.test) for split in splits]
         assert max(tested) - min(tested) <= 1
@@ -265,7 +252,7 @@ def test_stratified_folds_and_draws_have_every_stratum_in_proportion(labels, see
 def test_quarters_by_size_are_in_proportion(labels, seed):
     ranked = sorted(as_sets(labels), key=lambda names: (len(names), sorted(names)[::-1]))
     effect = {"+".join(names): float(rank) for rank, names in enumerate(ranked)}
-    splits = kfold_splits(labels, folds=3, seed=seed, stratify=effect)
+    splits = kfold(labels, folds=3, seed=seed, stratify=effect)
     quarters = [set() for _ in range(4)]
     for rank, names in enumerate(ranked):
         quarters[4 * rank // len(ranked)].add(names)
@@ -277,7 +264,7 @@ def test_quarters_by_size_are_in_proportion(labels, seed):
 @given(screens(), screens(), SEEDS, st.sampled_from(["shared", "all"]), st.sampled_from([0.5, 1.0]))
 def test_across_contexts_only_the_training_context_is_trained_on(here, there, seed, of, share):
     measured = {"x": here, "y": there}
-    split = cross_context_split(
+    split = cross_context(
         measured, train="x", test="y", seed=seed, of=of, share=share, validation=0.3
     )
     train, validation = as_sets(split.train), as_sets(split.validation)
@@ -294,7 +281,7 @@ def test_across_contexts_only_the_training_context_is_trained_on(here, there, se
 
 @given(screens(), SEEDS, st.data())
 def test_no_list_from_elsewhere_that_leaks_can_be_made_a_split(labels, seed, data):
-    split = holdout_split(labels, seed=seed)
+    split = holdout(labels, seed=seed)
     lists = {part: list(getattr(split, part)) for part in ("train", "validation", "test")}
     make = lambda: Split.of(
         name="theirs",

@@ -33,7 +33,6 @@ def test_presets_differ_and_so_do_their_fingerprints():
         lambda: C.FlowTraining(learning_rate=-1.0),
         lambda: C.ScBIGConfig(max_tokens=0),
         lambda: C.ScBIGConfig(alignment=C.AlignmentConfig(period=7)),
-        lambda: C.SimulationConfig(doubles=1000),
     ],
 )
 def test_a_value_that_means_nothing_is_refused(make):

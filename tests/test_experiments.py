@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from scbig import config as C
+from scbig.simulate import SimulationConfig
 
 EXPERIMENTS = pathlib.Path(__file__).parents[1] / "experiments"
 PRESET = C.cpu()
@@ -54,7 +55,7 @@ def test_every_script_explains_itself(script):
 
 def test_the_quick_start_has_a_pulse(tmp_path, capsys):
     script = runpy.run_path(str(EXPERIMENTS / "quickstart.py"))
-    simulation = C.SimulationConfig(
+    simulation = SimulationConfig(
         genes=40, programs=4, perturbations=5, doubles=6, control_cells=60, cells_per_condition=12
     )
     run = script["Quickstart"](

@@ -30,7 +30,7 @@ class Large:
     """Sizes and places."""
 
     effects: pathlib.Path
-    """npz of given effects, for `scbig.data.read_effects`."""
+    """npz of given effects, for `scbig.simulate.read_effects`."""
     out: pathlib.Path
     """Folder for the files (3 GB for a million cells); those that are there are used again."""
     cells: int = 1_000_000
@@ -53,23 +53,21 @@ class Large:
 
 def write(run: Large) -> int:
     """Draws the screen, block by block."""
-    from scbig import config as C, data
+    from scbig import simulate
 
-    effects = data.read_effects(run.effects)
+    effects = simulate.read_effects(run.effects)
     each = round(run.cells / (len(effects.conditions) + 20))
-    sizes = C.SemiSyntheticConfig(cells_per_condition=each, control_cells=20 * each)
-    data.write_semi_synthetic(run.counts, effects, sizes, seed=0)
+    sizes = simulate.SemiSyntheticConfig(cells_per_condition=each, control_cells=20 * each)
+    simulate.write_semi_synthetic(run.counts, effects, sizes, seed=0)
     return each * (len(effects.conditions) + 20)
 
 
 def preprocess(run: Large) -> int:
     """Filters, normalises, takes the logarithm, chooses the genes."""
-    from scbig import config as C, data
+    from scbig.preprocess import PreprocessConfig, preprocess_file
 
-    thresholds = C.PreprocessConfig(min_genes=20, variable_genes=1_900)
-    report = data.preprocess_file(
-        run.counts, run.prepared, thresholds, condition_key="condition", control="control"
-    )
+    thresholds = PreprocessConfig(min_genes=20, variable_genes=1_900)
+    report = preprocess_file(run.counts, run.prepared, thresholds)
     print({name: report[name] for name in report if name.startswith("removed")}, file=sys.stderr)
     return _screen(run).num_cells
 
@@ -77,7 +75,7 @@ def preprocess(run: Large) -> int:
 def _screen(run: Large):
     from scbig import data
 
-    return data.PerturbationScreen.open(run.prepared, condition_key="condition")
+    return data.Screen.open(run.prepared)
 
 
 def open_screen(run: Large) -> int:
@@ -218,7 +216,7 @@ def sample(run: Large) -> int:
     import jax.random as jr
     import numpy as np
 
-    from scbig.data import CellIndex
+    from scbig.train import CellIndex
 
     screen = _screen(run)
     index = CellIndex.from_screen(screen)

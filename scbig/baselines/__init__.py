@@ -1,12 +1,12 @@
 """What a model must beat: closed-form predictors under one protocol."""
 
+from ._closed_form import AbstractEffects as AbstractEffects
 from ._compare import (
     averages as averages,
     compare as compare,
     margins as margins,
     standard as standard,
 )
-from ._effects import MeanEffects as MeanEffects, mean_effects as mean_effects
 from ._emit import (
     Predictor as Predictor,
     predict_cells as predict_cells,

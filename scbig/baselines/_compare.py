@@ -1,95 +1,154 @@
 """Several predictors on the same held-out conditions, under the same metrics."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from jaxtyping import Float
 
+from scbig._names import examples
 from scbig._typing import PRNGKeyArray
-from scbig.data import PerturbationScreen, context_rows
-from scbig.metrics import evaluate, split_half
+from scbig.data import CONTROL, Columns, Condition, LabelledCells, Screen
+from scbig.metrics import Scoring, Truth, halves, named, reference_of, scored
+from scbig.priors import EmbeddingTable
 
-from ._emit import Predictor
+from ._emit import Predictor, control_cells
 from ._linear import LinearEmbedding
 from ._simple import Additive, Control, PerturbedMean
 
 CEILING = "split-half"
+MOST_BYTES = 2**30
+"""Predicted expression of one predictor that is held at once, unless one condition needs more."""
 
 
-def standard(
-    screen: PerturbationScreen, names: Sequence[str], vectors: Float[np.ndarray, "names features"]
-) -> dict[str, Predictor]:
+def standard(screen: Screen, table: EmbeddingTable) -> dict[str, Predictor]:
     """The closed-form predictors that every comparison has, fitted to training cells.
 
-    **Arguments:** `names` and `vectors`, embeddings of the perturbations, for the linear one.
+    **Arguments:** `table`, embeddings of the perturbations, for the linear one.
     """
     return {
         "control": Control.fit(screen),
         "perturbed mean": PerturbedMean.fit(screen),
-        "linear": LinearEmbedding.fit(screen, names, vectors),
+        "linear": LinearEmbedding.fit(screen, table),
         "additive": Additive.fit(screen),
     }
 
 
 def compare(
     predictors: Mapping[str, Predictor],
-    controls: AnnData,
-    observed: AnnData,
+    controls: Screen | AnnData,
+    observed: Screen | AnnData,
     conditions: Sequence[str],
+    columns: Columns = Columns(),
     *,
     key: PRNGKeyArray,
-    context_key: str | Sequence[str] | None = None,
+    cells: int | None = None,
+    reference: Screen | AnnData | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Metrics of every predictor for every condition, with the split-half ceiling beside them.
 
+    Every condition is predicted in each context of the controls, from its own, and compared with
+    what was measured there. A predictor is asked for some conditions at a time, so that its cells
+    need never all be in memory.
+
     **Arguments:**
 
     - `predictors`: by the name that the table gives them; a trained model is one.
-    - `controls`: the cells that each predictor starts from, and the origin of all responses.
-    - `observed`: measured cells of the conditions.
-    - `key`: the same for every predictor.
-    - `context_key`: column of `obs` with the contexts, or several, in `controls` and `observed`:
-        every condition is predicted in each context of the controls, from its own, and compared
-        with what was measured there. Measured cells of other contexts play no part.
+    - `controls`: the cells that each predictor starts from, and the origin of all responses: a
+        screen, for its controls, or an AnnData of control cells.
+    - `observed`: measured cells of the conditions; those of other contexts play no part.
+    - `conditions`: labels such as `"A+B"`.
+    - `columns`: what the columns of `obs` mean, in an AnnData.
+    - `key`: the same for every predictor, so that those of this library and a trained model start
+        from the same control cells.
+    - `cells`: cells that are predicted for each condition in each context; by default one for each
+        control cell. With it, give `unbiased=True` or an equal `max_cells`.
+    - `reference`: as for `scbig.metrics.evaluate`.
     - `options`: further arguments of `scbig.metrics.evaluate`.
 
-    **Returns:** a row for each predictor and condition, with `context_key` for each predictor,
-    context and condition; the metrics in columns. The last predictor, `"split-half"`, is one half
-    of the observed cells against the other.
+    **Returns:** a row for each predictor and condition, with contexts for each predictor, context
+    and condition; the metrics in columns. The last predictor, `"split-half"`, is one half of the
+    observed cells against the other.
 
     **Raises:** a ValueError for a condition that was not measured in one of the contexts; it names
     them. Leave the condition out, or compare those contexts in a call of their own.
     """
-    # A predictor that knows of no contexts can still be compared where there are none.
-    placed = {}
-    if context_key is not None:
-        placed = {"context_key": context_key}
-        observed = _in_contexts(observed, context_rows(controls, context_key), context_key)
-    # The ceiling comes first: bad arguments are found before a slow model predicts.
-    ceiling = split_half(observed, control=controls, conditions=conditions, **placed, **options)
-    tables = {
-        name: evaluate(
-            predictor.predict(controls, conditions, key=key, **placed),
-            observed,
-            control=controls,
-            **placed,
-            **options,
-        )
-        for name, predictor in predictors.items()
-    }
+    scoring = Scoring(**options)
+    basis = reference_of(reference)
+    origins = LabelledCells.of_controls(controls, columns)
+    measured = LabelledCells.of(observed, columns, what="observed")
+    if len(conditions) == 0 or isinstance(conditions, str):
+        raise ValueError(f"A list of condition labels is needed: got {conditions!r}.")
+    names = sorted({Condition.parse(label).name for label in conditions} - {CONTROL})
+    wanted = dict.fromkeys(origins.populations, names)
+    chosen: Any = {"controls": origins, "reference": basis, "scoring": scoring}
+    # The ceiling and the truth come first: bad arguments are found before a slow model predicts.
+    truth = Truth.of(measured, wanted, **chosen)
+    ceiling = scored(*halves(_within(measured, wanted), names, scoring.seed), **chosen)
+    start, context_key = control_cells(controls, columns.context)
+    asked = _Asked(start, context_key, wanted, measured.genes, cells, key)
+    tables = {name: truth.table(asked.populations(p, name)) for name, p in predictors.items()}
     return pd.concat({**tables, CEILING: ceiling}, names=["predictor"])
 
 
-def _in_contexts(
-    observed: AnnData, contexts: Iterable[str], context_key: str | Sequence[str]
-) -> AnnData:
-    own = context_rows(observed, context_key)
-    chosen = [own[context] for context in contexts if context in own]
-    return observed[np.sort(np.concatenate([np.zeros(0, int), *chosen]))]
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What is asked of every predictor."""
+
+    controls: AnnData
+    context_key: str | Sequence[str] | None
+    wanted: dict[str, list[str]]
+    genes: tuple[str, ...]
+    cells: int | None
+    key: PRNGKeyArray
+
+    def populations(self, predictor: Predictor, title: str) -> Iterator[tuple[str, str, Any]]:
+        """Each predicted population with its context and condition, some conditions at a time."""
+        # A predictor that knows of no contexts, or of no number of cells, can still be compared
+        # where there are none.
+        options: dict[str, Any] = {"context_key": self.context_key, "cells": self.cells}
+        options = {name: value for name, value in options.items() if value is not None}
+        names = next(iter(self.wanted.values()))
+        for start in range(0, len(names), self.at_once):
+            part = names[start : start + self.at_once]
+            predicted = predictor.predict(self.controls, part, key=self.key, **options)
+            yield from self._read(predicted, part, title)
+
+    @property
+    def at_once(self) -> int:
+        """How many conditions are predicted at once: as many as fit into `MOST_BYTES`."""
+        every = self.controls.n_obs if self.cells is None else self.cells * len(self.wanted)
+        return max(1, MOST_BYTES // (4 * every * len(self.genes)))
+
+    def _read(
+        self, predicted: AnnData, names: Sequence[str], title: str
+    ) -> Iterator[tuple[str, str, Any]]:
+        what = f"predicted ({title})"
+        found = LabelledCells.of(predicted, Columns(context=self.context_key), what=what)
+        found = found.ordered(self.genes, what=what)
+        pairs = [(context, name) for context in self.wanted for name in names]
+        lacking = [named(n, c) for c, n in pairs if n not in found.populations.get(c, ())]
+        if lacking:
+            raise ValueError(
+                f"The predictor {title!r} left out {len(lacking)} of the populations it was asked "
+                f"for: {examples(lacking)}."
+            )
+        for context, name in pairs:
+            yield context, name, found.cells(name, context)
+
+
+def _within(cells: LabelledCells, wanted: Mapping[str, Sequence[str]]) -> LabelledCells:
+    """The cells of what is wanted, and the controls beside them."""
+    rows = [
+        own
+        for context, found in cells.populations.items()
+        for name, own in found.items()
+        if context in wanted and (name == CONTROL or name in wanted[context])
+    ]
+    return cells.take(np.sort(np.concatenate(rows)))
 
 
 def averages(table: pd.DataFrame) -> pd.DataFrame:

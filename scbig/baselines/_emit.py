@@ -1,14 +1,18 @@
-"""From a predicted mean to predicted cells."""
+"""From the changes of a mean profile to predicted cells."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-import jax.random as jr
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from jaxtyping import Float, PRNGKeyArray
 
-from scbig.data import Condition, context_rows, expression_of, population
+from scbig.data import Columns, Condition, Screen, context_rows, expression_of, population
+from scbig.sampling import start_rows
+
+Effects = Callable[[Sequence[Condition]], Float[np.ndarray, "conditions genes"]]
+"""Changes of the mean profile in log units, a row for each condition."""
 
 
 @runtime_checkable
@@ -21,12 +25,14 @@ class Predictor(Protocol):
         conditions: Sequence[str],
         *,
         key: PRNGKeyArray,
+        cells: int | None = None,
         context_key: str | Sequence[str] | None = None,
     ) -> AnnData:
         """Predicted cells of each condition, stacked, labelled in `obs["condition"]` as given.
 
         With `context_key`, a column of the controls' `obs` or several, each context is predicted
-        from its own controls, and the predicted cells keep the columns.
+        from its own controls, and the predicted cells keep the columns. With `cells`, so many
+        cells are predicted for each condition and context.
         """
         ...
 
@@ -47,6 +53,8 @@ def shift_cells(
         replaced by zero.
 
     **Returns:** as many cells, float32, not negative.
+
+    **Raises:** a ValueError for negative expression.
     """
     if controls.size and controls.min() < 0:
         raise ValueError(
@@ -62,9 +70,9 @@ def shift_cells(
 
 
 def predict_cells(
-    effects: Callable[[Sequence[Condition]], Float[np.ndarray, "conditions genes"]] | None,
+    effects: Effects,
     genes: Sequence[str],
-    controls: AnnData,
+    controls: Screen | AnnData,
     conditions: Sequence[str],
     *,
     key: PRNGKeyArray,
@@ -73,74 +81,77 @@ def predict_cells(
 ) -> AnnData:
     """Cells of each condition: the controls, moved to their own mean plus the condition's effect.
 
+    A condition without any effect is predicted as the control cells themselves.
+
     **Arguments:**
 
-    - `effects`: changes of the mean profile, a row for each condition, the same in all contexts;
-        None: the cells are left as they are.
+    - `effects`: changes of the mean profile, a row for each condition, the same in all contexts.
     - `genes`: the genes of the effects.
-    - `controls`: control cells of the contexts to predict in, with the same genes in any order.
+    - `controls`: a screen, for its controls, or control cells of the contexts to predict in, with
+        the same genes in any order.
     - `conditions`: labels, such as `"A+B"`; `"A+ctrl"` or `"control"`.
-    - `key`: of the draw of control cells.
-    - `cells`: control cells drawn with replacement for each condition, from each context; None:
-        each control once.
+    - `key`: of the draw of control cells, which depends on nothing else but the condition and the
+        context: other predictors that draw with it, a trained model among them, draw the same.
+    - `cells`: control cells drawn for each condition, from each context, with replacement only if
+        there are fewer; None: each control once.
     - `context_key`: column of `obs` with the contexts, or several: the effect is added to the
-        mean of each context's own controls. Without it all controls are of one context.
+        mean of each context's own controls. Without it all controls of an AnnData are of one
+        context; a screen knows its contexts.
 
     **Returns:** the predicted cells, by context and then by condition, genes in the order of
-    `genes`, `obs["condition"]` as given and the controls' columns `context_key`.
+    `genes`, `obs["condition"]` as given, `obs["source"]` the control cell, and its other columns.
 
     **Raises:** a ValueError for genes or labels that do not fit, controls that are not expression,
     a control without a context.
     """
-    _check_request(conditions, cells, context_key)
+    controls, context_key = control_cells(controls, context_key)
+    parsed = _check_request(conditions, cells, context_key)
     base = expression_of(controls, genes)
     if len(base) == 0 or not np.isfinite(base).all():
         raise ValueError("The controls must be at least one cell, without NaN or infinite values.")
-    changes = None if effects is None else effects([Condition.parse(c) for c in conditions])
-    keys = _context_keys(context_key)
-    groups = [*context_rows(controls, keys).values()] if keys else [np.arange(len(base))]
+    everything = {"": np.arange(len(base))}
+    groups = everything if context_key is None else context_rows(controls, context_key)
+    changes = effects(parsed)
     parts: list[tuple[str, np.ndarray]] = []
     sources: list[np.ndarray] = []
-    for number, rows in enumerate(groups):
+    for context, rows in groups.items():
         centre = base[rows].mean(axis=0, dtype=np.float64)
-        # The first context draws what a prediction without contexts would.
-        subkeys = jr.split(jr.fold_in(key, number) if number else key, len(conditions))
-        for place, subkey in enumerate(subkeys):
-            drawn = rows
-            if cells is not None:
-                drawn = rows[np.asarray(jr.randint(subkey, (cells,), 0, len(rows)))]
-            moved = base[drawn]
-            if changes is not None:
-                moved = shift_cells(moved, centre + changes[place])
-            parts.append((conditions[place], moved))
+        for label, condition, change in zip(conditions, parsed, changes, strict=True):
+            drawn = start_rows(rows, condition, context, cells, key=key)
+            moved = shift_cells(base[drawn], centre + change) if np.any(change) else base[drawn]
+            parts.append((label, moved))
             sources.append(drawn)
-    chosen = np.concatenate(sources)
-    kept = {name: controls.obs[name].to_numpy()[chosen] for name in keys}
-    return population(parts, tuple(genes), obs=kept)
+    table = pd.DataFrame(controls.obs).iloc[np.concatenate(sources)]
+    kept = {str(name): table[name].to_numpy() for name in table if name != "condition"}
+    return population(parts, tuple(genes), obs={**kept, "source": table.index.to_numpy()})
 
 
-def _context_keys(context_key: str | Sequence[str] | None) -> list[str]:
-    if context_key is None:
-        return []
-    return [context_key] if isinstance(context_key, str) else list(context_key)
+def control_cells(
+    controls: Screen | AnnData, context_key: str | Sequence[str] | None
+) -> tuple[AnnData, str | Sequence[str] | None]:
+    """Control cells as an AnnData, and its column of contexts, if there are any.
+
+    **Raises:** a ValueError for a column beside a screen, which knows its contexts.
+    """
+    if not isinstance(controls, Screen):
+        return controls, context_key
+    if context_key is not None:
+        raise ValueError(f"A screen knows its contexts: leave out context_key={context_key!r}.")
+    own = controls.controls
+    return own.to_anndata(), None if own.contexts == ("",) else "context"
 
 
 def _check_request(
     conditions: Sequence[str], cells: int | None, context_key: str | Sequence[str] | None
-) -> None:
+) -> list[Condition]:
     if cells is not None and cells < 1:
         raise ValueError(f"cells must be positive or None: got {cells}.")
     if len(conditions) == 0 or isinstance(conditions, str):
         raise ValueError(f"A list of condition labels is needed: got {conditions!r}.")
-    if context_key is not None and not _context_keys(context_key):
-        raise ValueError("context_key names no column; None stands for no contexts.")
-    if "condition" in _context_keys(context_key):
+    keys = Columns(context=context_key).context or ()
+    if "condition" in ([keys] if isinstance(keys, str) else keys):
         raise ValueError(
             "context_key must not be 'condition', where the predicted conditions are written. "
             "Name the column with the contexts."
         )
-
-
-def shortlist(names: Sequence[str], most: int = 5) -> str:
-    """The first few names and how many there are, for an error message."""
-    return f"{len(names)} ({', '.join(names[:most])}{', ...' if len(names) > most else ''})"
+    return [Condition.parse(label) for label in conditions]

@@ -1,58 +1,34 @@
 """Predictors without parameters of their own: no change, mean change, sum of single changes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from anndata import AnnData
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float
 
-from scbig.data import Condition, PerturbationScreen
+from scbig._names import examples
+from scbig.data import Condition, Screen
 
-from ._effects import mean_effects
-from ._emit import predict_cells, shortlist
+from ._closed_form import AbstractEffects
 
 
-@dataclass(frozen=True, eq=False)
-class Control:
+class Control(AbstractEffects):
     """Nothing changes: the prediction is the control cells themselves."""
 
     genes: tuple[str, ...]
     control_mean: Float[np.ndarray, " genes"]
 
     @classmethod
-    def fit(cls, screen: PerturbationScreen) -> "Control":
+    def fit(cls, screen: Screen) -> "Control":
         """Keeps the genes and the control mean of the screen."""
         return cls(screen.genes, screen.mean(np.flatnonzero(screen.is_control)))
 
-    def mean(self, condition: Condition) -> Float[np.ndarray, " genes"]:
-        """Predicted mean profile in the training controls: the control mean."""
-        return self.control_mean
-
-    def predict(
-        self,
-        controls: AnnData,
-        conditions: Sequence[str],
-        *,
-        key: PRNGKeyArray,
-        cells: int | None = None,
-        context_key: str | Sequence[str] | None = None,
-    ) -> AnnData:
-        """The control cells, under each condition's label; see `predict_cells`."""
-        return predict_cells(
-            None,
-            self.genes,
-            controls,
-            conditions,
-            key=key,
-            cells=cells,
-            context_key=context_key,
-        )
+    def effects(self, conditions: Sequence[Condition]) -> Float[np.ndarray, "conditions genes"]:
+        """No change."""
+        return np.zeros((len(conditions), len(self.genes)), np.float32)
 
 
-@dataclass(frozen=True, eq=False)
-class PerturbedMean:
+class PerturbedMean(AbstractEffects):
     """Every perturbation does the same: the mean effect of the training perturbations.
 
     Each training perturbation weighs the same, whatever its number of cells.
@@ -63,43 +39,25 @@ class PerturbedMean:
     delta: Float[np.ndarray, " genes"]
 
     @classmethod
-    def fit(cls, screen: PerturbationScreen) -> "PerturbedMean":
-        """Averages the effects of all perturbed conditions of the screen."""
-        effects = mean_effects(screen)
-        return cls(screen.genes, effects.control_mean, effects.deltas.mean(axis=0))
+    def fit(cls, screen: Screen) -> "PerturbedMean":
+        """Averages the effects of all perturbed conditions of the screen.
+
+        **Raises:** a ValueError if there is none.
+        """
+        found = screen.responses()
+        return cls(screen.genes, found.control_mean(), found.by_condition().mean(axis=0))
 
     def effects(self, conditions: Sequence[Condition]) -> Float[np.ndarray, "conditions genes"]:
         """The mean effect for every perturbation, none for the control."""
         return np.stack([0.0 * self.delta if c.is_control else self.delta for c in conditions])
 
-    def mean(self, condition: Condition) -> Float[np.ndarray, " genes"]:
-        """Predicted mean profile in the training controls."""
-        return self.control_mean + self.effects([condition])[0]
 
-    def predict(
-        self,
-        controls: AnnData,
-        conditions: Sequence[str],
-        *,
-        key: PRNGKeyArray,
-        cells: int | None = None,
-        context_key: str | Sequence[str] | None = None,
-    ) -> AnnData:
-        """Control cells moved to their mean plus the effect; see `predict_cells`."""
-        return predict_cells(
-            self.effects,
-            self.genes,
-            controls,
-            conditions,
-            key=key,
-            cells=cells,
-            context_key=context_key,
-        )
+class Additive(AbstractEffects):
+    """Effects add up: that of `A+B` is the effect of `A` plus the effect of `B`.
 
-
-@dataclass(frozen=True, eq=False)
-class Additive:
-    """Effects add up: that of `A+B` is the effect of `A` plus the effect of `B`."""
+    **Fields:** `perturbations`, those measured alone, with their doses as in `Condition.labels`;
+    `deltas`, their effects; `fallback`, the effect of any other, `None` if it is an error.
+    """
 
     genes: tuple[str, ...]
     control_mean: Float[np.ndarray, " genes"]
@@ -110,7 +68,7 @@ class Additive:
     @classmethod
     def fit(
         cls,
-        screen: PerturbationScreen,
+        screen: Screen,
         *,
         missing: Literal["error", "perturbed_mean"] = "error",
     ) -> "Additive":
@@ -121,66 +79,40 @@ class Additive:
         - `screen`: training cells.
         - `missing`: for a perturbation that was not measured alone: `"error"`, or the mean effect
             of all perturbed conditions in its place.
+
+        **Raises:** a ValueError if the screen has only controls.
         """
-        effects = mean_effects(screen)
-        single = [i for i, c in enumerate(effects.conditions) if len(c.perturbations) == 1]
+        found = screen.responses()
+        deltas = found.by_condition()
+        single = [i for i, c in enumerate(found.perturbed) if len(c.perturbations) == 1]
         return cls(
             screen.genes,
-            effects.control_mean,
-            tuple(effects.conditions[i].name for i in single),
-            effects.deltas[single],
-            effects.deltas.mean(axis=0) if missing == "perturbed_mean" else None,
+            found.control_mean(),
+            tuple(found.perturbed[i].name for i in single),
+            deltas[single],
+            deltas.mean(axis=0) if missing == "perturbed_mean" else None,
         )
 
     def effects(self, conditions: Sequence[Condition]) -> Float[np.ndarray, "conditions genes"]:
-        """Sums of the single effects.
+        """Sums of the single effects; a perturbation at another dose is another perturbation.
 
         **Raises:** a ValueError for perturbations without a measured single effect, named.
         """
         known = dict(zip(self.perturbations, self.deltas, strict=True))
-        parts = [_parts(condition) for condition in conditions]
-        wanted = {p for own in parts for p in own}
-        absent = sorted(wanted - set(known))
+        absent = sorted({p for c in conditions for p in c.labels} - set(known))
         if absent and self.fallback is None:
             raise ValueError(
-                f"Additive needs the effect of each perturbation alone; not measured: "
-                f"{shortlist(absent)}. Fit with missing='perturbed_mean' for the mean effect."
+                f"Additive needs the effect of each perturbation alone; {len(absent)} were not "
+                f"measured: {examples(absent)}. Fit with missing='perturbed_mean' for the mean "
+                "effect."
             )
         none = np.zeros_like(self.control_mean)
-        return np.stack([sum((known.get(p, self.fallback) for p in own), none) for own in parts])
-
-    def mean(self, condition: Condition) -> Float[np.ndarray, " genes"]:
-        """Predicted mean profile in the training controls; may be negative where effects sum up."""
-        return self.control_mean + self.effects([condition])[0]
-
-    def predict(
-        self,
-        controls: AnnData,
-        conditions: Sequence[str],
-        *,
-        key: PRNGKeyArray,
-        cells: int | None = None,
-        context_key: str | Sequence[str] | None = None,
-    ) -> AnnData:
-        """Control cells moved to their mean plus the summed effects; see `predict_cells`."""
-        return predict_cells(
-            self.effects,
-            self.genes,
-            controls,
-            conditions,
-            key=key,
-            cells=cells,
-            context_key=context_key,
+        return np.stack(
+            [sum((known.get(p, self.fallback) for p in c.labels), none) for c in conditions]
         )
 
 
-def _parts(condition: Condition) -> list[str]:
-    # By label, so that a perturbation at another dose would be another perturbation.
-    return [] if condition.is_control else condition.name.split("+")
-
-
-@dataclass(frozen=True, eq=False)
-class MatchingMean:
+class MatchingMean(AbstractEffects):
     """A combination is as its parts are on average: `A+B` is the mean of the profiles of `A`, `B`.
 
     The mean, not the sum, of the matched single profiles; for a single perturbation its own
@@ -188,12 +120,14 @@ class MatchingMean:
     direction of the additive one and half its length: the two differ in error, not in correlation.
     """
 
+    genes: tuple[str, ...]
+    control_mean: Float[np.ndarray, " genes"]
     singles: Additive
 
     @classmethod
     def fit(
         cls,
-        screen: PerturbationScreen,
+        screen: Screen,
         *,
         missing: Literal["error", "perturbed_mean"] = "perturbed_mean",
     ) -> "MatchingMean":
@@ -204,8 +138,11 @@ class MatchingMean:
         - `screen`: training cells.
         - `missing`: for a perturbation that was not measured alone: the mean effect of all
             perturbed conditions in its place, or `"error"`.
+
+        **Raises:** a ValueError if the screen has only controls.
         """
-        return cls(Additive.fit(screen, missing=missing))
+        singles = Additive.fit(screen, missing=missing)
+        return cls(singles.genes, singles.control_mean, singles)
 
     def effects(self, conditions: Sequence[Condition]) -> Float[np.ndarray, "conditions genes"]:
         """Means of the single effects, none for the control.
@@ -214,27 +151,3 @@ class MatchingMean:
         """
         parts = np.array([max(len(c.perturbations), 1) for c in conditions], np.float32)
         return self.singles.effects(conditions) / parts[:, None]
-
-    def mean(self, condition: Condition) -> Float[np.ndarray, " genes"]:
-        """Predicted mean profile in the training controls."""
-        return self.singles.control_mean + self.effects([condition])[0]
-
-    def predict(
-        self,
-        controls: AnnData,
-        conditions: Sequence[str],
-        *,
-        key: PRNGKeyArray,
-        cells: int | None = None,
-        context_key: str | Sequence[str] | None = None,
-    ) -> AnnData:
-        """Control cells moved to their mean plus the mean effect; see `predict_cells`."""
-        return predict_cells(
-            self.effects,
-            self.singles.genes,
-            controls,
-            conditions,
-            key=key,
-            cells=cells,
-            context_key=context_key,
-        )

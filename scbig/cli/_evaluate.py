@@ -1,6 +1,7 @@
 """`scbig evaluate`: predicted cells against measured ones."""
 
 import pathlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from ._options import Labels
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scbig.data import PerturbationScreen
+    from scbig.data import LabelledCells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,22 +42,25 @@ class Evaluate:
 
         from scbig import metrics
         from scbig._files import atomic
-        from scbig.data import PerturbationScreen, read_h5ad
+        from scbig.data import Columns, LabelledCells, Screen, read_h5ad
 
-        predicted = _renamed(read_h5ad(self.predicted), self.labels)
-        screen = PerturbationScreen.open(self.data, **self.labels.options())
-        context_key = None if screen.contexts == ("",) else "context"
-        predicted, observed, unmeasured = _measured(predicted, screen, context_key)
+        screen = Screen.open(self.data, self.labels.columns)
+        observed = LabelledCells.of(screen, what="observed")
+        columns = Columns(context=None if screen.contexts == ("",) else "context")
+        renamed = _renamed(read_h5ad(self.predicted), self.labels)
+        predicted = LabelledCells.of(renamed, columns, what="predicted")
+        predicted, observed, unmeasured = _measured(predicted, observed)
         if unmeasured:
             print(f"Not measured, and left out: {', '.join(unmeasured)}.")
-        options = {"control": "control", "context_key": context_key, "unbiased": True}
-        options |= {"max_cells": self.max_cells, "seed": self.seed}
-        tables = {"predicted": metrics.evaluate(predicted, observed, **options)}
+        scoring = metrics.Scoring(unbiased=True, max_cells=self.max_cells, seed=self.seed)
+        tables = {"predicted": metrics.scored(predicted, observed, scoring=scoring)}
         if self.ceiling:
-            enough, few = _enough(observed, context_key)
+            enough, names, few = _enough(observed)
             if few:
                 print(f"Fewer than 4 measured cells, and without a ceiling: {', '.join(few)}.")
-            tables["split-half"] = metrics.split_half(enough, **options)
+            if names:
+                halves = metrics.halves(enough, names, self.seed)
+                tables["split-half"] = metrics.scored(*halves, scoring=scoring)
         with atomic(self.out) as temporary:
             pd.concat(tables, names=["cells"]).to_csv(temporary)
         means = {name: metrics.summarise(table)["mean"] for name, table in tables.items()}
@@ -82,36 +86,37 @@ def _renamed(predicted: "AnnData", labels: Labels) -> "AnnData":
 
 
 def _measured(
-    predicted: "AnnData", screen: "PerturbationScreen", context_key: str | None
-) -> tuple["AnnData", "AnnData", list[str]]:
+    predicted: "LabelledCells", observed: "LabelledCells"
+) -> tuple["LabelledCells", "LabelledCells", list[str]]:
     """Predicted cells that have measured ones, those and their controls, and what has none."""
-    from scbig.data import Condition
+    from scbig.data import CONTROL
 
-    names = [Condition.parse(str(label)).name for label in predicted.obs["condition"]]
-    known = {condition.name for condition in screen.conditions} - {"control"}
-    observed = screen.select(sorted(known.intersection(names))).to_anndata()
-    contexts_of = lambda adata: (
-        [""] * adata.n_obs if context_key is None else list(map(str, adata.obs[context_key]))
-    )
-    asked = list(zip(contexts_of(predicted), names, strict=True))
-    there = list(zip(contexts_of(observed), map(str, observed.obs["condition"]), strict=True))
-    have = {pair for pair in set(asked) & set(there) if pair[1] != "control"}
-    if not have:
+    have, guesses = observed.populations, predicted.populations
+    asked = [(c, n) for c, own in guesses.items() for n in own if n != CONTROL]
+    known = [(c, n) for c, n in asked if n in have.get(c, ())]
+    if not known:
         raise ValueError("None of the predicted conditions is among the measured cells.")
-    used = have | {(context, "control") for context, _ in have}
-    lacking = sorted(pair for pair in set(asked) - used if pair[1] != "control")
-    told = [f"{name} in {context}" if context else name for context, name in lacking]
-    chosen = lambda adata, pairs, kept: adata[[pair in kept for pair in pairs]].copy()
-    return chosen(predicted, asked, have), chosen(observed, there, used), told
+    used = [*known, *((c, CONTROL) for c in dict(known))]
+    lacking = [f"{n} in {c}" if c else n for c, n in asked if (c, n) not in known]
+    return _chosen(predicted, known), _chosen(observed, used), lacking
 
 
-def _enough(observed: "AnnData", context_key: str | None) -> tuple["AnnData", list[str]]:
-    """Measured cells of conditions that can be split in two, and the others' names."""
-    import pandas as pd
+def _enough(observed: "LabelledCells") -> tuple["LabelledCells", list[str], list[str]]:
+    """Measured cells of conditions that can be split in two, those names, and the others'."""
+    from scbig.data import CONTROL
 
-    keys = ["condition"] if context_key is None else [context_key, "condition"]
-    table = pd.DataFrame(observed.obs)[keys].astype(str)
-    small = table.groupby(keys)["condition"].transform("size").to_numpy() < 4
-    small &= (table["condition"] != "control").to_numpy()
-    few = sorted(set(table.loc[small, "condition"]))
-    return observed[~small].copy(), few
+    sizes = {
+        (c, n): len(rows) for c, own in observed.populations.items() for n, rows in own.items()
+    }
+    kept = [pair for pair, size in sizes.items() if size >= 4 or pair[1] == CONTROL]
+    few = sorted({name for _, name in sizes.keys() - set(kept)})
+    return _chosen(observed, kept), sorted({name for _, name in kept} - {CONTROL}), few
+
+
+def _chosen(cells: "LabelledCells", pairs: Sequence[tuple[str, str]]) -> "LabelledCells":
+    import numpy as np
+
+    rows = [
+        own for c, names in cells.populations.items() for n, own in names.items() if (c, n) in pairs
+    ]
+    return cells.take(np.sort(np.concatenate(rows)))

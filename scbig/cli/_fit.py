@@ -13,7 +13,7 @@ from scbig import config as C
 from ._options import Labels, SplitName, make_split, read_screen, report
 
 if TYPE_CHECKING:
-    from scbig.data import PerturbationScreen
+    from scbig.data import Screen
     from scbig.priors import EmbeddingTable
     from scbig.train import Priors
 
@@ -113,7 +113,7 @@ class Fit:
                 words += ["--" + ".".join([*path, field]), value]
         return tyro.cli(C.ScBIGConfig, default=base, args=words, prog="scbig fit --set")
 
-    def priors(self, screen: "PerturbationScreen") -> "Priors":
+    def priors(self, screen: "Screen") -> "Priors":
         """The files of priors, read."""
         from scbig import priors, train
 
@@ -142,7 +142,7 @@ class Fit:
             missing=self.missing,
         )
 
-    def _contexts(self, screen: "PerturbationScreen") -> "EmbeddingTable | None":
+    def _contexts(self, screen: "Screen") -> "EmbeddingTable | None":
         from scbig import priors, train
 
         match self.contexts:

@@ -2,10 +2,11 @@
 
 import pathlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scbig.data import PerturbationScreen, Split
+    from scbig.data import Columns, Screen
+    from scbig.splits import Split
 
 SplitName = str
 """`none`, a protocol's name, or a file."""
@@ -17,8 +18,9 @@ class Labels:
 
     condition_key: str = "condition"
     """The column that says how each cell was perturbed: A, A+B, or a control."""
-    control: tuple[str, ...] = ("control", "ctrl", "non-targeting")
-    """What the column says of cells that were not perturbed."""
+    control: tuple[str, ...] = ()
+    """What the column says of cells that were not perturbed, in place of the usual names: control,
+    non-targeting, NT, DMSO and the like, also numbered."""
     separator: str = "+"
     """What stands between the perturbations of one cell."""
     context_key: str | None = None
@@ -26,55 +28,46 @@ class Labels:
     dose_key: str | None = None
     """The column with the doses of drugs, if the condition column does not say them (A@0.1)."""
 
-    def options(self) -> dict[str, Any]:
-        """As `PerturbationScreen.open` takes them."""
-        return {
-            "condition_key": self.condition_key,
-            "control": self.control,
-            "separator": self.separator,
-            "context_key": self.context_key,
-            "dose_key": self.dose_key,
-        }
+    @property
+    def columns(self) -> "Columns":
+        """The same, as the library takes it."""
+        from scbig.data import Columns
 
-    def conditions_of(self, path: pathlib.Path) -> list[str]:
-        """The conditions of a file, by name, before anything else of it is read."""
-        from scbig.data import condition_names
-
-        return condition_names(
-            path,
-            self.condition_key,
+        return Columns(
+            condition=self.condition_key,
             control=self.control,
             separator=self.separator,
-            dose_key=self.dose_key,
+            context=self.context_key,
+            dose=self.dose_key,
         )
 
 
-def read_screen(path: pathlib.Path, labels: Labels, *, on_disk: bool) -> "PerturbationScreen":
+def read_screen(path: pathlib.Path, labels: Labels, *, on_disk: bool) -> "Screen":
     """A prepared screen, in memory or on disk."""
-    from scbig.data import PerturbationScreen
+    from scbig.data import Screen
 
-    screen = PerturbationScreen.open(path, **labels.options())
+    screen = Screen.open(path, labels.columns)
     return screen if on_disk else screen.in_memory()
 
 
 def make_split(name: SplitName, conditions: list[str], seed: int) -> "Split | None":
     """The split of this name, or from a file of it."""
-    from scbig import data
+    from scbig import splits
 
     match name:
         case "none":
             return None
         case "additive":
-            return data.additive_split(conditions, seed=seed)
+            return splits.additive(conditions, seed=seed)
         case "holdout":
-            return data.holdout_split(conditions, seed=seed)
+            return splits.holdout(conditions, seed=seed)
         case "gears":
-            return data.gears_split(conditions, seed=seed)
+            return splits.gears(conditions, seed=seed)
         case _:
-            return data.Split.read(name)
+            return splits.Split.read(name)
 
 
-def report(screen: "PerturbationScreen") -> str:
+def report(screen: "Screen") -> str:
     """What a screen holds, in one line."""
     perturbed = [condition for condition in screen.conditions if not condition.is_control]
     singles = sum(len(condition.perturbations) == 1 for condition in perturbed)

@@ -41,8 +41,9 @@ class Predict:
         from rich.progress import track
 
         from scbig._files import atomic
-        from scbig.data import Split, write_store
+        from scbig.data import write_store
         from scbig.model import load
+        from scbig.splits import Split
 
         split = None if self.split is None else Split.read(self.split)
         wanted = list(dict.fromkeys([*self.conditions, *(() if split is None else split.test)]))

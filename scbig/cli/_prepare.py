@@ -9,11 +9,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from scbig.config import PreprocessConfig
+from scbig.preprocess import PreprocessConfig
 
 from ._options import Labels, SplitName, make_split, report
-
-_Public = Literal["norman2019", "replogle2022_rpe1", "replogle2022_k562", "combosciplex"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,19 +53,21 @@ class Prepare:
         """Prepares the file and says what was kept."""
         from dask.diagnostics.progress import ProgressBar
 
-        from scbig.data import PerturbationScreen, preprocess_file
+        from scbig.data import Screen, condition_names
+        from scbig.preprocess import preprocess_file
 
         if (self.counts is None) == (self.screen is None):
             raise ValueError("Give either --counts FILE or --screen NAME.")
         with _source(self) as (source, labels):
-            split = make_split(self.split, labels.conditions_of(source), self.seed)
+            split = make_split(self.split, condition_names(source, labels.columns), self.seed)
             with ProgressBar(minimum=1):
                 summary = preprocess_file(
                     source,
                     self.out,
                     self.thresholds,
-                    **labels.options(),
-                    held_out=() if split is None else split,
+                    labels.columns,
+                    held_out=() if split is None else split.test,
+                    held_out_contexts=() if split is None else split.test_contexts,
                     keep_counts=self.keep_counts,
                 )
         for name in ("removed_cells", "removed_genes_rare", "removed_genes_not_variable"):
@@ -75,7 +75,7 @@ class Prepare:
         for name in ("removed_conditions", "perturbed_not_measured"):
             if len(summary[name]):
                 print(f"{name.replace('_', ' ')}: {', '.join(summary[name])}")
-        print(report(PerturbationScreen.open(self.out, **labels.options())))
+        print(report(Screen.open(self.out, labels.columns)))
         if split is not None:
             path = self.out.with_suffix(".split.json")
             split.save(path)
@@ -88,7 +88,7 @@ def _source(command: Prepare) -> Iterator[tuple[pathlib.Path, Labels]]:
     if command.counts is not None:
         yield command.counts, command.labels
         return
-    from scbig.data import datasets
+    from scbig import datasets
 
     if command.labels != Labels():
         raise ValueError(

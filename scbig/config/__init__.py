@@ -4,11 +4,6 @@ A variant is `dataclasses.replace(config, ...)`. Presets: `paper()`, `released()
 Equation and table numbers refer to arXiv 2602.04901.
 """
 
-from ._data import (
-    PreprocessConfig as PreprocessConfig,
-    SemiSyntheticConfig as SemiSyntheticConfig,
-    SimulationConfig as SimulationConfig,
-)
 from ._method import (
     AlignmentConfig as AlignmentConfig,
     AutoencoderConfig as AutoencoderConfig,

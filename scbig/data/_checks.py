@@ -1,7 +1,7 @@
 """Checks at the border: each raises one error that names what is wrong and how to repair it."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import anndata as ad
@@ -9,20 +9,15 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scbig._names import examples
+
 LARGEST_LOG = 15.0
 """A log1p value from here on stands for more than three million normalised counts."""
 
 REPAIR = (
-    "Start from raw counts and use scbig.data.preprocess, "
+    "Start from raw counts and use scbig.preprocess.preprocess, "
     "or scanpy.pp.normalize_total and then scanpy.pp.log1p."
 )
-
-
-def listed(names: Iterable[str], *, most: int = 5) -> str:
-    """The first few names and how many more there are, as text."""
-    names = [str(name) for name in names]
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(repr(name) for name in names[:most]) + more
 
 
 def check_unique(names: Sequence[str], *, what: str, repair: str) -> None:
@@ -30,7 +25,7 @@ def check_unique(names: Sequence[str], *, what: str, repair: str) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ValueError(
-            f"{len(twice)} {what} names are there more than once: {listed(twice)}. {repair}"
+            f"{len(twice)} {what} names are there more than once: {examples(twice)}. {repair}"
         )
 
 
@@ -47,14 +42,14 @@ def column(adata: ad.AnnData, key: str, *, what: str) -> pd.Series:
         raise ValueError("obs was read lazily. Read the file backed, or call adata.to_memory().")
     if key not in obs:
         raise ValueError(
-            f"obs has no column {key!r} for the {what}; it has {listed(obs.columns, most=20)}."
+            f"obs has no column {key!r} for the {what}; it has {examples(obs.columns, most=20)}."
         )
     values = pd.Series(obs[key])
     missing = values.isna().to_numpy()
     if missing.any():
         raise ValueError(
             f"obs[{key!r}], the {what}, is missing in {missing.sum()} of {len(obs)} cells: "
-            f"{listed(obs.index[missing])}. Drop those cells or fill the column."
+            f"{examples(obs.index[missing])}. Drop those cells or fill the column."
         )
     return values
 
@@ -72,15 +67,26 @@ def check_matrix(shape: Any, dtype: Any, cells: int, genes: int) -> None:
 def check_index(index: np.ndarray, names: Sequence[str], cells: int, *, what: str) -> None:
     """Raises unless each cell has a place among distinct, sorted names."""
     if list(names) != sorted(set(names)):
-        raise ValueError(f"The {what} names are not distinct and sorted: {listed(names)}.")
+        raise ValueError(f"The {what} names are not distinct and sorted: {examples(names)}.")
     if len(index) != cells:
         raise ValueError(f"There are {len(index)} {what} entries for {cells} cells.")
     if index.min() < 0 or index.max() >= len(names):
         raise ValueError(f"The {what} index points outside the {len(names)} {what} names.")
 
 
+def check_controls(contexts: Sequence[str], of_controls: np.ndarray) -> None:
+    """Raises unless every context has controls, given the place of each control cell's context."""
+    have = set(of_controls)
+    lacking = [name for i, name in enumerate(contexts) if i not in have]
+    if lacking:
+        raise ValueError(
+            f"{len(lacking)} contexts have no control cells: {examples(lacking)}. Drop those "
+            "contexts, or merge each with one that has controls."
+        )
+
+
 def _culprit_genes(matrix: sparse.csr_matrix, bad: np.ndarray, genes: Sequence[str]) -> str:
-    return listed([genes[int(i)] for i in np.unique(matrix.indices[bad])])
+    return examples([genes[int(i)] for i in np.unique(matrix.indices[bad])])
 
 
 def check_finite(matrix: sparse.csr_matrix, genes: Sequence[str]) -> None:

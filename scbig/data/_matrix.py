@@ -8,7 +8,7 @@ import numpy as np
 from anndata.abc import CSCDataset, CSRDataset
 from scipy import sparse
 
-from scbig.data._checks import listed
+from scbig._names import examples
 
 
 def expression_matrix(adata: ad.AnnData, *, layer: str | None) -> Any:
@@ -16,7 +16,7 @@ def expression_matrix(adata: ad.AnnData, *, layer: str | None) -> Any:
     if layer is not None and layer not in adata.layers:
         # Since 0.13 anndata counts X among the layers, under the name None.
         names = [name for name in adata.layers if name is not None]
-        raise ValueError(f"There is no layer {layer!r}; there is {listed(names) or 'none'}.")
+        raise ValueError(f"There is no layer {layer!r}; there is {examples(names) or 'none'}.")
     matrix = adata.X if layer is None else adata.layers[layer]
     if matrix is None:
         raise ValueError("The AnnData has no X. Name the layer that holds the expression.")

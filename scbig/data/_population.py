@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float32, Int
 
-from scbig.data._checks import check_unique, listed
-from scbig.data._labels import contexts_of
+from scbig._names import examples
+from scbig.data._checks import check_unique
+from scbig.data._columns import contexts_of
 from scbig.data._matrix import expression_matrix, read_csr
 
 
@@ -74,13 +75,13 @@ def expression_of(
     missing = [name for name in genes if name not in place]
     if missing:
         raise ValueError(
-            f"{len(missing)} of {len(genes)} genes are missing from the data: {listed(missing)}. "
+            f"{len(missing)} of {len(genes)} genes are missing from the data: {examples(missing)}. "
             "Check that both sides name genes alike, or leave those genes out."
         )
     surplus = sorted(set(have) - set(genes))
     if surplus and extra == "error":
         raise ValueError(
-            f"The data have {len(surplus)} genes too many: {listed(surplus)}. "
+            f"The data have {len(surplus)} genes too many: {examples(surplus)}. "
             'Leave them out with extra="ignore".'
         )
     matrix = read_csr(expression_matrix(adata, layer=layer))
@@ -112,5 +113,5 @@ def _check_parts(parts: Sequence[tuple[str, np.ndarray]], genes: int) -> None:
     if broken:
         raise ValueError(
             f"The predictions of {len(broken)} conditions have values that are not finite: "
-            f"{listed(broken)}."
+            f"{examples(broken)}."
         )

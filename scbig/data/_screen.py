@@ -5,7 +5,6 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -13,22 +12,31 @@ import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int, Int32
 from scipy import sparse
 
-from scbig._condition import CONTROLS, JOINT, Condition
+from scbig._names import examples
 from scbig.data._checks import (
+    check_controls,
     check_index,
     check_log_normalised,
     check_matrix,
     check_not_empty,
     check_unique,
-    listed,
 )
-from scbig.data._labels import conditions_of, contexts_of
+from scbig.data._columns import Columns
+from scbig.data._condition import Condition
 from scbig.data._matrix import expression_matrix, read_csr
-from scbig.data._stored import StoredMatrix, blocks_of, check_stored, grouped_means, labels_of
+from scbig.data._responses import Responses, measured_responses
+from scbig.data._stored import (
+    StoredMatrix,
+    blocks_of,
+    check_stored,
+    grouped_means,
+    labels_of,
+    projected,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class PerturbationScreen:
+class Screen:
     """Log-normalised expression of cells, with the condition and the context of each.
 
     It lives on the host and never changes: it takes over the arrays that it is given and locks
@@ -54,7 +62,9 @@ class PerturbationScreen:
         names = [condition.name for condition in self.conditions]
         check_index(self.condition_index, names, self.num_cells, what="condition")
         check_index(self.context_index, self.contexts, self.num_cells, what="context")
-        _check_controls(self)
+        if Condition() not in self.conditions:
+            raise ValueError("There are no control cells in the screen.")
+        check_controls(self.contexts, self.context_index[self.is_control])
         matrix = self.expression
         in_memory = not isinstance(matrix, StoredMatrix)
         values = (matrix.data, matrix.indices, matrix.indptr) if in_memory else ()
@@ -65,48 +75,33 @@ class PerturbationScreen:
     def from_anndata(
         cls,
         adata: ad.AnnData,
+        columns: Columns = Columns(),
         *,
-        condition_key: str,
-        control: str | Sequence[str] = CONTROLS,
-        context_key: str | Sequence[str] | None = None,
-        dose_key: str | None = None,
         layer: str | None = None,
-        separator: str = JOINT,
-    ) -> "PerturbationScreen":
+    ) -> "Screen":
         """Reads and checks a screen; `adata` is left as it is.
 
         **Arguments:**
 
         - `adata`: cells by genes, log-normalised, dense or sparse, backed or in memory.
-        - `condition_key`: the column of `obs` with the condition labels.
-        - `control`: the name or names that stand for "not perturbed" in the labels. In the screen
-            the control is always called `control`.
-        - `context_key`: the column of `obs` with the context, or several: a context is then one
-            value of each, joined as `A549|IL6`. Without it, there is one context.
-        - `dose_key`: the column of `obs` with the doses, one for each name of the label and in its
-            order: `10`, or `0.1+10` for a pair. A control's dose does not count. Labels can also
-            carry them themselves: `A@0.1+B@10`.
+        - `columns`: what the columns of `obs` mean.
         - `layer`: the layer with the expression; without it, `X`.
-        - `separator`: what joins the perturbations of a label.
 
         **Raises:** a ValueError that says what is wrong with the data and how to repair it.
         """
         check_not_empty(adata.n_obs, adata.n_vars)
-        options = {"control": control, "context_key": context_key, "dose_key": dose_key}
-        read = lambda: read_csr(expression_matrix(adata, layer=layer))
         return cls._labelled(
-            adata, read, condition_key=condition_key, separator=separator, **options
+            adata, columns, lambda: read_csr(expression_matrix(adata, layer=layer))
         )
 
     @classmethod
     def open(
         cls,
         path: str | os.PathLike[str],
+        columns: Columns = Columns(),
         *,
-        condition_key: str,
         layer: str | None = None,
-        **options: Any,
-    ) -> "PerturbationScreen":
+    ) -> "Screen":
         """A screen whose expression stays on disk, for files that are larger than memory.
 
         Everything but expression is read now; expression is passed over once, for its checks, and
@@ -115,36 +110,28 @@ class PerturbationScreen:
         **Arguments:**
 
         - `path`: an h5ad file or a zarr folder; the matrix as CSR or dense.
-        - `condition_key`, `layer` and `options`: as in `from_anndata`.
+        - `columns`, `layer`: as in `from_anndata`.
 
         **Raises:** a ValueError as `from_anndata` does, and for a file that cannot be read.
         """
-        labels = labels_of(path)
         read = lambda: StoredMatrix.open(path, "X" if layer is None else f"layers/{layer}")
-        return cls._labelled(labels, read, condition_key=condition_key, **options)
+        return cls._labelled(labels_of(path), columns, read)
 
     @classmethod
     def _labelled(
         cls,
         adata: ad.AnnData,
+        columns: Columns,
         read: Callable[[], sparse.csr_matrix | StoredMatrix],
-        *,
-        condition_key: str,
-        control: str | Sequence[str] = CONTROLS,
-        context_key: str | Sequence[str] | None = None,
-        dose_key: str | None = None,
-        separator: str = JOINT,
-    ) -> "PerturbationScreen":
+    ) -> "Screen":
         # The labels are checked first: they are cheap, and expression is not.
         check_not_empty(adata.n_obs, adata.n_vars)
         genes = tuple(map(str, adata.var_names))
         cells = tuple(map(str, adata.obs_names))
         check_unique(genes, what="gene", repair="Use adata.var_names_make_unique, or merge them.")
         check_unique(cells, what="cell", repair="Use adata.obs_names_make_unique.")
-        conditions, condition_index = conditions_of(
-            adata, condition_key, dose_key=dose_key, separator=separator, control=control
-        )
-        contexts, context_index = contexts_of(adata, context_key)
+        conditions, condition_index = columns.conditions_of(adata)
+        contexts, context_index = columns.contexts_of(adata)
         expression = read()
         if isinstance(expression, StoredMatrix):
             check_stored(expression, genes)
@@ -175,7 +162,7 @@ class PerturbationScreen:
         """Whether the expression stays on disk."""
         return isinstance(self.expression, StoredMatrix)
 
-    def in_memory(self) -> "PerturbationScreen":
+    def in_memory(self) -> "Screen":
         """The same screen with its expression read into memory."""
         matrix = self.expression
         read = matrix.copy() if isinstance(matrix, StoredMatrix) else matrix
@@ -191,6 +178,21 @@ class PerturbationScreen:
         """Whether each cell is a control."""
         return self.condition_index == self._places_by_condition[Condition()]
 
+    @property
+    def controls(self) -> "Screen":
+        """The control cells; on disk they stay if the screen is there."""
+        return self.take(np.flatnonzero(self.is_control))
+
+    def responses(self) -> Responses:
+        """The mean change of each condition in each context, in one pass over the cells."""
+        return measured_responses(
+            self.expression,
+            self.conditions,
+            self.condition_index,
+            self.contexts,
+            self.context_index,
+        )
+
     def rows(
         self, condition: str | Condition, context: str | None = None
     ) -> Int[np.ndarray, " rows"]:
@@ -198,23 +200,23 @@ class PerturbationScreen:
         chosen = self.condition_index == self._place(condition)
         if context is not None:
             if context not in self.contexts:
-                known = "no contexts" if self.contexts == ("",) else listed(self.contexts)
+                known = "no contexts" if self.contexts == ("",) else examples(self.contexts)
                 raise ValueError(f"Unknown context {context!r}; the screen has {known}.")
             chosen &= self.context_index == self.contexts.index(context)
         return np.flatnonzero(chosen)
 
-    def select(self, conditions: Sequence[str | Condition]) -> "PerturbationScreen":
+    def select(self, conditions: Sequence[str | Condition]) -> "Screen":
         """The cells of these conditions, and all controls."""
         return self._subset(np.isin(self.condition_index, self._places(conditions)))
 
-    def without(self, conditions: Sequence[str | Condition]) -> "PerturbationScreen":
+    def without(self, conditions: Sequence[str | Condition]) -> "Screen":
         """All cells but those of these conditions, which must not be the control."""
         places = self._places(conditions)
         if self._places_by_condition[Condition()] in places:
             raise ValueError("A screen cannot be without its controls.")
         return self._subset(~np.isin(self.condition_index, places))
 
-    def take(self, rows: Int[np.ndarray, " rows"]) -> "PerturbationScreen":
+    def take(self, rows: Int[np.ndarray, " rows"]) -> "Screen":
         """The cells of these rows, among which every context must keep its controls."""
         used, condition_index = np.unique(self.condition_index[rows], return_inverse=True)
         return dataclasses.replace(
@@ -241,16 +243,7 @@ class PerturbationScreen:
         """Expression of some rows, or of all cells, times a matrix, in that matrix's precision."""
         # In the file's order, in which a disk reads fast, and back into the order asked for.
         order = None if rows is None else np.argsort(rows, kind="stable")
-        chosen = self._rows(None if rows is None else rows[order])
-        count = self.num_cells if rows is None else len(rows)
-        result = np.empty((count, matrix.shape[1]), matrix.dtype)
-        start = 0
-        for block in blocks_of(chosen):
-            part = block.astype(matrix.dtype) @ matrix
-            own = slice(start, start + len(part))
-            result[own if order is None else order[own]] = part
-            start += len(part)
-        return result
+        return projected(self._rows(None if rows is None else rows[order]), matrix, order)
 
     @functools.cached_property
     def checksum(self) -> str:
@@ -300,7 +293,7 @@ class PerturbationScreen:
     def _place(self, condition: str | Condition) -> int:
         wanted = Condition.parse(condition) if isinstance(condition, str) else condition
         if wanted not in self._places_by_condition:
-            known = listed([c.name for c in self.conditions], most=10)
+            known = examples([c.name for c in self.conditions], most=10)
             raise ValueError(f"Unknown condition {wanted.name!r}; the screen has {known}.")
         return self._places_by_condition[wanted]
 
@@ -315,17 +308,5 @@ class PerturbationScreen:
             return matrix
         return matrix.take(rows) if isinstance(matrix, StoredMatrix) else matrix[rows]
 
-    def _subset(self, keep: np.ndarray) -> "PerturbationScreen":
+    def _subset(self, keep: np.ndarray) -> "Screen":
         return self.take(np.flatnonzero(keep | self.is_control))
-
-
-def _check_controls(screen: PerturbationScreen) -> None:
-    if Condition() not in screen.conditions:
-        raise ValueError("There are no control cells in the screen.")
-    have = set(screen.context_index[screen.is_control])
-    lacking = [name for i, name in enumerate(screen.contexts) if i not in have]
-    if lacking:
-        raise ValueError(
-            f"{len(lacking)} contexts have no control cells: {listed(lacking)}. Drop those "
-            "contexts, or merge each with one that has controls."
-        )

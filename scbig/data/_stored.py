@@ -15,18 +15,17 @@ import pandas as pd
 import zarr
 from anndata.abc import CSRDataset
 from anndata.io import read_elem, sparse_dataset, write_elem
-from jaxtyping import Float32, Int
+from jaxtyping import Float, Float32, Int
 from scipy import sparse
 from zarr.errors import BaseZarrError
 
-from scbig._condition import CONTROLS, JOINT
 from scbig.data._checks import (
     check_finite,
     check_log_scale,
     check_not_counts,
     check_not_negative,
 )
-from scbig.data._labels import conditions_of
+from scbig.data._columns import Columns
 
 BLOCK = 8192
 """Cells that are read at once where many are wanted."""
@@ -180,21 +179,12 @@ class StoredMatrix:
         return sparse.csr_matrix(kept)
 
 
-def condition_names(
-    path: str | os.PathLike[str],
-    condition_key: str,
-    *,
-    control: str | Sequence[str] = CONTROLS,
-    dose_key: str | None = None,
-    separator: str = JOINT,
-) -> list[str]:
+def condition_names(path: str | os.PathLike[str], columns: Columns = Columns()) -> list[str]:
     """The names of the conditions in an h5ad file or zarr folder, sorted; no expression is read.
 
-    **Arguments:** as for `PerturbationScreen.open`, whose errors it raises.
+    **Arguments:** as for `Screen.open`, whose errors it raises.
     """
-    adata = labels_of(path)
-    options = {"dose_key": dose_key, "separator": separator, "control": control}
-    conditions, _ = conditions_of(adata, condition_key, **options)
+    conditions, _ = columns.conditions_of(labels_of(path))
     return [condition.name for condition in conditions]
 
 
@@ -269,3 +259,20 @@ def grouped_means(
         )
         total = total + sparse.csr_matrix(one @ block.astype(np.float64)).toarray()
     return (total / sizes[:, None]).astype(np.float32)
+
+
+def projected(
+    matrix: sparse.csr_matrix | StoredMatrix,
+    weights: Float[np.ndarray, "genes features"],
+    places: Int[np.ndarray, " cells"] | None,
+) -> Float[np.ndarray, "cells features"]:
+    """All rows times a matrix, block by block, in its precision; row i at `places[i]`."""
+    count, _ = matrix.shape or (0, 0)
+    result = np.empty((count, weights.shape[1]), weights.dtype)
+    start = 0
+    for block in blocks_of(matrix):
+        part = block.astype(weights.dtype) @ weights
+        own = slice(start, start + len(part))
+        result[own if places is None else places[own]] = part
+        start += len(part)
+    return result

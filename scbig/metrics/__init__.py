@@ -1,14 +1,18 @@
-"""How far a prediction is from the truth: pure functions on arrays, and one table on AnnData."""
+"""How far a prediction is from the truth: pure functions on arrays, and one table on cells."""
 
-from ._ceiling import split_half as split_half
-from ._cells import canonical_name as canonical_name
+from ._ceiling import halves as halves, split_half as split_half
 from ._distribution import (
     Projection as Projection,
     discrimination_scores as discrimination_scores,
     energy_distance as energy_distance,
     fit_projection as fit_projection,
 )
-from ._evaluate import evaluate as evaluate, summarise as summarise
+from ._evaluate import (
+    evaluate as evaluate,
+    reference_of as reference_of,
+    scored as scored,
+    summarise as summarise,
+)
 from ._response import (
     cosine as cosine,
     direction_accuracy as direction_accuracy,
@@ -17,3 +21,4 @@ from ._response import (
     response_scores as response_scores,
     top_genes as top_genes,
 )
+from ._truth import Scoring as Scoring, Truth as Truth, named as named

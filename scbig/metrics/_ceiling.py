@@ -1,25 +1,27 @@
 """The ceiling of every metric: one half of the measured cells against the other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from jaxtyping import Int
 
-from ._cells import Spelling, condition_rows, context_masks, rows_within, shortlist
-from ._contexts import named
-from ._evaluate import evaluate
+from scbig._names import examples
+from scbig.data import CONTROL, Columns, Condition, LabelledCells, Screen
+
+from ._evaluate import reference_of, scored
+from ._truth import Scoring, named
 
 
 def split_half(
-    observed: AnnData,
+    observed: Screen | AnnData,
+    columns: Columns = Columns(),
     *,
-    control: str | AnnData,
-    condition_key: str = "condition",
-    context_key: str | Sequence[str] | None = None,
-    conditions: Sequence[str] | None = None,
-    separator: str = "+",
+    controls: Screen | AnnData | None = None,
+    reference: Screen | AnnData | None = None,
+    conditions: Sequence[str | Condition] | None = None,
     seed: int = 0,
     **options: Any,
 ) -> pd.DataFrame:
@@ -33,63 +35,67 @@ def split_half(
 
     **Arguments:**
 
-    - `observed`: measured cells.
-    - `control`: as for `evaluate`; the same controls are the origin of both halves.
-    - `condition_key`: column of `obs` with the conditions.
-    - `context_key`: as for `evaluate`; each context is split by itself.
-    - `conditions`: the perturbations to evaluate, in any spelling, in each context in which they
-        were measured; by default all of them.
-    - `separator`: what stands between the perturbations of one condition.
+    - `observed`, `columns`, `controls`, `reference`: as for `evaluate`; the same controls are the
+        origin of both halves, and each context is split by itself.
+    - `conditions`: the perturbations to evaluate, spelled as in `observed`, in each context in
+        which they were measured; by default all of them.
     - `seed`: of the split.
     - `options`: further arguments of `evaluate`.
+
+    **Returns:** a table as that of `evaluate`.
 
     **Raises:** a ValueError for a perturbation with fewer than 4 cells, or one that was not
     measured.
     """
-    spelling = Spelling.of(control, separator)
-    rows = condition_rows(observed, condition_key, "observed", spelling)
-    wanted = sorted(
-        {spelling.canonical(c) for c in (rows if conditions is None else conditions)} - {"control"}
-    )
+    cells = LabelledCells.of(observed, columns, what="observed")
+    if conditions is None:
+        parsed = cells.conditions
+    else:
+        parsed = [columns.parse(c) if isinstance(c, str) else c for c in conditions]
+    wanted = sorted({condition.name for condition in parsed} - {CONTROL})
     if not wanted:
         raise ValueError("The observed cells have no perturbation to split, only controls.")
-    groups = {
-        context: rows_within(rows, inside)
-        for context, inside in context_masks(observed, context_key, "observed").items()
-    }
-    _check_sizes(groups, wanted)
-    first, second = [], [rows.get("control", np.zeros(0, int))]
-    for group in groups.values():
-        rng = np.random.default_rng(seed)
-        for name in wanted:
-            order = rng.permutation(group.get(name, np.zeros(0, int)))
-            first.append(order[: len(order) // 2])
-            second.append(order[len(order) // 2 :])
-    halves = [observed[np.sort(np.concatenate(part))] for part in (first, second)]
-    return evaluate(
-        *halves,
-        control=control,
-        condition_key=condition_key,
-        context_key=context_key,
-        separator=separator,
-        seed=seed,
-        **options,
+    return scored(
+        *halves(cells, wanted, seed),
+        controls=None if controls is None else LabelledCells.of_controls(controls, columns),
+        reference=reference_of(reference),
+        scoring=Scoring(seed=seed, **options),
     )
 
 
-def _check_sizes(
-    groups: Mapping[str | None, Mapping[str, np.ndarray]], wanted: Sequence[str]
-) -> None:
+def halves(
+    cells: LabelledCells, wanted: Sequence[str], seed: int
+) -> tuple[LabelledCells, LabelledCells]:
+    """Two random halves of each population; the second also has all controls.
+
+    **Raises:** a ValueError that names populations with fewer than 4 cells.
+    """
+    _check_sizes(cells, wanted)
+    first: list[Int[np.ndarray, " _cells"]] = []
+    second: list[Int[np.ndarray, " _cells"]] = []
+    for own in cells.populations.values():
+        rng = np.random.default_rng(seed)
+        for name in wanted:
+            order = rng.permutation(own.get(name, np.zeros(0, int)))
+            first.append(order[: len(order) // 2])
+            second.append(order[len(order) // 2 :])
+        second.append(own.get(CONTROL, np.zeros(0, int)))
+    one, other = (np.sort(np.concatenate(part)) for part in (first, second))
+    return cells.take(one), cells.take(other)
+
+
+def _check_sizes(cells: LabelledCells, wanted: Sequence[str]) -> None:
     """Raises for what was measured nowhere, or in some context in too few cells."""
-    nowhere = [name for name in wanted if not any(name in group for group in groups.values())]
+    groups = cells.populations
+    nowhere = [name for name in wanted if not any(name in own for own in groups.values())]
     small = [
         named(name, context)
-        for context, group in groups.items()
+        for context, own in groups.items()
         for name in wanted
-        if name in group and len(group[name]) < 4
+        if name in own and len(own[name]) < 4
     ]
     if small or nowhere:
+        few = sorted([*nowhere, *small])
         raise ValueError(
-            "Perturbations with fewer than 4 cells cannot be split: "
-            f"{shortlist(sorted([*nowhere, *small]))}."
+            f"{len(few)} perturbations with fewer than 4 cells cannot be split: {examples(few)}."
         )

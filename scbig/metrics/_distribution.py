@@ -1,12 +1,19 @@
 """Metrics on populations of cells, and on perturbations against one another."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 from scipy import sparse
+from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
+
+if TYPE_CHECKING:  # scipy ships no types, and those that pyright infers are wrong
+    Matrix = Any
+else:
+    Matrix = np.ndarray | sparse.csr_matrix
 
 _CHUNK = 1024
 
@@ -108,25 +115,69 @@ class Projection:
         return np.asarray(cells @ self.axes.T) - self.centre @ self.axes.T
 
 
-def fit_projection(
-    cells: Float[np.ndarray, "cells genes"] | sparse.csr_matrix, components: int = 50
-) -> Projection:
+def fit_projection(cells: Matrix | Iterable[Matrix], components: int = 50) -> Projection:
     """Principal components of the cells: at most `components`, `cells - 1` and `genes` of them.
 
     The solver is exact, hence deterministic: the eigenvectors of the gene covariance, or the full
     singular value decomposition where there are more genes than cells.
-    """
-    from sklearn.decomposition import PCA
 
-    count, genes = map(int, cells.shape or ())
+    **Arguments:** `cells`, expression by genes, at once or in blocks, of which the covariance
+    needs one at a time; `components`, how many axes at most.
+
+    **Raises:** a ValueError for fewer than 2 cells.
+    """
+    whole = isinstance(cells, np.ndarray) or sparse.issparse(cells)
+    blocks: Iterable[Any] = [cells] if whole else cells
+    # Kept until there are more cells than genes: a singular value decomposition needs all.
+    kept: list[Matrix] = []
+    moments = _Moments()
+    for block in blocks:
+        kept.append(block)
+        if moments.count + sum(part.shape[0] for part in kept) >= block.shape[1]:
+            for part in kept:
+                moments.add(part)
+            kept = []
+    if moments.count:
+        for part in kept:
+            moments.add(part)
+        return moments.projection(components)
+    values = np.concatenate([_dense(part) for part in kept]) if kept else np.zeros((0, 1))
+    count, genes = values.shape
     if count < 2:
         raise ValueError(f"Principal components need at least 2 cells: got {count}.")
-    tall = count >= genes
-    values = cells if tall or isinstance(cells, np.ndarray) else cells.toarray()
-    pca = PCA(
-        n_components=min(components, count - 1, genes),
-        svd_solver="covariance_eigh" if tall else "full",
-    )
-    with np.errstate(invalid="ignore"):  # cells without any variance: 0/0 in a ratio not used here
-        pca.fit(values.astype(np.float64))
-    return Projection(np.asarray(pca.mean_).ravel(), np.asarray(pca.components_))
+    centre = values.mean(axis=0)
+    _, _, axes = np.linalg.svd(values - centre, full_matrices=False)
+    return Projection(centre, axes[: min(components, count - 1, genes)])
+
+
+class _Moments:
+    """Sums of cells and of their products, gene by gene, in float64."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total: Any = 0.0
+        self.products: Any = 0.0
+
+    def add(self, cells: Matrix) -> None:
+        values = cells.astype(np.float64)
+        products: Any = values.T @ values
+        self.count += int(cells.shape[0])
+        self.total = self.total + np.asarray(values.sum(axis=0)).ravel()
+        self.products = self.products + (
+            products.toarray() if sparse.issparse(products) else products
+        )
+
+    def projection(self, components: int) -> Projection:
+        if self.count < 2:
+            raise ValueError(f"Principal components need at least 2 cells: got {self.count}.")
+        centre = self.total / self.count
+        covariance = self.products - self.count * np.outer(centre, centre)
+        genes = len(centre)
+        number = min(components, self.count - 1, genes)
+        _, axes = eigh(covariance, subset_by_index=(genes - number, genes - 1))
+        return Projection(centre, axes[:, ::-1].T)
+
+
+def _dense(values: Matrix) -> Float[np.ndarray, "rows columns"]:
+    wide = values.toarray() if sparse.issparse(values) else np.asarray(values)
+    return wide.astype(np.float64)

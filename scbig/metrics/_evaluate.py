@@ -1,55 +1,25 @@
 """The table of metrics: predicted cells against measured cells, a row for each perturbation."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from jaxtyping import Float
-from scipy import sparse
 
-from ._cells import (
-    Cells,
-    Matrix,
-    Spelling,
-    aligned_matrix,
-    check_control_label,
-    finite_rows,
-    gene_names,
-    mean_profile,
-    read_cells,
-)
-from ._contexts import by_context, control_cells, matched_conditions
-from ._distribution import Projection, discrimination_scores, energy_distance, fit_projection
-from ._response import response_scores
+from scbig.data import Columns, LabelledCells, Screen
 
-COLUMNS = (
-    "pearson_delta",
-    "pearson_delta_deg20",
-    "acc",
-    "acc_deg20",
-    "l2",
-    "mse",
-    "mae",
-    "pds",
-    "discr_cos",
-    "e_distance",
-)
+from ._truth import Scoring, Truth, wanted_of
 
 
 def evaluate(
-    predicted: AnnData,
-    observed: AnnData,
+    predicted: Screen | AnnData,
+    observed: Screen | AnnData,
+    columns: Columns = Columns(),
     *,
-    control: str | AnnData,
-    condition_key: str = "condition",
-    context_key: str | Sequence[str] | None = None,
-    reference: AnnData | None = None,
+    controls: Screen | AnnData | None = None,
+    reference: Screen | AnnData | None = None,
     components: int = 50,
     top: int = 20,
-    separator: str = "+",
     pds_denominator: Literal["n-1", "n"] = "n-1",
     unbiased: bool = False,
     max_cells: int | None = None,
@@ -59,24 +29,22 @@ def evaluate(
 
     Conditions are unordered sets (`A+B` is `B+A`, `A+ctrl` is `A`) and genes are matched by name.
     Measured controls are the origin of every response; control cells in `predicted` are ignored.
-    With `context_key`, each context (a cell line, a stimulation) is evaluated by itself, from its
-    own controls: its rows are those that its cells alone would get.
+    Each context (a cell line, a stimulation) is evaluated by itself, from its own controls: its
+    rows are those that its cells alone would get.
 
     **Arguments:**
 
     - `predicted`: predicted cells, log-normalised as `observed` is; any number for a condition.
-    - `observed`: measured cells, with at least the conditions of `predicted`.
-    - `control`: the label of the control cells in `observed`, or the control cells themselves.
-    - `condition_key`: column of `obs` with the conditions, in `predicted` and `observed`.
-    - `context_key`: column of `obs` with the contexts, in `predicted`, `observed` and a `control`
-        of cells, or several, whose values are joined as `A549|IL6`; without it there are no
-        contexts.
+    - `observed`: measured cells, with at least the conditions of `predicted`. A stored screen is
+        read one population at a time.
+    - `columns`: what the columns of `obs` mean, of every AnnData here; a screen knows its labels.
+    - `controls`: a screen, for its controls, or an AnnData of control cells; by default those
+        among `observed`.
     - `reference`: cells on which the principal components are fitted, for instance the training
         cells, the same for all contexts; by default the controls and the measured cells of the
         evaluated perturbations, in each context its own.
     - `components`: principal components of the energy distance.
     - `top`: genes of the `_deg20` columns, by absolute true response.
-    - `separator`: what stands between the perturbations of one condition.
     - `pds_denominator`: see `discrimination_scores`; PDS ranks among the evaluated perturbations
         of a context.
     - `unbiased`: of the energy distance, see `energy_distance`; needed, or an equal `max_cells`, to
@@ -84,106 +52,57 @@ def evaluate(
     - `max_cells`: most cells of a population in an energy distance, drawn at random; None: all.
     - `seed`: of that draw.
 
-    **Returns:** a row for each perturbation, by canonical name, with `context_key` for each context
+    **Returns:** a row for each perturbation, by canonical name, with contexts for each context
     (index level `context`) and perturbation (`condition`); columns `pearson_delta`,
     `pearson_delta_deg20`, `acc`, `acc_deg20`, `l2`, `mse`, `mae`, `pds`, `discr_cos`, `e_distance`
     (the squared energy distance). NaN marks what is undefined: the correlation of a response that
     is zero or constant (a prediction of no change), PDS of one perturbation.
 
     **Raises:** a ValueError for genes that differ or repeat, a predicted condition or context that
-    was not measured, NaN, no cell labelled `control`, a context without controls, no perturbation;
-    it names them.
+    was not measured, NaN, a context without controls, no perturbation; it names them.
     """
-    if min(components, top) < 1 or (max_cells is not None and max_cells < 1):
-        raise ValueError(
-            "components, top and max_cells must be positive: got "
-            f"components={components}, top={top}, max_cells={max_cells}."
-        )
-    spelling = Spelling.of(control, separator)
-    genes = gene_names(observed, "observed")
-    guesses, truths = (
-        by_context(
-            read_cells(adata, genes, condition_key, what, spelling), adata, context_key, what
-        )
-        for adata, what in ((predicted, "predicted"), (observed, "observed"))
+    return scored(
+        LabelledCells.of(predicted, columns, what="predicted"),
+        LabelledCells.of(observed, columns, what="observed"),
+        controls=None if controls is None else LabelledCells.of_controls(controls, columns),
+        reference=reference_of(reference),
+        scoring=Scoring(
+            components=components,
+            top=top,
+            pds_denominator=pds_denominator,
+            unbiased=unbiased,
+            max_cells=max_cells,
+            seed=seed,
+        ),
     )
-    conditions = matched_conditions(guesses, truths)
-    if isinstance(control, str):
-        check_control_label(observed, condition_key, control, spelling)
-    origins = control_cells(control, truths, [*conditions], genes, context_key)
-    basis = None if reference is None else aligned_matrix(reference, genes, "reference")
-    if basis is not None and not finite_rows(basis).all():
-        raise ValueError("NaN or infinite expression in the reference cells.")
-    projection = None if basis is None else fit_projection(basis, components)
-    tables = {}
-    for context, names in conditions.items():
-        comparison = _Comparison(guesses[context], truths[context], origins[context], names)
-        table = comparison.responses(top)
-        table["pds"] = comparison.discrimination(pds_denominator)
-        table["e_distance"] = comparison.energies(
-            projection or fit_projection(comparison.measured(), components),
-            unbiased,
-            max_cells,
-            np.random.default_rng(seed),
-        )
-        tables[context] = table.loc[:, list(COLUMNS)]
-    return tables[None] if context_key is None else pd.concat(tables, names=["context"])
 
 
-@dataclass(frozen=True, eq=False)
-class _Comparison:
-    predicted: Cells
-    observed: Cells
-    controls: Matrix
-    conditions: list[str]
-
-    def measured(self) -> Matrix:
-        return _stack([self.controls, *(self.observed.of(name) for name in self.conditions)])
-
-    def responses(self, top: int) -> pd.DataFrame:
-        origin = mean_profile(self.controls)
-        rows = [
-            response_scores(self.predicted.mean(name), self.observed.mean(name), origin, top=top)
-            for name in self.conditions
-        ]
-        return pd.DataFrame(rows, index=pd.Index(self.conditions, name="condition"))
-
-    def discrimination(
-        self, denominator: Literal["n-1", "n"]
-    ) -> Float[np.ndarray, " perturbations"]:
-        means = [
-            np.stack([cells.mean(name) for name in self.conditions])
-            for cells in (self.predicted, self.observed)
-        ]
-        return discrimination_scores(*means, denominator=denominator)
-
-    def energies(
-        self,
-        projection: Projection,
-        unbiased: bool,
-        max_cells: int | None,
-        rng: np.random.Generator,
-    ) -> list[float]:
-        return [
-            energy_distance(
-                projection(_subsample(self.predicted.of(name), max_cells, rng)),
-                projection(_subsample(self.observed.of(name), max_cells, rng)),
-                unbiased=unbiased,
-            )
-            for name in self.conditions
-        ]
+def reference_of(cells: Screen | AnnData | None) -> LabelledCells | None:
+    """Reference cells, whose labels do not count."""
+    if cells is None:
+        return None
+    if isinstance(cells, Screen):
+        return LabelledCells.of(cells, what="reference")
+    return LabelledCells.of_controls(cells, what="reference")
 
 
-def _stack(parts: list[Matrix]) -> Matrix:
-    if any(sparse.issparse(part) for part in parts):
-        return sparse.csr_matrix(sparse.vstack([sparse.csr_matrix(part) for part in parts]))
-    return np.concatenate(parts)
-
-
-def _subsample(values: Matrix, most: int | None, rng: np.random.Generator) -> Matrix:
-    if most is None or values.shape[0] <= most:
-        return values
-    return values[np.sort(rng.choice(values.shape[0], most, replace=False))]
+def scored(
+    predicted: LabelledCells,
+    observed: LabelledCells,
+    *,
+    controls: LabelledCells | None = None,
+    reference: LabelledCells | None = None,
+    scoring: Scoring,
+) -> pd.DataFrame:
+    """`evaluate`, of cells whose labels have been read."""
+    predicted = predicted.ordered(observed.genes, what="predicted")
+    wanted = wanted_of(predicted)
+    truth = Truth.of(observed, wanted, controls=controls, reference=reference, scoring=scoring)
+    return truth.table(
+        (context, name, predicted.cells(name, context))
+        for context, names in wanted.items()
+        for name in names
+    )
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:

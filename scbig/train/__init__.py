@@ -9,6 +9,7 @@ from ._contexts import control_profiles as control_profiles, one_hot_contexts as
 from ._feed import Order as Order, make_feed as make_feed
 from ._fit import Fit as Fit, fit as fit
 from ._flow import FlowData as FlowData, flow_stage as flow_stage, objective as objective
+from ._index import CellIndex as CellIndex
 from ._latents import latents_of as latents_of
 from ._loop import Stage as Stage, run as run
 from ._materials import Materials as Materials, Priors as Priors

@@ -7,7 +7,7 @@ import jax.random as jr
 
 from scbig._typing import ExpressionBatch, LatentBatch, PRNGKeyArray, Scalar
 from scbig.config import AutoencoderTraining
-from scbig.data import PerturbationScreen
+from scbig.data import Screen
 from scbig.model import ScBIG
 
 from ._feed import Order, chunks, make_feed
@@ -39,8 +39,8 @@ def reconstruction_loss(
 
 def autoencoder_stage(
     model: ScBIG,
-    cells: PerturbationScreen,
-    held_out: PerturbationScreen,
+    cells: Screen,
+    held_out: Screen,
     config: AutoencoderTraining,
     *,
     key: PRNGKeyArray,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scbig.data import CONTEXT_JOINT, PerturbationScreen
+from scbig.data import CONTEXT_JOINT, Screen
 from scbig.priors import EmbeddingTable
 
 
@@ -27,7 +27,7 @@ def one_hot_contexts(names: Sequence[str]) -> EmbeddingTable:
     return EmbeddingTable(tuple(names), np.hstack(blocks).astype(np.float32))
 
 
-def control_profiles(screen: PerturbationScreen, *, components: int) -> EmbeddingTable:
+def control_profiles(screen: Screen, *, components: int) -> EmbeddingTable:
     """Leading principal components of each context's mean control expression.
 
     A context needs control cells only: give a screen that has, besides the training cells, the

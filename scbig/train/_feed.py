@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from scbig._typing import Array, ExpressionBatch, PRNGKeyArray
-from scbig.data import PerturbationScreen
+from scbig.data import Screen
 
 Fed = tuple[ExpressionBatch, Int[Array, "steps batch"]]
 """Cells on the device, and the rows of them that each step's batch has."""
@@ -101,7 +101,7 @@ class ResidentFeed(AbstractFeed):
 class StreamedFeed(AbstractFeed):
     """A call's cells are read from disk, in the order of its batches, while the last one runs."""
 
-    screen: PerturbationScreen
+    screen: Screen
     order: Order
 
     def __call__(self, start: int) -> Iterator[Fed]:
@@ -111,14 +111,14 @@ class StreamedFeed(AbstractFeed):
             yield jnp.asarray(cells), places
 
 
-def make_feed(screen: PerturbationScreen, order: Order) -> AbstractFeed:
+def make_feed(screen: Screen, order: Order) -> AbstractFeed:
     """From memory where the screen is there, else from disk."""
     if screen.stored:
         return StreamedFeed(screen, order)
     return ResidentFeed(jnp.asarray(screen.dense()), order)
 
 
-def chunks(screen: PerturbationScreen, size: int) -> Iterator[ExpressionBatch]:
+def chunks(screen: Screen, size: int) -> Iterator[ExpressionBatch]:
     """All cells of a screen on the device, `size` at a time, the next read while one is used."""
     whole = np.arange(screen.num_cells)
     wanted = (whole[start : start + size] for start in range(0, len(whole), size))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from scbig._typing import PRNGKeyArray
 from scbig.config import ScBIGConfig
-from scbig.data import PerturbationScreen
+from scbig.data import Screen
 from scbig.model import ScBIG, save
 from scbig.programs import Clustering, ProgramTable
 
@@ -39,7 +39,7 @@ class Fit:
 
 
 def fit(
-    screen: PerturbationScreen,
+    screen: Screen,
     priors: Priors,
     config: ScBIGConfig,
     *,

@@ -21,12 +21,13 @@ from scbig._typing import (
 )
 from scbig.alignment import AbstractAlignment
 from scbig.config import ScBIGConfig
-from scbig.data import CellIndex, PerturbationScreen
+from scbig.data import Screen
 from scbig.flow import LinearPath, Transport, flow_matching_loss, make_transport
 from scbig.model import ConditionTokens, ScBIG
 from scbig.ot import AbstractCoupling, IndependentCoupling, SinkhornCoupling
 
 from ._autoencoder import reconstruction_loss
+from ._index import CellIndex
 from ._loop import Stage
 from ._state import (
     Metrics,
@@ -81,7 +82,7 @@ class FlowData(eqx.Module):
         return jax.vmap(lambda t, k: model.condition(t, key=k))(tokens, keys)
 
 
-def group_tokens(model: ScBIG, screen: PerturbationScreen, index: CellIndex) -> ConditionTokens:
+def group_tokens(model: ScBIG, screen: Screen, index: CellIndex) -> ConditionTokens:
     """The condition of each group of a screen, in the group's context, as the model reads it."""
     places = zip(index.condition.tolist(), index.context.tolist(), strict=True)
     pairs = [(screen.conditions[c], screen.contexts[x]) for c, x in places]

@@ -10,7 +10,7 @@ import numpy as np
 
 from scbig._files import atomic
 from scbig._typing import LatentBatch
-from scbig.data import PerturbationScreen
+from scbig.data import Screen
 from scbig.model import ScBIG
 
 from ._feed import chunks
@@ -18,9 +18,7 @@ from ._feed import chunks
 CHUNK = 16_384
 
 
-def latents_of(
-    model: ScBIG, screen: PerturbationScreen, *, folder: pathlib.Path | None = None
-) -> LatentBatch:
+def latents_of(model: ScBIG, screen: Screen, *, folder: pathlib.Path | None = None) -> LatentBatch:
     """Latents of all cells of a screen, read and encoded some thousand at a time.
 
     **Arguments:** `folder`, where the latents are written under the name of this encoder and of
@@ -47,7 +45,7 @@ def latents_of(
     return jnp.asarray(found)
 
 
-def _checksum(model: ScBIG, screen: PerturbationScreen) -> str:
+def _checksum(model: ScBIG, screen: Screen) -> str:
     """What tells one encoder's latents of some cells from all others."""
     digest = hashlib.sha256("\n".join(screen.cells).encode())
     parts = (model.encoder, model.priors, model.partition, model.mean, model.shift, model.scale)

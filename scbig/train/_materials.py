@@ -12,7 +12,7 @@ import numpy as np
 
 from scbig._typing import PRNGKeyArray
 from scbig.config import ScBIGConfig
-from scbig.data import Condition, PerturbationScreen
+from scbig.data import Condition, Screen
 from scbig.model import Dosing, Names
 from scbig.priors import (
     AlignedEmbeddings,
@@ -71,10 +71,10 @@ class Materials:
 
     config: ScBIGConfig
     names: Names
-    kept: PerturbationScreen
-    held_out: PerturbationScreen
-    learn: PerturbationScreen
-    judge: PerturbationScreen
+    kept: Screen
+    held_out: Screen
+    learn: Screen
+    judge: Screen
     genes: AlignedEmbeddings
     graph: AlignedGraph
     pathways: PathwayMembership
@@ -84,7 +84,7 @@ class Materials:
     @classmethod
     def of(
         cls,
-        screen: PerturbationScreen,
+        screen: Screen,
         priors: Priors,
         config: ScBIGConfig,
         validation: Sequence[str],
@@ -136,7 +136,7 @@ class Materials:
 
 
 def identity_of(
-    screen: PerturbationScreen,
+    screen: Screen,
     config: ScBIGConfig,
     validation: Sequence[str],
     priors: Sequence[Sequence[str] | np.ndarray],

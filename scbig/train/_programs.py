@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from scbig._typing import Array, Float, PRNGKeyArray
 from scbig.config import ProgramsConfig
-from scbig.data import PerturbationScreen
+from scbig.data import Screen
 from scbig.flow import make_transport
 from scbig.model import ScBIG
 from scbig.priors import AlignedEmbeddings, AlignedGraph, EmbeddingTable, coexpression
@@ -32,7 +32,7 @@ class Grouping:
     @classmethod
     def of(
         cls,
-        screen: PerturbationScreen,
+        screen: Screen,
         embeddings: AlignedEmbeddings,
         graph: AlignedGraph,
         config: ProgramsConfig,
@@ -68,7 +68,7 @@ class Grouping:
 
 
 def response_errors(
-    model: ScBIG, screen: PerturbationScreen, *, key: PRNGKeyArray
+    model: ScBIG, screen: Screen, *, key: PRNGKeyArray
 ) -> Float[Array, "genes conditions"]:
     """Predicted less measured mean response of the conditions of a screen (Table 6b).
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from scbig._typing import PRNGKeyArray
-from scbig.data import PerturbationScreen
+from scbig.data import Screen
 from scbig.flow import make_transport
 from scbig.model import ScBIG, make_model
 from scbig.programs import AbstractPartition
@@ -59,8 +59,8 @@ def train_stages(
 
 def fit_autoencoder(
     model: ScBIG,
-    kept: PerturbationScreen,
-    held_out: PerturbationScreen,
+    kept: Screen,
+    held_out: Screen,
     recorder: Recorder,
     *,
     key: PRNGKeyArray,
@@ -76,7 +76,7 @@ def fit_autoencoder(
 def fit_flow(
     model: ScBIG,
     data: FlowData,
-    judge: PerturbationScreen,
+    judge: Screen,
     recorder: Recorder,
     *,
     key: PRNGKeyArray,

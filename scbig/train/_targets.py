@@ -12,17 +12,18 @@ from scbig.alignment import (
     PathwayAlignment,
     pathway_weights,
 )
-from scbig.data import CellIndex, PerturbationScreen
+from scbig.data import Screen
 from scbig.model import ScBIG
 from scbig.programs import AbstractPartition
 
 from ._flow import FlowData, group_tokens
+from ._index import CellIndex
 from ._latents import latents_of
 
 
 def flow_data(
     model: ScBIG,
-    screen: PerturbationScreen,
+    screen: Screen,
     pathways: Bool[np.ndarray, "pathways genes"] | None = None,
     latents: LatentBatch | None = None,
 ) -> FlowData:
@@ -67,7 +68,7 @@ def flow_data(
 
 
 def correlation_targets(
-    screen: PerturbationScreen, index: CellIndex, partition: AbstractPartition
+    screen: Screen, index: CellIndex, partition: AbstractPartition
 ) -> Float[Array, "groups clusters clusters"]:
     """`R_p` of Eq. 7 for each group of the index, from all of its cells.
 
@@ -90,9 +91,7 @@ def _correlation(means: np.ndarray) -> np.ndarray:
     return standard.T @ standard / len(means)
 
 
-def hold_out_cells(
-    screen: PerturbationScreen, share: float, *, key: PRNGKeyArray
-) -> tuple[PerturbationScreen, PerturbationScreen]:
+def hold_out_cells(screen: Screen, share: float, *, key: PRNGKeyArray) -> tuple[Screen, Screen]:
     """Splits the cells of every condition in every context, at random, by the same share.
 
     **Returns:** the kept and the held-out screen. Each gets at least one cell of every condition.

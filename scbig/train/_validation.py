@@ -8,11 +8,12 @@ import numpy as np
 
 from scbig._typing import Array, Expression, Float, Int, PRNGKeyArray, Scalar
 from scbig.config import ScBIGConfig
-from scbig.data import CellIndex, PerturbationScreen
+from scbig.data import Screen
 from scbig.flow import Transport
 from scbig.model import ConditionTokens, ScBIG
 
 from ._flow import AbstractValidation, FlowData, group_tokens, matching
+from ._index import CellIndex
 
 
 class ResponseValidation(AbstractValidation):
@@ -33,7 +34,7 @@ class ResponseValidation(AbstractValidation):
     @classmethod
     def from_screen(
         cls,
-        screen: PerturbationScreen,
+        screen: Screen,
         model: ScBIG,
         transport: Transport,
         *,

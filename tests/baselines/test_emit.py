@@ -10,6 +10,10 @@ from scbig.data import population
 GENES = ("g0", "g1", "g2")
 
 
+def nothing(conditions):
+    return np.zeros((len(conditions), len(GENES)))
+
+
 @pytest.fixture
 def controls():
     values = np.array([[0, 1, 2], [0, 3, 0], [0, 2, 4], [0, 2, 2]], np.float32)
@@ -46,7 +50,7 @@ def test_negative_controls_are_an_error(controls):
 
 def test_drawn_cells_are_controls_and_depend_on_the_key(controls):
     labels = ["A", "B"]
-    draw = lambda seed: predict_cells(None, GENES, controls, labels, key=jr.key(seed), cells=40)
+    draw = lambda seed: predict_cells(nothing, GENES, controls, labels, key=jr.key(seed), cells=40)
     run = lambda seed: np.asarray(draw(seed).X).reshape(2, 40, 3)
     rows = {tuple(row) for row in controls.X}
     assert {tuple(row) for row in run(0).reshape(-1, 3)} == rows
@@ -63,16 +67,15 @@ def test_drawn_cells_have_the_mean_of_all_controls_plus_the_effect(controls):
 
 def test_labels_stay_as_given_and_genes_are_found_by_name(controls):
     shuffled = controls[:, [2, 0, 1]]
-    cells = predict_cells(None, GENES, shuffled, ["B+A", "ctrl+C"], key=jr.key(0))
+    cells = predict_cells(nothing, GENES, shuffled, ["B+A", "ctrl+C"], key=jr.key(0))
     assert list(cells.obs["condition"]) == ["B+A"] * 4 + ["ctrl+C"] * 4
     assert tuple(cells.var_names) == GENES
     np.testing.assert_array_equal(np.asarray(cells.X)[:4], controls.X)
 
 
 def test_bad_requests_are_errors(controls):
-    nothing = np.full((4, 3), np.nan, np.float32)
     broken = controls.copy()
-    broken.X = nothing
+    broken.X = np.full((4, 3), np.nan, np.float32)
     for arguments, message in [
         ((controls[:, :2], ["A"]), r"1 of 3 genes are missing"),
         ((controls, []), r"list of condition labels is needed: got \[\]"),
@@ -84,4 +87,4 @@ def test_bad_requests_are_errors(controls):
         with pytest.raises(ValueError, match=message):
             predict_cells(lambda c: np.zeros((len(c), 3)), GENES, *arguments, key=jr.key(0))
     with pytest.raises(ValueError, match="cells must be positive"):
-        predict_cells(None, GENES, controls, ["A"], key=jr.key(0), cells=0)
+        predict_cells(nothing, GENES, controls, ["A"], key=jr.key(0), cells=0)

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 import tyro
 
-from scbig import config as C
 from scbig.cli import Fit, main
-from scbig.data import PerturbationScreen, Split, simulate_screen
+from scbig.data import Screen
 from scbig.model import load
+from scbig.simulate import SimulationConfig, simulate_screen
+from scbig.splits import Split
 
-SIZES = C.SimulationConfig(
+SIZES = SimulationConfig(
     genes=40, programs=4, perturbations=6, doubles=12, control_cells=60, cells_per_condition=16,
     features=6,
 )  # fmt: skip
@@ -84,7 +85,7 @@ def test_the_four_commands_lead_from_counts_to_scores(folder, capsys, on_disk):
     assert model.config.stage1.epochs == 2
     assert model.config.standardise_latents is False
     assert (model.config.stage1.buffer is not None) == (on_disk == "--on-disk")
-    screen = PerturbationScreen.open(folder / "prepared.h5ad", condition_key="condition")
+    screen = Screen.open(folder / "prepared.h5ad")
     assert model.names.genes == screen.genes
     guess = words(folder, "predict", "--split", str(out / "split.json"), "--cells", "5")
     guess[guess.index(str(folder / "run/model.scbig"))] = str(out / "model.scbig")
@@ -202,7 +203,7 @@ def test_a_full_disk_leaves_nothing_and_is_said(folder, tmp_path):
 def test_old_gene_names_are_matched_through_an_alias_table(folder, capsys, tmp_path):
     """The embeddings call one perturbed gene by a name that only the table knows."""
     main(words(folder, "prepare"))
-    screen = PerturbationScreen.open(folder / "prepared.h5ad", condition_key="condition")
+    screen = Screen.open(folder / "prepared.h5ad")
     gene = screen.perturbations[0]
     with np.load(folder / "genes.npz") as table:
         names = np.where(table["names"] == gene, "OLDNAME", table["names"])

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from scbig.config import PreprocessConfig
-from scbig.data import Condition, PerturbationScreen, expression_of, preprocess
+from scbig.data import Columns, Condition, Screen, expression_of
+from scbig.preprocess import PreprocessConfig, preprocess
 
 
 def make_adata() -> Any:
@@ -107,18 +107,16 @@ def test_bad_data_are_refused_by_name(edit, message, layout):
     adata = edit(make_adata())
     adata.X = layout(adata.X)
     with pytest.raises(ValueError, match=message):
-        PerturbationScreen.from_anndata(adata, condition_key="condition", context_key="line")
+        Screen.from_anndata(adata, Columns(context="line"))
 
 
 def test_the_good_data_are_accepted():
-    PerturbationScreen.from_anndata(make_adata(), condition_key="condition", context_key="line")
+    Screen.from_anndata(make_adata(), Columns(context="line"))
 
 
 def test_an_absent_layer_or_x_is_named():
     adata = make_adata()
-    read = lambda **options: PerturbationScreen.from_anndata(
-        adata, condition_key="condition", **options
-    )
+    read = lambda **options: Screen.from_anndata(adata, **options)
     with pytest.raises(ValueError, match="no layer 'counts'; there is none"):
         read(layer="counts")
     adata.layers["log"] = adata.X
@@ -131,14 +129,12 @@ def test_an_absent_layer_or_x_is_named():
 
 def test_a_wrong_control_name_beside_the_usual_one_is_named():
     adata = make_adata()
-    read = lambda control: PerturbationScreen.from_anndata(
-        adata, condition_key="condition", control=control
-    )
+    read = lambda control: Screen.from_anndata(adata, Columns(control=control))
     message = r"'control' is reserved.*No condition label means 'NT' either.*'control', 'A'\."
     with pytest.raises(ValueError, match=message):
         read("NT")
     adata.obs["condition"] = ["NT", "A"] * 3 + ["control", "A"]
-    with pytest.raises(ValueError, match=r"'control' is reserved.*control names\.$"):
+    with pytest.raises(ValueError, match=r"'control' is reserved.*the usual ones\.$"):
         read("NT")
     assert read(("NT", "control")).is_control.sum() == 4
 
@@ -147,13 +143,13 @@ def test_a_target_that_is_not_measured_is_kept_and_reported_and_its_column_is_an
     """Most screens have such targets; only what needs their own expression must refuse them."""
     adata = make_adata()
     adata.obs["condition"] = ["control", "A", "A+X", "Y"] * 2
-    screen = PerturbationScreen.from_anndata(adata, condition_key="condition")
+    screen = Screen.from_anndata(adata)
     assert screen.perturbations == ("A", "X", "Y")
     with pytest.raises(ValueError, match="2 of 3 genes are missing from the data: 'X', 'Y'. Check"):
         expression_of(adata, screen.perturbations, extra="ignore")
     adata.X = np.rint(np.expm1(adata.X))
     config = PreprocessConfig(min_genes=0, min_cells=0)
-    result = preprocess(adata, config, condition_key="condition", control="control")
+    result = preprocess(adata, config)
     assert result.uns["preprocess"]["perturbed_not_measured"].tolist() == ["X", "Y"]
 
 
@@ -165,8 +161,8 @@ def test_preprocessing_refuses_cells_without_a_label_or_leaves_them_to_the_scree
 
     def run():
         config = PreprocessConfig(min_genes=0, min_cells=0)
-        logged = preprocess(adata, config, condition_key="condition", control="control")
-        PerturbationScreen.from_anndata(logged, condition_key="condition", context_key="line")
+        logged = preprocess(adata, config)
+        Screen.from_anndata(logged, Columns(context="line"))
 
     with pytest.raises(
         ValueError, match=rf"\['{column}'\], the .* missing in 1 of 8 cells: 'cell7'"
@@ -178,7 +174,7 @@ def test_many_culprits_are_counted_not_listed():
     adata = make_adata()
     adata.obs["condition"] = ["control"] + [None] * 7
     with pytest.raises(ValueError, match=r"7 of 8 cells: 'cell1', .*'cell5' and 2 more\."):
-        PerturbationScreen.from_anndata(adata, condition_key="condition")
+        Screen.from_anndata(adata)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +197,6 @@ def test_a_screen_built_by_hand_is_checked(changes, message):
         "condition_index": np.array([0, 1], np.int32),
         "context_index": np.zeros(2, np.int32),
     }
-    PerturbationScreen(**fields)
+    Screen(**fields)
     with pytest.raises(ValueError, match=message):
-        PerturbationScreen(**(fields | changes))
+        Screen(**(fields | changes))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scbig.data import PerturbationScreen
+from scbig.data import Columns, Screen
 
 
 def make_adata(labels, **columns) -> Any:
@@ -18,8 +18,8 @@ def make_adata(labels, **columns) -> Any:
     return ad.AnnData(x.astype(np.float32), obs=obs)
 
 
-def read(adata, **options):
-    return PerturbationScreen.from_anndata(adata, condition_key="condition", **options)
+def read(adata, **columns):
+    return Screen.from_anndata(adata, Columns(**columns))
 
 
 def names_of(screen):
@@ -34,7 +34,7 @@ EXPECTED = ["control", "A@10+B@0.1", "A@1", "A@10", "A@1", "A@10+B@0.1", "B@1", 
 @pytest.mark.parametrize("kind", ["object", "category"])
 def test_a_column_of_doses_goes_with_the_labels_own_order(kind):
     adata = make_adata(LABELS, dose=pd.Series(DOSES, dtype=object).astype(kind).to_numpy())
-    screen = read(adata, dose_key="dose")
+    screen = read(adata, dose="dose")
     assert names_of(screen) == EXPECTED
     assert screen.perturbations == ("A", "B")
     np.testing.assert_array_equal(screen.rows("B@0.10+A@10"), [1, 5])
@@ -46,7 +46,7 @@ def test_a_column_of_doses_goes_with_the_labels_own_order(kind):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_numbers_are_doses_of_single_drugs_and_controls_may_lack_them(dtype):
     values = np.array([np.nan, 0.1, 10, 0.1], dtype)
-    screen = read(make_adata(["ctrl", "A", "A", "B"], dose=values), dose_key="dose")
+    screen = read(make_adata(["ctrl", "A", "A", "B"], dose=values), dose="dose")
     assert names_of(screen) == ["control", "A@0.1", "A@10", "B@0.1"]
 
 
@@ -59,44 +59,44 @@ def test_labels_that_do_not_go_with_their_doses_are_named_together():
     adata = make_adata(["ctrl", "A+B", "A", "B", "A"], dose=["0", "1", "0", "2", "3"])
     message = r"2 condition labels .*obs\['dose'\]: 'A\+B with 1', 'A with 0'\. .*0\.1\+10"
     with pytest.raises(ValueError, match=message):
-        read(adata, dose_key="dose")
+        read(adata, dose="dose")
     with pytest.raises(ValueError, match=r"1 condition labels .*'A with nan'"):
-        read(make_adata(["ctrl", "A"], dose=[1.0, np.nan]), dose_key="dose")
+        read(make_adata(["ctrl", "A"], dose=[1.0, np.nan]), dose="dose")
     with pytest.raises(ValueError, match=r"no column 'dosis' for the doses; it has .*'dose'"):
-        read(adata, dose_key="dosis")
+        read(adata, dose="dosis")
 
 
 def test_a_bad_label_is_not_blamed_on_its_dose():
     with pytest.raises(ValueError, match=r"^The condition 'A\+A' names one perturbation twice\.$"):
-        read(make_adata(["ctrl", "A+A"], dose=["0", "1+1"]), dose_key="dose")
+        read(make_adata(["ctrl", "A+A"], dose=["0", "1+1"]), dose="dose")
 
 
 def test_a_context_can_be_made_of_several_columns():
     lines, drugs = ["x", "y", "x", "x"], ["-", "-", "I", "-"]
     adata = make_adata(["ctrl", "ctrl", "ctrl", "A"], line=lines, stimulus=drugs)
-    screen = read(adata, context_key=["line", "stimulus"])
+    screen = read(adata, context=["line", "stimulus"])
     assert screen.contexts == ("x|-", "x|I", "y|-")
     assert [screen.contexts[i] for i in screen.context_index] == ["x|-", "y|-", "x|I", "x|-"]
-    turned = read(adata, context_key=["stimulus", "line"])
+    turned = read(adata, context=["stimulus", "line"])
     assert turned.contexts == ("-|x", "-|y", "I|x")
-    single = read(adata, context_key=["line"])
-    assert single.contexts == read(adata, context_key="line").contexts == ("x", "y")
+    single = read(adata, context=["line"])
+    assert single.contexts == read(adata, context="line").contexts == ("x", "y")
 
 
 def test_contexts_of_several_columns_are_checked():
     adata = make_adata(["ctrl", "ctrl"], first=["a|b", "a"], second=["c", "b|c"])
     with pytest.raises(ValueError, match=r"1 names stand for two contexts.*: 'a\|b\|c'\. Rename"):
-        read(adata, context_key=("first", "second"))
+        read(adata, context=("first", "second"))
     with pytest.raises(ValueError, match="no column 'third'"):
-        read(adata, context_key=("first", "third"))
+        read(adata, context=("first", "third"))
     with pytest.raises(ValueError, match="names no column"):
-        read(adata, context_key=())
+        read(adata, context=())
     adata.obs["second"] = ["c", None]
     with pytest.raises(ValueError, match=r"'second'\], the context, is missing in 1"):
-        read(adata, context_key=("first", "second"))
+        read(adata, context=("first", "second"))
     lacking = make_adata(["ctrl", "A"], first=["a", "a"], second=["c", "d"])
     with pytest.raises(ValueError, match=r"1 contexts have no control cells: 'a\|d'"):
-        read(lacking, context_key=("first", "second"))
+        read(lacking, context=("first", "second"))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from scbig.data import Condition, PerturbationScreen, _screen
+from scbig.data import Columns, Condition, Screen, _screen
 from scbig.data._matrix import read_csr
 
 
@@ -27,8 +27,8 @@ def make_adata(seed=0, *, dense=True) -> Any:
     return ad.AnnData(x if dense else sparse.csr_matrix(x), obs=obs, var=genes)
 
 
-def read(adata, **options):
-    return PerturbationScreen.from_anndata(adata, condition_key="condition", **options)
+def read(adata, *, layer=None, **columns):
+    return Screen.from_anndata(adata, Columns(**columns), layer=layer)
 
 
 def assert_same(left, right):
@@ -43,7 +43,7 @@ def assert_same(left, right):
 
 def test_a_screen_holds_what_the_data_say():
     adata = make_adata()
-    screen = read(adata, context_key="line")
+    screen = read(adata, context="line")
     assert [c.name for c in screen.conditions] == ["A", "A+B", "B", "control"]
     assert screen.perturbations == ("A", "B")
     assert screen.contexts == ("x", "y")
@@ -58,7 +58,7 @@ def test_a_screen_holds_what_the_data_say():
 
 def test_rows_means_and_dense_agree_with_the_labels():
     adata = make_adata()
-    screen = read(adata, context_key="line")
+    screen = read(adata, context="line")
     np.testing.assert_array_equal(screen.rows("B+A"), [2, 4, 10])
     np.testing.assert_array_equal(screen.rows(Condition(("A",))), [1, 5, 9])
     np.testing.assert_array_equal(screen.rows("control", "y"), [3, 7])
@@ -73,7 +73,7 @@ def test_rows_means_and_dense_agree_with_the_labels():
 def test_a_mean_over_many_cells_keeps_its_digits():
     cells, genes = 200_000, 1
     # In float32, adding 0.1 up this often is wrong in the third digit.
-    screen = PerturbationScreen(
+    screen = Screen(
         expression=sparse.csr_matrix(np.full((cells, genes), 0.1, np.float32)),
         genes=("g",),
         cells=tuple(map(str, range(cells))),
@@ -85,7 +85,7 @@ def test_a_mean_over_many_cells_keeps_its_digits():
 
 
 def test_select_keeps_all_controls_and_without_drops():
-    screen = read(make_adata(), context_key="line")
+    screen = read(make_adata(), context="line")
     kept = screen.select(["A+B"])
     assert kept.cells == tuple(f"cell{i}" for i in (0, 2, 3, 4, 7, 10))
     assert [c.name for c in kept.conditions] == ["A+B", "control"]
@@ -96,7 +96,7 @@ def test_select_keeps_all_controls_and_without_drops():
 
 
 def test_take_keeps_rows_in_the_order_given():
-    screen = read(make_adata(), context_key="line")
+    screen = read(make_adata(), context="line")
     rows = np.array([7, 0, 4])
     taken = screen.take(rows)
     assert taken.cells == ("cell7", "cell0", "cell4")
@@ -121,7 +121,7 @@ def test_take_keeps_rows_in_the_order_given():
 )
 def test_what_is_not_there_is_named(call, message):
     with pytest.raises(ValueError, match=message):
-        call(read(make_adata(), context_key="line"))
+        call(read(make_adata(), context="line"))
 
 
 def test_a_screen_without_contexts_says_so():
@@ -132,12 +132,12 @@ def test_a_screen_without_contexts_says_so():
 
 
 def test_sparse_dense_csc_float64_and_layers_give_the_same_screen():
-    dense = read(make_adata(), context_key="line")
-    assert_same(dense, read(make_adata(dense=False), context_key="line"))
+    dense = read(make_adata(), context="line")
+    assert_same(dense, read(make_adata(dense=False), context="line"))
     adata = make_adata()
     adata.layers["log"] = sparse.csc_matrix(adata.X.astype(np.float64))
     adata.X = np.full(adata.shape, np.nan)
-    assert_same(dense, read(adata, context_key="line", layer="log"))
+    assert_same(dense, read(adata, context="line", layer="log"))
 
 
 @pytest.mark.parametrize("kind", ["dense", "csr", "csc"])
@@ -148,7 +148,7 @@ def test_a_backed_file_gives_the_same_screen(kind, tmp_path, monkeypatch):
         adata.X = sparse.csr_matrix(adata.X).asformat(kind)
     adata.write_h5ad(tmp_path / "screen.h5ad")
     backed = ad.read_h5ad(tmp_path / "screen.h5ad", backed="r")
-    assert_same(read(adata, context_key="line"), read(backed, context_key="line"))
+    assert_same(read(adata, context="line"), read(backed, context="line"))
     backed.file.close()
 
 
@@ -178,12 +178,10 @@ def test_a_screen_cannot_be_changed():
 
 @pytest.mark.parametrize("context_key", [None, "line"])
 def test_a_screen_returns_from_anndata_unchanged(context_key):
-    screen = read(make_adata(), context_key=context_key)
+    screen = read(make_adata(), context=context_key)
     adata = screen.to_anndata(condition_key="c", context_key="k")
     assert ("k" in adata.obs) == (context_key is not None)
-    again = PerturbationScreen.from_anndata(
-        adata, condition_key="c", context_key=context_key and "k"
-    )
+    again = Screen.from_anndata(adata, Columns(condition="c", context=context_key and "k"))
     assert_same(screen, again)
 
 
@@ -221,9 +219,9 @@ def test_the_norman_file_read_backed_in_chunks(shared_file, monkeypatch):
 
 def test_the_glioma_cells_of_three_lines(shared_file):
     adata: Any = ad.read_h5ad(shared_file("data/mcfaline23_glioma_2586x500.h5ad"))
-    screen = read(adata, context_key="cell_type")
+    screen = read(adata, context="cell_type")
     assert screen.contexts == ("A172", "T98G", "U87MG")
     assert len(screen.conditions) == 10
     wanted = ((adata.obs["condition"] == "PLK4") & (adata.obs["cell_type"] == "T98G")).to_numpy()
     np.testing.assert_array_equal(screen.rows("PLK4", "T98G"), np.flatnonzero(wanted))
-    assert_same(screen, read(screen.to_anndata(), context_key="context"))
+    assert_same(screen, read(screen.to_anndata(), context="context"))

@@ -13,8 +13,8 @@ import zarr
 from anndata.io import write_elem
 from scipy import sparse
 
-from scbig.config import PreprocessConfig
-from scbig.data import PerturbationScreen, _stored, preprocess, preprocess_file, write_store
+from scbig.data import Columns, Screen, _stored, write_store
+from scbig.preprocess import PreprocessConfig, preprocess, preprocess_file
 
 
 def make_counts(cells: int = 300) -> Any:
@@ -54,7 +54,7 @@ def small_blocks(monkeypatch):
 
 def log_normalised() -> Any:
     settings = PreprocessConfig(min_genes=1, min_cells=1)
-    return preprocess(make_counts(), settings, condition_key="condition", control="control")
+    return preprocess(make_counts(), settings)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -63,9 +63,8 @@ def test_a_stored_screen_is_the_screen_in_memory(tmp_path, suffix, layout):
     adata: Any = log_normalised()
     adata.X = layout(adata.X)
     path = write(adata, tmp_path / f"screen.{suffix}")
-    options = {"condition_key": "condition", "context_key": "line"}
-    memory = PerturbationScreen.from_anndata(adata, **options)
-    disk = PerturbationScreen.open(path, **options)
+    memory = Screen.from_anndata(adata, Columns(context="line"))
+    disk = Screen.open(path, Columns(context="line"))
     assert disk.stored
     assert not memory.stored
     assert (disk.genes, disk.cells, disk.conditions) == (
@@ -94,7 +93,7 @@ def test_a_stored_screen_is_the_screen_in_memory(tmp_path, suffix, layout):
 
 
 def test_means_of_groups_are_those_of_a_loop():
-    screen = PerturbationScreen.from_anndata(log_normalised(), condition_key="condition")
+    screen = Screen.from_anndata(log_normalised())
     groups = np.random.default_rng(0).integers(-1, 4, screen.num_cells)
     means = screen.means(groups, 4)
     for group in range(4):
@@ -142,9 +141,8 @@ def test_preprocessing_a_file_is_preprocessing_in_memory(tmp_path, suffix, held_
     source = write(counts, tmp_path / f"counts.{suffix}")
     target = tmp_path / f"screen.{suffix}"
     settings = PreprocessConfig(min_genes=18, min_cells=150, variable_genes=10)
-    options = {"condition_key": "condition", "control": "control", "held_out": held_out}
-    expected: Any = preprocess(counts, settings, **options)
-    report = preprocess_file(source, target, settings, keep_counts=True, **options)
+    expected: Any = preprocess(counts, settings, held_out=held_out)
+    report = preprocess_file(source, target, settings, keep_counts=True, held_out=held_out)
     found: Any = ad.read_h5ad(target) if suffix == "h5ad" else ad.io.read_zarr(target)
     assert 0 < report["removed_cells"] == expected.uns["preprocess"]["removed_cells"]
     assert list(found.var_names) == list(expected.var_names)
@@ -160,8 +158,7 @@ def test_preprocessing_a_file_is_preprocessing_in_memory(tmp_path, suffix, held_
 def test_held_out_cells_have_no_say_in_the_genes():
     counts = make_counts()
     settings = PreprocessConfig(min_genes=1, min_cells=20, variable_genes=10)
-    options: Any = {"condition_key": "condition", "control": "control", "held_out": ["G4"]}
-    before = preprocess(counts, settings, **options)
+    before = preprocess(counts, settings, held_out=["G4"])
     loud: Any = counts.copy()
     held = (loud.obs["condition"] == "G4").to_numpy()
     noise = np.random.default_rng(5).poisson(5.0, (held.sum(), 40)) ** 2
@@ -169,12 +166,12 @@ def test_held_out_cells_have_no_say_in_the_genes():
     values = loud.X.toarray()
     values[held] = noise
     loud.X = sparse.csr_matrix(values.astype(np.float32))
-    after = preprocess(loud, settings, **options)
+    after = preprocess(loud, settings, held_out=["G4"])
     assert list(before.var_names) == list(after.var_names)
-    with_a_say = preprocess(loud, settings, **{**options, "held_out": []})
+    with_a_say = preprocess(loud, settings)
     assert list(with_a_say.var_names) != list(before.var_names)
     with pytest.raises(ValueError, match=r"not in the data: 'G9'"):
-        preprocess(counts, settings, **{**options, "held_out": ["G9"]})
+        preprocess(counts, settings, held_out=["G9"])
 
 
 def bad(function):
@@ -205,37 +202,36 @@ def set_value(value):
 def test_unusable_expression_on_disk_is_refused(tmp_path, edit, message):
     path = write(bad(edit), tmp_path / "screen.h5ad")
     with pytest.raises(ValueError, match=message):
-        PerturbationScreen.open(path, condition_key="condition")
+        Screen.open(path)
 
 
 def test_a_truncated_file_is_named(tmp_path):
     path = write(log_normalised(), tmp_path / "screen.h5ad")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ValueError, match=r"screen\.h5ad cannot be read"):
-        PerturbationScreen.open(path, condition_key="condition")
+        Screen.open(path)
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        PerturbationScreen.open(tmp_path / "nowhere.h5ad", condition_key="condition")
+        Screen.open(tmp_path / "nowhere.h5ad")
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path, suffix, monkeypatch):
     source = write(make_counts(), tmp_path / "counts.h5ad")
     target = tmp_path / f"screen.{suffix}"
     settings = PreprocessConfig(min_genes=1, min_cells=1)
-    options: Any = {"condition_key": "condition", "control": "control"}
-    preprocess_file(source, target, settings, **options)
+    preprocess_file(source, target, settings)
     before = sorted(tmp_path.rglob("*"))
 
     def full(path, adata):
         path.mkdir() if path.suffix == ".zarr" else path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("scbig.data._preprocess.write_store", full)
+    monkeypatch.setattr("scbig.preprocess._pipeline.write_store", full)
     with pytest.raises(OSError, match="No space left"):
-        preprocess_file(source, target, settings, **options)
+        preprocess_file(source, target, settings)
     assert sorted(tmp_path.rglob("*")) == before
     monkeypatch.undo()
-    preprocess_file(source, target, settings, **options)  # and can be written again
-    PerturbationScreen.open(target, condition_key="condition")
+    preprocess_file(source, target, settings)  # and can be written again
+    Screen.open(target)
 
 
 def test_nullable_strings_in_a_file_are_no_obstacle(tmp_path, suffix):
@@ -244,7 +240,7 @@ def test_nullable_strings_in_a_file_are_no_obstacle(tmp_path, suffix):
     source, target = tmp_path / f"counts.{suffix}", tmp_path / f"screen.{suffix}"
     write_store(source, counts)
     settings = PreprocessConfig(min_genes=1, min_cells=1)
-    preprocess_file(source, target, settings, condition_key="condition", control="control")
+    preprocess_file(source, target, settings)
     found = ad.read_h5ad(target) if suffix == "h5ad" else ad.io.read_zarr(target)
     notes = pd.Series(found.obs["note"])
     assert list(notes.isna()) == [False, True] * 150

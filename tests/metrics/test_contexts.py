@@ -7,7 +7,9 @@ import pytest
 from scipy import sparse, stats
 
 from scbig import metrics
+from scbig.data import Columns, Condition
 
+LINE = Columns(context="line")
 GENES = [f"G{i}" for i in range(20)]
 # The contexts lie apart, have other numbers of cells, and not all have the same conditions.
 SIZES = {
@@ -23,7 +25,7 @@ def make_cells(seed, sizes=SIZES):
     labels, lines, blocks = [], [], []
     for context, conditions in sizes.items():
         for label, size in conditions.items():
-            name = metrics.canonical_name(label)
+            name = Condition.parse(label).name
             centre = sum(
                 np.random.default_rng([*f"{part}".encode()]).uniform(0, 2, len(GENES))
                 for part in (name, context, name + context)
@@ -59,7 +61,7 @@ def means(adata, context, label):
 
 
 def test_each_response_is_from_the_controls_of_its_own_context(predicted, observed):
-    table = metrics.evaluate(predicted, observed, control="control", context_key="line")
+    table = metrics.evaluate(predicted, observed, columns=LINE)
     assert table.index.names == ["context", "condition"]
     assert table.index.tolist() == [("x", "A"), ("x", "A+B"), ("x", "B"), ("y", "A"), ("y", "C")]
     spelled = {"A": ("A", "A"), "A+B": ("A+B", "B+A"), "B": ("ctrl+B", "B+ctrl")}
@@ -84,41 +86,41 @@ def test_each_response_is_from_the_controls_of_its_own_context(predicted, observ
     [{}, {"max_cells": 4, "seed": 3}, {"components": 3, "unbiased": True, "pds_denominator": "n"}],
 )
 def test_the_rows_of_a_context_are_those_of_its_cells_alone(predicted, observed, options):
-    table = metrics.evaluate(predicted, observed, control="control", context_key="line", **options)
+    table = metrics.evaluate(predicted, observed, columns=LINE, **options)
     for context in ("x", "y"):
         cells = within(predicted, context), within(observed, context)
-        alone = metrics.evaluate(*cells, control="control", **options)
+        alone = metrics.evaluate(*cells, **options)
         pd.testing.assert_frame_equal(table.loc[context], alone)
 
 
 def test_controls_given_as_cells_are_matched_too(predicted, observed):
-    expected = metrics.evaluate(predicted, observed, control="control", context_key="line")
+    expected = metrics.evaluate(predicted, observed, columns=LINE)
     is_control = observed.obs["condition"] == "control"
     controls = observed[np.flatnonzero(is_control)[::-1]][:, np.arange(20)[::-1]].copy()
     perturbed = observed[~is_control.to_numpy()].copy()
     for adata in (predicted, controls, perturbed):
         adata.obs["line"] = pd.Categorical(adata.obs["line"], ["z", "y", "x", "unused"])
-    found = metrics.evaluate(predicted, perturbed, control=controls, context_key="line")
+    found = metrics.evaluate(predicted, perturbed, controls=controls, columns=LINE)
     pd.testing.assert_frame_equal(found, expected)
 
 
 def test_contexts_need_not_be_text(predicted, observed):
-    expected = metrics.evaluate(predicted, observed, control="control", context_key="line")
+    expected = metrics.evaluate(predicted, observed, columns=LINE)
     number = {"x": 1, "y": 2, "z": 3}
     for adata in (predicted, observed):
         adata.obs["line"] = [number[name] for name in adata.obs["line"]]
-    found = metrics.evaluate(predicted, observed, control="control", context_key="line")
+    found = metrics.evaluate(predicted, observed, columns=LINE)
     assert found.index.unique("context").tolist() == ["1", "2"]
     np.testing.assert_array_equal(found, expected)
 
 
 def test_several_columns_make_a_context(predicted, observed):
-    expected = metrics.evaluate(predicted, observed, control="control", context_key="line")
+    expected = metrics.evaluate(predicted, observed, columns=LINE)
     for adata in (predicted, observed):
         adata.obs["day"] = [{"x": 10, "y": 9, "z": 9}[name] for name in adata.obs["line"]]
         adata.obs["half"] = ["-" if name == "x" else "IL6" for name in adata.obs["line"]]
     for keys in (("line", "day"), ["day", "line", "half"]):
-        found = metrics.evaluate(predicted, observed, control="control", context_key=keys)
+        found = metrics.evaluate(predicted, observed, Columns(context=keys))
         names = observed.obs[list(keys)].astype(str).agg("|".join, axis=1)
         shown = sorted(
             {n for n, line in zip(names, observed.obs["line"], strict=True) if line < "z"}
@@ -127,18 +129,18 @@ def test_several_columns_make_a_context(predicted, observed):
         for column in expected:
             assert sorted(found[column]) == sorted(expected[column])
     with pytest.raises(ValueError, match="names no column"):
-        metrics.evaluate(predicted, observed, control="control", context_key=())
+        metrics.evaluate(predicted, observed, Columns(context=()))
     observed.obs["line"] = observed.obs["line"] + "|IL6"
     observed.obs["half"] = ["IL6|9" if name == "IL6" else "9" for name in observed.obs["half"]]
     observed.obs["line"] = observed.obs["line"].replace({"y|IL6": "x"})
-    with pytest.raises(ValueError, match=r"two contexts each.*1 \(x\|IL6\|9\)"):
-        metrics.evaluate(predicted, observed, control="control", context_key=("line", "half"))
+    with pytest.raises(ValueError, match=r"1 names stand for two contexts each.*'x\|IL6\|9'"):
+        metrics.evaluate(predicted, observed, Columns(context=("line", "half")))
 
 
 def test_one_reference_serves_all_contexts(predicted, observed):
     flat = observed.copy()
     flat.X = observed.X.toarray() * (np.arange(20) == 0)  # only the first gene varies
-    options = {"control": "control", "context_key": "line", "components": 1}
+    options = {"columns": LINE, "components": 1}
     found = metrics.evaluate(predicted, observed, reference=flat, **options)
     for context in ("x", "y"):
         x, y = (
@@ -154,15 +156,15 @@ def test_what_differs_between_contexts_only_is_no_response(observed):
     guess = observed[observed.obs["condition"] == "control"].copy()
     guess.obs["condition"] = "A"
     guess = guess[guess.obs["line"] != "z"]
-    pooled = metrics.evaluate(guess, observed, control="control")
+    pooled = metrics.evaluate(guess, observed)
     assert pooled.loc["A", "discr_cos"] != 0
-    matched = metrics.evaluate(guess, observed, control="control", context_key="line")
+    matched = metrics.evaluate(guess, observed, columns=LINE)
     assert set(matched["discr_cos"]) == {0}
     assert np.isnan(matched["pearson_delta"]).all()
 
 
 def test_summary_counts_every_context(predicted, observed):
-    table = metrics.evaluate(predicted, observed, control="control", context_key="line")
+    table = metrics.evaluate(predicted, observed, columns=LINE)
     summary = metrics.summarise(table)
     assert (summary["count"] == 5).all()
     assert summary.loc["mse", "mean"] == pytest.approx(sum(table["mse"]) / 5)
@@ -175,25 +177,25 @@ def relabelled(adata, key, old, new):
 
 
 def test_unmatched_contexts_are_named(predicted, observed):
-    score = lambda guess, truth=observed, control="control": metrics.evaluate(
-        guess, truth, control=control, context_key="line"
-    )
-    with pytest.raises(ValueError, match=r"not among the observed cells: 1 \(w\); .* 3 \(x, y, z"):
+    score = lambda guess, truth=observed, **options: metrics.evaluate(guess, truth, LINE, **options)
+    with pytest.raises(
+        ValueError, match=r"1 contexts .* not among .*: 'w'; observed are 'x', 'y', 'z'"
+    ):
         score(relabelled(predicted, "line", "y", "w"))
-    with pytest.raises(ValueError, match=r"not among the observed cells: 1 \(C in x\)"):
+    with pytest.raises(ValueError, match=r"1 .* not among the observed cells: 'C in x'"):
         score(relabelled(predicted, "condition", "A+B", "C"))
     everything = relabelled(predicted, "line", "y", "z")
-    with pytest.raises(ValueError, match=r"not among the observed cells: 1 \(A in z\)"):
+    with pytest.raises(ValueError, match=r"1 .* not among the observed cells: 'A in z'"):
         score(everything)
     controls = observed[observed.obs["condition"] == "control"]
-    message = r"Contexts without control cells: 1 \(y\)\. .*own context"
+    message = r"1 contexts have no control cells: 'y'\. .*own context"
     with pytest.raises(ValueError, match=message):
-        score(predicted, control=within(controls, "x"))
+        score(predicted, controls=within(controls, "x"))
     bare = observed[~((observed.obs["line"] == "y") & (observed.obs["condition"] == "control"))]
     with pytest.raises(ValueError, match=message):
         score(predicted, bare)
     with pytest.raises(ValueError, match=message):
-        metrics.split_half(bare, control="control", context_key="line")
+        metrics.split_half(bare, columns=LINE)
 
 
 @pytest.mark.parametrize("side", ["predicted", "observed", "control"])
@@ -201,48 +203,48 @@ def test_cells_without_a_context_are_errors(predicted, observed, side):
     cells = {"predicted": predicted, "observed": observed}
     cells["control"] = observed[observed.obs["condition"] == "control"]
     run = lambda cells: metrics.evaluate(
-        cells["predicted"], cells["observed"], control=cells["control"], context_key="line"
+        cells["predicted"], cells["observed"], controls=cells["control"], columns=LINE
     )
     unnamed = cells[side].copy()
     unnamed.obs = unnamed.obs.drop(columns="line")
-    message = f"The {side} cells have no obs column 'line'.*Set context_key"
+    message = f"In the {side} cells: obs has no column 'line' for the context"
     with pytest.raises(ValueError, match=message):
         run({**cells, side: unnamed})
     missing = relabelled(cells[side], "line", "x", np.nan)
     count = int((cells[side].obs["line"] == "x").sum())
-    with pytest.raises(ValueError, match=f"{count} of the {side} cells have no label in 'line'"):
+    with pytest.raises(
+        ValueError, match=rf"In the {side} cells: .*'line'\], the context, is missing in {count} of"
+    ):
         run({**cells, side: missing})
 
 
 def test_contexts_with_predicted_controls_only_do_not_count(predicted, observed):
-    expected = metrics.evaluate(predicted, observed, control="control", context_key="line")
+    expected = metrics.evaluate(predicted, observed, columns=LINE)
     more = make_cells(5, {"w": {"control": 3}, "z": {"ctrl": 2}})
     both = ad.concat([predicted, more], index_unique="-", keys=["a", "b"])
-    found = metrics.evaluate(both, observed, control="control", context_key="line")
+    found = metrics.evaluate(both, observed, columns=LINE)
     pd.testing.assert_frame_equal(found, expected)
 
 
 def test_each_context_is_split_by_itself(observed):
-    table = metrics.split_half(observed, control="control", context_key="line", seed=2)
+    table = metrics.split_half(observed, columns=LINE, seed=2)
     assert table.index.tolist() == [
         *[("x", "A"), ("x", "A+B"), ("x", "B"), ("y", "A"), ("y", "B"), ("y", "C"), ("z", "C")]
     ]
     for context in SIZES:
-        alone = metrics.split_half(within(observed, context), control="control", seed=2)
+        alone = metrics.split_half(within(observed, context), seed=2)
         pd.testing.assert_frame_equal(table.loc[context], alone)
-    chosen = metrics.split_half(
-        observed, control="control", context_key="line", conditions=["ctrl+C", "B+A"]
-    )
+    chosen = metrics.split_half(observed, columns=LINE, conditions=["ctrl+C", "B+A"])
     assert chosen.index.tolist() == [("x", "A+B"), ("y", "C"), ("z", "C")]
 
 
 def test_conditions_too_small_to_split_are_named_with_their_context():
     sizes = {"x": {"control": 5, "A": 3, "B": 4}, "y": {"control": 5, "A": 4, "B": 2}}
     cells = make_cells(0, sizes)
-    with pytest.raises(ValueError, match=r"cannot be split: 2 \(A in x, B in y\)"):
-        metrics.split_half(cells, control="control", context_key="line")
-    with pytest.raises(ValueError, match=r"cannot be split: 1 \(D\)"):
-        metrics.split_half(cells, control="control", context_key="line", conditions=["D"])
+    with pytest.raises(ValueError, match=r"2 .*cannot be split: 'A in x', 'B in y'"):
+        metrics.split_half(cells, columns=LINE)
+    with pytest.raises(ValueError, match=r"1 .*cannot be split: 'D'"):
+        metrics.split_half(cells, columns=LINE, conditions=["D"])
 
 
 def test_real_lines_lie_further_apart_than_any_perturbation_moves_them(shared_file):
@@ -252,7 +254,9 @@ def test_real_lines_lie_further_apart_than_any_perturbation_moves_them(shared_fi
     guess = controls[controls.obs["cell_type"] == "A172"].copy()
     guess.obs["condition"] = "MAPK1"
     there = cells[cells.obs["cell_type"] == "A172"]
-    pooled = metrics.evaluate(guess, there, control=controls)
-    matched = metrics.evaluate(guess, there, control=controls, context_key="cell_type")
+    pooled = metrics.evaluate(guess, there, controls=controls)
+    matched = metrics.evaluate(
+        guess, there, controls=controls, columns=Columns(context="cell_type")
+    )
     assert pooled["pearson_delta"].item() > 0.8
     assert matched["discr_cos"].item() == 0

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from scbig import config as C
-from scbig.data import PerturbationScreen, preprocess, simulate_screen
+from scbig.data import Screen
 from scbig.model import Names, make_model
+from scbig.preprocess import PreprocessConfig, preprocess
 from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
 from scbig.programs import GenePartition
+from scbig.simulate import SimulationConfig, simulate_screen
 from scbig.train import Priors
 
-SIMULATION = C.SimulationConfig(
+SIMULATION = SimulationConfig(
     genes=24, programs=3, perturbations=5, doubles=4, control_cells=60, cells_per_condition=20,
     features=4,
 )  # fmt: skip
@@ -59,9 +61,9 @@ def simulated():
 
 @pytest.fixture(scope="session")
 def screen(simulated):
-    settings = C.PreprocessConfig(min_genes=1, min_cells=1)
-    adata = preprocess(simulated.counts, settings, condition_key="condition", control="control")
-    return PerturbationScreen.from_anndata(adata, condition_key="condition")
+    settings = PreprocessConfig(min_genes=1, min_cells=1)
+    adata = preprocess(simulated.counts, settings)
+    return Screen.from_anndata(adata)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from scbig import config as C, train
 from scbig._typing import Array, Float, Int, Scalar
 from scbig.alignment import AbstractAlignment
-from scbig.data import Condition, PerturbationScreen
+from scbig.data import Condition, Screen
 from scbig.flow import make_transport
 from scbig.model import Dosing, Names, make_model
 from scbig.nn import AbstractVelocity
@@ -33,7 +33,7 @@ SIGN = {"a": 1.0, "b": -1.0}
 PATTERN = np.tile([1.0, 0.0], 6)
 
 
-def drug_screen(cells=30) -> PerturbationScreen:
+def drug_screen(cells=30) -> Screen:
     """One drug at three doses, whose effect in one context is the opposite of that in another.
 
     The controls of both contexts are alike: nothing in a cell tells in which context it is.
@@ -47,7 +47,7 @@ def drug_screen(cells=30) -> PerturbationScreen:
         (Condition(), *(Condition(("D",), (dose,)) for dose in DOSES)), key=lambda c: c.name
     )
     place = {c.doses[0] if c.doses else None: i for i, c in enumerate(conditions)}
-    return PerturbationScreen(
+    return Screen(
         expression=csr_matrix(values),
         genes=GENES,
         cells=tuple(f"c{i}" for i in range(len(values))),
@@ -70,7 +70,7 @@ def drug_priors(contexts: EmbeddingTable | None) -> train.Priors:
 
 
 @pytest.fixture(scope="module")
-def screen() -> PerturbationScreen:
+def screen() -> Screen:
     return drug_screen()
 
 
@@ -223,7 +223,7 @@ def test_control_profiles_are_the_components_of_the_control_means():
     values = rng.gamma(2.0, 1.0, (cells, 9)) + rng.gamma(2.0, 1.0, (4, 9))[context]
     perturbed = (np.arange(cells) >= 60) & (context != 3)
     values[perturbed] += 50.0
-    screen = PerturbationScreen(
+    screen = Screen(
         expression=csr_matrix(values.astype(np.float32)),
         genes=tuple("ghijklmno"),
         cells=tuple(map(str, range(cells))),

@@ -8,7 +8,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from scbig.data import PerturbationScreen
+from scbig.data import Screen
 from scbig.model import load
 from scbig.priors import coexpression
 from scbig.programs import GenePartition, ProgramTable, SoftPartition, read_programs
@@ -99,7 +99,7 @@ def test_coexpression_reads_the_controls_alone(screen, priors):
     louder = screen.expression.copy()
     factor = np.where(screen.is_control, 1.0, 0.5)[:, None]
     louder = louder.multiply(factor).tocsr().astype(np.float32)
-    other: PerturbationScreen = dataclasses.replace(screen, expression=louder)
+    other: Screen = dataclasses.replace(screen, expression=louder)
     again = grouping(other, priors, features="coexpression", components=3)
     np.testing.assert_array_equal(again.features, found.features)
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from scbig import train
-from scbig.data import CellIndex
 from scbig.programs import GenePartition
+from scbig.train import CellIndex
 
 
 def quadratic(params):

@@ -12,7 +12,8 @@ import zarr
 from anndata.io import write_elem
 
 from scbig import train
-from scbig.data import CellIndex, PerturbationScreen
+from scbig.data import Screen
+from scbig.train import CellIndex
 
 from .conftest import TINY, stage2
 
@@ -30,7 +31,7 @@ def on_disk(screen, path):
         adata.write_h5ad(path)
     else:
         write_elem(zarr.open_group(str(path), mode="w", zarr_format=2), "/", adata)
-    return PerturbationScreen.open(path, condition_key="condition")
+    return Screen.open(path)
 
 
 @pytest.fixture(scope="module")

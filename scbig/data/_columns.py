@@ -1,0 +1,211 @@
+"""What the columns of `obs` mean: the one reading of labels, doses and contexts."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from jaxtyping import Int, Int32
+
+from scbig._names import examples
+from scbig.data._checks import column
+from scbig.data._condition import AT, JOINT, Condition, clean, parts_of
+from scbig.data._controls import Controls, is_usual
+
+CONTEXT_JOINT = "|"
+"""What joins the values of several context columns."""
+
+_USUAL_JOINTS = "+_|,;&/:- "
+"""What people join the perturbations of a label with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """What the columns of `obs` mean.
+
+    **Fields:**
+
+    - `condition`: the column with the condition labels: `A`, `A+B`, `A+ctrl`, `control`.
+    - `control`: the name or names that stand for "not perturbed" in them, in place of the usual
+        ones (`scbig.data.CONTROLS`, also numbered). In a screen it is always called `control`.
+    - `separator`: what joins the perturbations of a label.
+    - `context`: the column with the context, or several: a context is then one value of each,
+        joined as `A549|IL6`. Without it, there is one context.
+    - `dose`: the column with the doses, one for each name of the label and in its order: `10`, or
+        `0.1+10` for a pair. A control's dose does not count. Labels can also carry them
+        themselves: `A@0.1+B@10`.
+
+    **Raises:** a ValueError for a separator that is empty, or several columns that are none.
+    """
+
+    condition: str = "condition"
+    control: str | Sequence[str] = ()
+    separator: str = JOINT
+    context: str | Sequence[str] | None = None
+    dose: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.separator:
+            raise ValueError("The separator of a condition label must not be empty.")
+        # As tuples: equal values are then equal, and can be hashed.
+        if not isinstance(self.control, str):
+            object.__setattr__(self, "control", tuple(self.control))
+        if self.context is not None and not isinstance(self.context, str):
+            object.__setattr__(self, "context", tuple(self.context))
+            _check_keys(self.context)
+
+    def parse(self, label: str, doses: str | None = None) -> Condition:
+        """The condition that a label names, with the entry of the column of doses, if any.
+
+        **Raises:** the ValueError of `Condition.parse`.
+        """
+        return Condition.parse(label, separator=self.separator, controls=self.control, doses=doses)
+
+    def conditions_of(
+        self, adata: ad.AnnData, *, controls_needed: bool = True
+    ) -> tuple[tuple[Condition, ...], Int32[np.ndarray, " cells"]]:
+        """The distinct conditions, sorted by name, and the place of each cell's among them.
+
+        **Raises:** a ValueError that names a column that is absent or has missing values, labels
+        or doses that cannot be read, two separators in one column, or that no cell is a control
+        where controls are needed.
+        """
+        codes, distinct = pd.factorize(column(adata, self.condition, what="condition"))
+        labels = [str(label) for label in distinct]
+        self._check_one_separator(labels)
+        # Each distinct label is parsed once; several labels may be one condition.
+        parsed = self._parsed(labels)
+        if self.dose is not None:
+            doses, dose_codes = _texts(adata, self.dose)
+            pairs, codes = np.unique(codes * len(doses) + dose_codes, return_inverse=True)
+            parsed = self._dosed(
+                [(labels[pair // len(doses)], doses[pair % len(doses)]) for pair in pairs]
+            )
+        conditions = tuple(sorted(set(parsed), key=lambda condition: condition.name))
+        place = {condition: i for i, condition in enumerate(conditions)}
+        if controls_needed and Condition() not in place:
+            raise ValueError(
+                f"There are no control cells: no condition label means {Controls.of(self.control)}."
+                f" The labels are {examples(labels, most=10)}. Pass the control's name as "
+                "`control`."
+            )
+        return conditions, np.array([place[c] for c in parsed], np.int32)[codes]
+
+    def contexts_of(self, adata: ad.AnnData) -> tuple[tuple[str, ...], Int32[np.ndarray, " cells"]]:
+        """The distinct contexts, sorted by name, and the place of each cell's among them.
+
+        **Raises:** as the function `contexts_of`.
+        """
+        return contexts_of(adata, self.context)
+
+    def _check_one_separator(self, labels: Sequence[str]) -> None:
+        """Raises if labels join, with another separator, names that stand in other labels."""
+        separator, controls = self.separator, Controls.of(self.control)
+        parts = {label: parts_of(label, separator, controls) for label in labels}
+        known = {_bare(part) for names in parts.values() for part in names}
+        others = [joint for joint in _USUAL_JOINTS if joint not in separator]
+
+        def joins(part: str, joint: str) -> bool:
+            names = [_bare(name) for name in part.split(joint)]
+            return len(names) > 1 and all(n in known or n in controls or is_usual(n) for n in names)
+
+        culprits = {
+            label: joint
+            for label, names in parts.items()
+            for joint in others
+            if any(joins(part, joint) for part in names if part not in controls)
+        }
+        if culprits:
+            used = ", ".join(repr(joint) for joint in sorted(set(culprits.values())))
+            raise ValueError(
+                f"{len(culprits)} of {len(labels)} condition labels join names of other labels by "
+                f"{used} and not by {separator!r}: {examples(culprits)}. Join all names by one "
+                "separator, and pass it as `separator`; or rename what is one perturbation."
+            )
+
+    def _parsed(self, labels: Sequence[str]) -> list[Condition]:
+        try:
+            return [self.parse(label) for label in labels]
+        except ValueError as error:
+            controls = Controls.of(self.control)
+            names = (parts_of(label, self.separator, controls) for label in labels)
+            if any(all(name in controls for name in parts) for parts in names):
+                raise
+            # A wrong control name is the likely reason why a label was refused.
+            raise ValueError(
+                f"{error} No condition label means {controls} either; the labels are "
+                f"{examples(labels, most=10)}."
+            ) from None
+
+    def _dosed(self, pairs: Sequence[tuple[str, str]]) -> list[Condition]:
+        parsed: list[Condition] = []
+        culprits: dict[str, ValueError] = {}
+        for label, doses in pairs:
+            try:
+                parsed.append(self.parse(label, doses))
+            except ValueError as error:
+                culprits[f"{label} with {doses}"] = error
+        if culprits:
+            raise ValueError(
+                f"{len(culprits)} condition labels do not go with their doses in "
+                f"obs[{self.dose!r}]: {examples(culprits)}. {next(iter(culprits.values()))} Each "
+                "name of a label needs one positive number, in the label's order, such as "
+                f"0.1{self.separator}10; a control's does not count. Where only some names have a "
+                "dose, write it into the label: A@0.1+B."
+            )
+        return parsed
+
+
+def contexts_of(
+    adata: ad.AnnData, context_key: str | Sequence[str] | None
+) -> tuple[tuple[str, ...], Int32[np.ndarray, " cells"]]:
+    """The distinct contexts, sorted by name, and the place of each cell's among them.
+
+    **Arguments:** `context_key`, a column of `obs` or several, whose values are then joined by
+    `|`; without it, all cells are in one context without a name.
+
+    **Raises:** a ValueError for a column that is absent or has missing values, and for values
+    whose joined names are the same.
+    """
+    if context_key is None:
+        return ("",), np.zeros(adata.n_obs, np.int32)
+    keys = (context_key,) if isinstance(context_key, str) else tuple(context_key)
+    _check_keys(keys)
+    parts = []
+    for key in keys:
+        codes, distinct = pd.factorize(column(adata, key, what="context"))
+        parts.append((codes, [str(value) for value in distinct]))
+    used, codes = np.unique(np.stack([c for c, _ in parts]), axis=1, return_inverse=True)
+    values = [tuple(n[i] for (_, n), i in zip(parts, at, strict=True)) for at in used.T]
+    names = [CONTEXT_JOINT.join(value) for value in values]
+    if len(set(names)) < len(set(values)):
+        shared = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(
+            f"{len(shared)} names stand for two contexts each, since values of the columns "
+            f"{examples(keys)} contain {CONTEXT_JOINT!r}: {examples(shared)}. Rename those values."
+        )
+    distinct, place = np.unique(names, return_inverse=True)
+    return tuple(map(str, distinct)), place.astype(np.int32)[codes.ravel()]
+
+
+def _check_keys(keys: Sequence[str]) -> None:
+    if not keys:
+        raise ValueError("The context names no column; None stands for no contexts.")
+
+
+def _bare(text: str) -> str:
+    return clean(text.partition(AT)[0])
+
+
+def _texts(adata: ad.AnnData, key: str) -> tuple[list[str], Int[np.ndarray, " cells"]]:
+    """The distinct entries of a column of doses as texts, and the place of each cell's."""
+    if key not in adata.obs:
+        raise ValueError(
+            f"obs has no column {key!r} for the doses; it has "
+            f"{examples(adata.obs.columns, most=20)}."
+        )
+    # Control cells may lack a dose, so that a missing one is an entry like others.
+    codes, distinct = pd.factorize(pd.Series(adata.obs[key]), use_na_sentinel=False)
+    # Iterating an index would widen a float32, and write 0.1 as 0.10000000149011612.
+    return [str(value) for value in np.asarray(distinct)], codes

@@ -1,0 +1,196 @@
+"""What was done to a cell: an unordered set of perturbations, each with its dose if it has one."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+
+from ._controls import CONTROL, Controls, is_usual
+
+JOINT = "+"
+AT = "@"
+"""What stands between a name and its dose."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf)", re.IGNORECASE)
+_CUT = re.compile(r"(\d+\.?\d*|\.\d+)e", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """An unordered set of perturbations; the empty set is the control.
+
+    `perturbations` is sorted and holds no name twice. `doses` has the dose of each, a positive
+    number in the screen's own unit, or `None`; if it is left out, none has a dose. Two doses are
+    two conditions. Build one from a label with `parse`.
+    """
+
+    perturbations: tuple[str, ...] = ()
+    doses: tuple[float | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = self.perturbations
+        if list(names) != sorted(set(names)):
+            raise ValueError(f"The perturbations {names} are not sorted, or one is there twice.")
+        for name in names:
+            _check_name(name)
+        doses = self.doses or (None,) * len(names)
+        if len(doses) != len(names):
+            raise ValueError(f"There are {len(doses)} doses for the {len(names)} names {names}.")
+        # In one form, so that conditions are equal however their doses were given.
+        pairs = zip(names, doses, strict=True)
+        exact = tuple(None if dose is None else _exact(dose, name) for name, dose in pairs)
+        object.__setattr__(self, "doses", exact)
+
+    @classmethod
+    def parse(
+        cls,
+        label: str,
+        *,
+        separator: str = JOINT,
+        controls: str | Sequence[str] | Controls = (),
+        doses: str | None = None,
+    ) -> "Condition":
+        """The condition that a label names: `A+B`, `B+A`, `A+ctrl`, `ctrl+A`, `A`, `control`.
+
+        A name can carry a dose, `A@0.1+B@10`. Only `@` and a number at a name's end are a dose:
+        the gene `IGH@` is a name.
+
+        **Arguments:**
+
+        - `label`: names joined by `separator`; blanks around a name do not count.
+        - `separator`: what joins the names.
+        - `controls`: the name or names that stand for "not perturbed", in place of the usual ones;
+            a dose of theirs does not count.
+        - `doses`: the doses of a label that has none in it, in the order of its names: `0.1+10`.
+
+        **Raises:** a ValueError for an empty name (`""`, `A+`), for a repeated one (`A+A`), for a
+        dose that is not a positive number, and for other doses than there are names.
+        """
+        if not separator:
+            raise ValueError("The separator of a condition label must not be empty.")
+        unperturbed = Controls.of(controls)
+        parts = parts_of(label, separator, unperturbed)
+        if not all(parts):
+            raise ValueError(
+                f"The condition {label!r} has an empty name in it; separator {separator!r}."
+            )
+        whole = [split_dose(part) for part in parts]
+        numbers = _aligned([name in unperturbed for name, _ in whole], doses, separator, label)
+        found = {}
+        for (name, dose), number in zip(whole, numbers, strict=True):
+            if name in unperturbed:
+                continue
+            if name in found:
+                raise ValueError(f"The condition {label!r} names one perturbation twice.")
+            found[name] = _dose_of(name, dose, number)
+        names = tuple(sorted(found))
+        return cls(names, tuple(found[name] for name in names))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Each perturbation with its dose: `("A@0.1", "B")`."""
+        pairs = zip(self.perturbations, self.doses, strict=True)
+        return tuple(name if dose is None else f"{name}{AT}{_spelt(dose)}" for name, dose in pairs)
+
+    @property
+    def name(self) -> str:
+        """The canonical label: sorted names, with their doses, joined by `+`, or `control`."""
+        return JOINT.join(self.labels) or CONTROL
+
+    @property
+    def is_control(self) -> bool:
+        """Whether nothing is perturbed."""
+        return not self.perturbations
+
+
+def clean(name: str) -> str:
+    """A name as it is compared: without blanks around it."""
+    return name.strip()
+
+
+def parts_of(label: str, separator: str, controls: Controls) -> list[str]:
+    """The names in a label, cleaned; a control's name stays whole if the separator is in it."""
+    parts = [clean(part) for part in label.split(separator)]
+    whole = []
+    while parts:
+        # `A_non-targeting_001` by `_`: the longest run of parts that is a control's name.
+        runs = (n for n in range(len(parts), 1, -1) if separator.join(parts[:n]) in controls)
+        size = next(runs, 1)
+        whole.append(separator.join(parts[:size]))
+        parts = parts[size:]
+    return whole
+
+
+def split_dose(text: str) -> tuple[str, str | None]:
+    """A name and the number behind its last `@`, or the whole text and `None`."""
+    name, at, number = text.rpartition(AT)
+    number = number.strip()
+    if at and _CUT.fullmatch(number):
+        raise ValueError(
+            f"The dose of {text!r} ends in its exponent, whose sign was read as a separator. "
+            "Write the number out."
+        )
+    if not at or not _NUMBER.fullmatch(number):
+        return text, None
+    return clean(name), number
+
+
+def _aligned(
+    unperturbed: list[bool], doses: str | None, separator: str, label: str
+) -> list[str | None]:
+    """For each part of a label, its entry of `doses`, which may leave the controls out."""
+    if doses is None or all(unperturbed):
+        return [None] * len(unperturbed)
+    joint = JOINT if JOINT in doses else separator
+    given = [doses] if _NUMBER.fullmatch(doses.strip()) else doses.split(joint)
+    if len(given) == len(unperturbed):
+        return list(given)
+    if len(given) != unperturbed.count(False):
+        raise ValueError(f"The condition {label!r} has other names than the doses {doses!r}.")
+    numbers = iter(given)
+    return [None if control else next(numbers) for control in unperturbed]
+
+
+def _dose_of(name: str, own: str | None, given: str | None) -> float | None:
+    if own is not None and given is not None:
+        raise ValueError(f"{name!r} has the dose {own} in its label and {given} beside it.")
+    text = given if own is None else own
+    if text is None:
+        return None
+    if not _NUMBER.fullmatch(text.strip()):
+        raise ValueError(f"The dose {text!r} of {name!r} is not a number.")
+    return float(text)
+
+
+def _exact(dose: float, name: str) -> float:
+    if not (math.isfinite(dose) and dose > 0):
+        raise ValueError(
+            f"The dose {dose} of {name!r} is not a positive number. A cell that got nothing of it "
+            "is a control, or has a label without it."
+        )
+    return float(dose)
+
+
+def _spelt(dose: float) -> str:
+    """The shortest number that reads back as this one, without a `+`, which joins names."""
+    return repr(dose).removesuffix(".0").replace("e+", "e")
+
+
+def _check_name(name: str) -> None:
+    # Without these, `parse(condition.name)` would be another condition.
+    if not name or name != clean(name):
+        raise ValueError(f"The perturbation name {name!r} is empty or has blanks around it.")
+    if JOINT in name:
+        raise ValueError(
+            f"The perturbation name {name!r} contains {JOINT!r}, which joins the names of a "
+            "combination. Rename it, or pass the separator that the labels use."
+        )
+    if split_dose(name)[1] is not None:
+        raise ValueError(
+            f"The perturbation name {name!r} ends in a dose. Rename it, or give the dose apart."
+        )
+    if is_usual(name):
+        raise ValueError(
+            f"{name!r} is reserved for cells that are not perturbed, but it stands here for a "
+            "perturbation. Add it to the control names, or leave those out for the usual ones."
+        )

@@ -1,0 +1,196 @@
+"""Cells with their labels read, of a screen or of an AnnData: the one converter."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import anndata as ad
+import numpy as np
+from jaxtyping import Bool, Int, Int32
+from scipy import sparse
+
+from scbig._names import examples
+from scbig.data._checks import check_unique
+from scbig.data._columns import Columns
+from scbig.data._condition import Condition
+from scbig.data._matrix import expression_matrix
+from scbig.data._screen import Screen
+from scbig.data._stored import BLOCK, StoredMatrix
+
+if TYPE_CHECKING:  # scipy ships no types, and those that pyright infers are wrong
+    Matrix = Any
+else:
+    Matrix = np.ndarray | sparse.csr_matrix
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class LabelledCells:
+    """Expression of cells, with the condition and the context of each.
+
+    Unlike a screen they need no controls, and their expression can be any finite number: predicted
+    cells, or one half of the measured ones. What is on disk stays there, and is read by population.
+
+    **Fields:** `expression`, of all cells, with genes as they are stored; `order`, the stored
+    column of each of `genes`; the others as in `Screen`.
+    """
+
+    expression: Any
+    order: Int[np.ndarray, " genes"]
+    genes: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    condition_index: Int32[np.ndarray, " cells"]
+    contexts: tuple[str, ...]
+    context_index: Int32[np.ndarray, " cells"]
+
+    @classmethod
+    def of(
+        cls, cells: Screen | ad.AnnData, columns: Columns = Columns(), *, what: str
+    ) -> "LabelledCells":
+        """Reads labels, unless they are a screen's, and checks that expression is finite.
+
+        **Arguments:** `columns`, what the columns of an AnnData's `obs` mean; `what`, which cells
+        these are, for messages: `"predicted"`.
+
+        **Raises:** a ValueError that names a column that is absent or incomplete, labels that
+        cannot be read, repeated genes, or the conditions with NaN or infinite expression.
+        """
+        if isinstance(cells, Screen):
+            return cls._of_screen(cells)
+        with_labels = lambda: columns.conditions_of(cells, controls_needed=False)
+        result = cls._of_anndata(cells, columns, with_labels, what)
+        _check_finite(result, what)
+        return result
+
+    @classmethod
+    def of_controls(
+        cls, cells: Screen | ad.AnnData, columns: Columns = Columns(), *, what: str = "control"
+    ) -> "LabelledCells":
+        """The controls of a screen, or all cells of an AnnData, whatever their labels.
+
+        **Arguments:** `columns`, of which only the context counts; `what` as for `of`.
+
+        **Raises:** a ValueError as `of`, and if there is no cell.
+        """
+        if isinstance(cells, Screen):
+            return cls._of_screen(cells.controls)
+        if cells.n_obs == 0:
+            raise ValueError("There are no control cells: the AnnData is empty.")
+        unlabelled = lambda: ((Condition(),), np.zeros(cells.n_obs, np.int32))
+        result = cls._of_anndata(cells, columns, unlabelled, what)
+        _check_finite(result, what)
+        return result
+
+    @classmethod
+    def _of_screen(cls, screen: Screen) -> "LabelledCells":
+        return cls(
+            expression=screen.expression,
+            order=np.arange(screen.num_genes),
+            genes=screen.genes,
+            conditions=screen.conditions,
+            condition_index=screen.condition_index,
+            contexts=screen.contexts,
+            context_index=screen.context_index,
+        )
+
+    @classmethod
+    def _of_anndata(
+        cls, adata: ad.AnnData, columns: Columns, conditions_of: Any, what: str
+    ) -> "LabelledCells":
+        genes = tuple(map(str, adata.var_names))
+        try:
+            check_unique(genes, what="gene", repair="Use adata.var_names_make_unique.")
+            conditions, condition_index = conditions_of()
+            contexts, context_index = columns.contexts_of(adata)
+            values = expression_matrix(adata.to_memory() if adata.isbacked else adata, layer=None)
+        except ValueError as error:
+            raise ValueError(f"In the {what} cells: {error}") from None
+        values = sparse.csr_matrix(values) if sparse.issparse(values) else np.asarray(values)
+        if not np.issubdtype(values.dtype, np.floating):
+            values = values.astype(np.float64)
+        return cls(
+            expression=values,
+            order=np.arange(len(genes)),
+            genes=genes,
+            conditions=conditions,
+            condition_index=condition_index,
+            contexts=contexts,
+            context_index=context_index,
+        )
+
+    @property
+    def num_cells(self) -> int:
+        """The number of cells."""
+        return len(self.condition_index)
+
+    def ordered(self, genes: Sequence[str], *, what: str) -> "LabelledCells":
+        """The same cells with the genes in another order.
+
+        **Raises:** a ValueError that names the genes that are lacking or surplus.
+        """
+        place = {name: i for i, name in enumerate(self.genes)}
+        lacking = [name for name in genes if name not in place]
+        extra = sorted(set(place).difference(genes))
+        if lacking or extra:
+            raise ValueError(
+                f"The {what} cells do not have the genes of the observed cells: they lack "
+                f"{len(lacking)} ({examples(lacking)}) and have {len(extra)} others "
+                f"({examples(extra)}). Subset both to their common genes first."
+            )
+        order = self.order[[place[name] for name in genes]]
+        return dataclasses.replace(self, genes=tuple(genes), order=order)
+
+    def take(self, rows: Int[np.ndarray, " rows"]) -> "LabelledCells":
+        """The cells of these rows, all conditions and contexts still in their lists."""
+        matrix = self.expression
+        return dataclasses.replace(
+            self,
+            expression=matrix.take(rows) if isinstance(matrix, StoredMatrix) else matrix[rows],
+            condition_index=self.condition_index[rows],
+            context_index=self.context_index[rows],
+        )
+
+    @functools.cached_property
+    def populations(self) -> dict[str, dict[str, Int[np.ndarray, " _cells"]]]:
+        """The rows of each condition that has cells, in each context that has any, by names."""
+        found: dict[str, dict[str, np.ndarray]] = {}
+        pairs = self.context_index.astype(np.int64) * len(self.conditions) + self.condition_index
+        order = np.argsort(pairs, kind="stable")
+        used, start = np.unique(pairs[order], return_index=True)
+        for pair, rows in zip(used.tolist(), np.split(order, start[1:]), strict=False):
+            context, condition = divmod(pair, len(self.conditions))
+            own = found.setdefault(self.contexts[context], {})
+            own[self.conditions[condition].name] = rows
+        return found
+
+    def cells(self, condition: str, context: str) -> Matrix:
+        """Expression of one population, in memory; dense or sparse, as it is stored."""
+        return self._read(self.populations[context][condition])
+
+    def blocks(self) -> Iterator[Matrix]:
+        """Expression of all cells, some thousand at a time."""
+        for start in range(0, self.num_cells, BLOCK):
+            yield self._read(np.arange(start, min(start + BLOCK, self.num_cells)))
+
+    def _read(self, rows: Int[np.ndarray, " rows"]) -> Matrix:
+        values = self.expression[rows]
+        in_order = np.array_equal(self.order, np.arange(values.shape[1]))
+        return values if in_order else values[:, self.order]
+
+
+def _check_finite(cells: LabelledCells, what: str) -> None:
+    bad = ~_finite(cells.expression)
+    if bad.any():
+        culprits = sorted({cells.conditions[i].name for i in cells.condition_index[bad]})
+        raise ValueError(
+            f"NaN or infinite expression in {int(bad.sum())} of the {what} cells, of the "
+            f"conditions {examples(culprits)}."
+        )
+
+
+def _finite(values: Matrix) -> Bool[np.ndarray, " cells"]:
+    if isinstance(values, np.ndarray):
+        return np.asarray(np.isfinite(values).all(axis=1))
+    bad = np.zeros(values.shape[0], bool)
+    bad[np.searchsorted(values.indptr, np.flatnonzero(~np.isfinite(values.data)), "right") - 1] = 1
+    return ~bad

@@ -1,0 +1,4 @@
+"""From raw counts to log-normalised expression of the genes that matter."""
+
+from ._pipeline import preprocess as preprocess, preprocess_file as preprocess_file
+from ._thresholds import PreprocessConfig as PreprocessConfig

@@ -1,0 +1,281 @@
+"""A division of conditions into train, validation and test, as a value."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import operator
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from scbig._files import atomic
+from scbig.data import JOINT, Condition, Screen
+
+from . import _leakage
+from ._pool import cells_of, parse_labels
+
+KIND, FORMAT = "scBIG split", 1
+PARTS = ("train", "validation", "test", "dropped")
+CONTEXTS = ("train_contexts", "test_contexts")
+TUPLES = (*PARTS, *CONTEXTS, "held_out")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Split:
+    """Which conditions are trained on, which choose the model, and which are predicted.
+
+    Every list holds canonical names (`A+B`, sorted), sorted and distinct; `Split.of` makes such
+    lists from names in any spelling. A split that leaks cannot be made: see `check`.
+    """
+
+    name: str
+    train: tuple[str, ...]
+    """The conditions to train on, with `control`."""
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...]
+    seed: int | None = None
+    held_out: tuple[str, ...] = ()
+    """The perturbations that the test claims to be unseen in training."""
+    strict: bool = False
+    """Whether no condition of training or validation may touch a held-out perturbation."""
+    groups: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    """Parts of `test` to be reported apart."""
+    dropped: tuple[str, ...] = ()
+    """The conditions that are in no part."""
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """The arguments that the split was made with, as plain values."""
+    train_contexts: tuple[str, ...] = ()
+    """The contexts whose cells are trained on; empty: all."""
+    test_contexts: tuple[str, ...] = ()
+    """The contexts whose cells are predicted; empty: all."""
+
+    def __post_init__(self) -> None:
+        for what in TUPLES:
+            if not isinstance(getattr(self, what), tuple):
+                raise ValueError(f"`{what}` must be a tuple of names. Split.of takes any list.")
+        if self.seed is not None:  # a NumPy integer is one, but JSON does not know it
+            object.__setattr__(self, "seed", operator.index(self.seed))
+        object.__setattr__(self, "groups", _freeze(self.groups, "groups"))
+        object.__setattr__(self, "options", _freeze(self.options, "options"))
+        self.check()
+
+    def __hash__(self) -> int:
+        return hash((self.train, self.validation, self.test))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _from_plain, (self._plain(),)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        name: str,
+        train: Iterable[str | Condition],
+        test: Iterable[str | Condition],
+        validation: Iterable[str | Condition] = (),
+        seed: int | None = None,
+        held_out: Iterable[str] = (),
+        strict: bool = False,
+        groups: Mapping[str, Iterable[str | Condition]] | None = None,
+        dropped: Iterable[str | Condition] = (),
+        options: Mapping[str, Any] | None = None,
+        train_contexts: Iterable[str] = (),
+        test_contexts: Iterable[str] = (),
+        separator: str = JOINT,
+        controls: str | Sequence[str] = (),
+    ) -> "Split":
+        """A checked split of lists from anywhere: `A+B`, `B+A`, `A+ctrl`, or `A_B` with `_`.
+
+        **Arguments:** the fields, as lists of labels; `control` is added to `train`.
+
+        - `separator`: what joins the names of a label.
+        - `controls`: the names that stand for "not perturbed", in place of the usual ones.
+
+        **Raises:** the ValueError of `check`, and one for a combination that is in a list in two
+        spellings.
+        """
+
+        def canonical(labels: Iterable[str | Condition]) -> tuple[str, ...]:
+            read = parse_labels(labels, separator=separator, controls=controls)
+            return tuple(sorted({condition.name for condition in read.values()}))
+
+        return cls(
+            name=name,
+            train=tuple(sorted({Condition().name, *canonical(train)})),
+            validation=canonical(validation),
+            test=canonical(test),
+            seed=seed,
+            held_out=_distinct(held_out),
+            strict=strict,
+            groups={group: canonical(names) for group, names in (groups or {}).items()},
+            dropped=canonical(dropped),
+            options=options or {},
+            train_contexts=_distinct(train_contexts),
+            test_contexts=_distinct(test_contexts),
+        )
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> "Split":
+        """Reads what `save` wrote.
+
+        **Raises:** a ValueError if the file is not a split, or was changed since it was saved.
+        """
+        try:
+            file = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is not a split: it is truncated, or no JSON.") from error
+        if not isinstance(file, dict) or file.get("kind") != KIND:
+            raise ValueError(f"{path} is not a file that Split.save wrote.")
+        if file.get("format") != FORMAT:
+            raise ValueError(
+                f"{path} has format {file.get('format')!r}; this version reads {FORMAT}."
+            )
+        content: Any = file.get("split")
+        if _digest(content) != file.get("hash"):
+            raise ValueError(
+                f"{path} was changed after it was saved: its content does not match its hash "
+                f"{file.get('hash')!r}. Take it from its source again; for lists of your own, "
+                "make a split with Split.of and save that."
+            )
+        return _from_plain(content)
+
+    @property
+    def hash(self) -> str:
+        """The first 16 digits of the SHA-256 of the whole content, name and options included."""
+        return _digest(self._plain())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the split as JSON; never half a file."""
+        file = {"kind": KIND, "format": FORMAT, "hash": self.hash, "split": self._plain()}
+        with atomic(path) as temporary:
+            temporary.write_text(json.dumps(file, indent=1) + "\n", encoding="utf-8")
+
+    def check(self) -> None:
+        """Raises one ValueError that names every leak; a split is checked when it is made.
+
+        - Names are canonical, sorted and distinct; `control` is in `train` alone; `train` and
+            `test` each have a perturbation.
+        - No condition is in two of `train`, `validation`, `test` and `dropped`. Only if
+            `train_contexts` and `test_contexts` are disjoint may a condition be tested that is
+            trained on, in other contexts.
+        - Groups hold test conditions; every held-out name is perturbed somewhere; if `strict`, no
+            condition of training or validation touches one.
+        """
+        parts = self._parts()
+        problems = _leakage.malformed(parts)
+        if not problems:
+            problems = [
+                *_leakage.incomplete(parts),
+                *_leakage.overlaps(parts, across_contexts=self._across_contexts),
+                *_leakage.false_claims(parts, self.held_out, strict=self.strict),
+                *_leakage.wrong_groups(self.groups, self.test),
+            ]
+        for what in CONTEXTS:
+            if list(getattr(self, what)) != sorted(set(getattr(self, what))):
+                problems.append(f"`{what}` is not sorted, or has a name twice.")
+        if problems:
+            raise ValueError(f"The split {self.name!r} cannot be used. " + " ".join(problems))
+
+    def leaks(self) -> dict[str, tuple[str, ...]]:
+        """The conditions of training and validation that show something claimed to be unseen.
+
+        Claimed unseen are the names in `held_out` and those that a test condition perturbs alone
+        (the latter not if the test is in other contexts). A strict split can leak the latter only.
+
+        **Returns:** for each such condition the claimed names that it perturbs, which is not an
+        error: published protocols do it.
+        """
+        claimed = set(self.held_out)
+        if not self._across_contexts:
+            claimed |= _leakage.single_names(self.test)
+        return _leakage.touched((*self.train, *self.validation), claimed)
+
+    def cells(self, screen: Screen, *parts: str) -> Screen:
+        """The cells of some parts, with the controls.
+
+        Cells of `train` and `validation` are those in `train_contexts`, cells of `test` those in
+        `test_contexts`; controls are kept in both, whichever parts are asked for, since predictions
+        start from them. Other contexts are left out, and so are the conditions of no asked part.
+
+        **Arguments:** `parts`, of "train", "validation", "test".
+
+        **Raises:** a ValueError that names the conditions which the screen lacks (in those
+        contexts), contexts that it lacks, or parts without any condition.
+        """
+        contexts = {
+            "train": self.train_contexts,
+            "validation": self.train_contexts,
+            "test": self.test_contexts,
+        }
+        unknown = [part for part in parts if part not in contexts]
+        if unknown or not parts:
+            raise ValueError(f"Choose from the parts {tuple(contexts)}; got {parts}.")
+        # An empty side means every context, and so does its union with the other.
+        both = self.train_contexts and self.test_contexts
+        kept = tuple({*self.train_contexts, *self.test_contexts}) if both else ()
+        wanted = [(getattr(self, part), contexts[part]) for part in parts]
+        if not any(names for names, _ in wanted):
+            raise ValueError(f"The split {self.name!r} has no condition in {' and '.join(parts)}.")
+        return cells_of(screen, wanted, kept)
+
+    @property
+    def _across_contexts(self) -> bool:
+        train, test = set(self.train_contexts), set(self.test_contexts)
+        return bool(train and test) and train.isdisjoint(test)
+
+    def _parts(self) -> dict[str, tuple[str, ...]]:
+        return {part: getattr(self, part) for part in PARTS}
+
+    def _plain(self) -> dict[str, Any]:
+        return {f.name: _thaw(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise ValueError(f"A list of names is needed, not the one name {names!r}.")
+    return tuple(sorted(set(names)))
+
+
+def _from_plain(content: dict[str, Any]) -> Split:
+    return Split(**_freeze(content, "split"))
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _freeze(value: Any, where: str) -> Any:
+    """A read-only copy of a plain value.
+
+    **Raises:** a ValueError for what JSON does not know: arrays, sets, NaN, keys that are no text.
+    """
+    if isinstance(value, Mapping):
+        wrong = [key for key in value if not isinstance(key, str)]
+        if wrong:
+            raise ValueError(f"`{where}` has keys that are not text: {wrong[:5]}.")
+        return MappingProxyType({str(k): _freeze(v, f"{where}.{k}") for k, v in value.items()})
+    if isinstance(value, list | tuple):
+        return tuple(_freeze(item, where) for item in value)
+    if value is None or isinstance(value, bool):
+        return value
+    # NumPy's texts and doubles are among them, and become plain.
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    raise ValueError(f"`{where}` must be a plain value, not {value!r} ({type(value).__name__}).")
+
+
+def _thaw(value: Any) -> Any:
+    """The same as dictionaries and lists, for JSON."""
+    if isinstance(value, Mapping):
+        return {key: _thaw(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_thaw(item) for item in value]
+    return value
