@@ -1,6 +1,8 @@
 """Strict numerics for every test; compilation as cheap as it gets, since it is most of the time."""
 
 import os
+import pathlib
+from collections.abc import Iterator
 
 # Read when XLA starts: quick code generation in place of quick code.
 os.environ["XLA_FLAGS"] = (
@@ -21,3 +23,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if cache is not None:
         jax.config.update("jax_compilation_cache_dir", str(cache.mkdir("jax")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+# Every compiled program maps some memory, and where a process runs out of maps (65,530 on Linux)
+# the next compilation crashes it.
+MOST_MAPS = 30_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_compiled_programs() -> Iterator[None]:
+    """Forgets compiled programs after a file of tests, once there are very many."""
+    yield
+    maps = pathlib.Path("/proc/self/maps")
+    if maps.exists() and len(maps.read_bytes().splitlines()) > MOST_MAPS:
+        jax.clear_caches()

@@ -13,9 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import tyro
 
-from scbig import priors
+from scbig import cli, priors
 from scbig._files import atomic
 
 
@@ -95,4 +94,4 @@ def main(run: DrugEmbeddings) -> priors.EmbeddingTable:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(DrugEmbeddings, description=__doc__))
+    main(cli.parse(DrugEmbeddings, __doc__))

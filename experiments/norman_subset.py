@@ -9,26 +9,22 @@ The 5 are the doubles whose genes are both measured alone. Under 15 minutes on 2
 
 import pathlib
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import jax.random as jr
 import pandas as pd
-import tyro
 
-from scbig import baselines, config as C, data, plotting, priors, train
+import scbig
+from scbig import baselines, cli, data, plotting, priors
 
 METRICS = ("pearson_delta", "pearson_delta_deg20", "acc", "mse", "pds", "e_distance")
 
 
-def preset() -> C.ScBIGConfig:
+def preset() -> scbig.ScBIGConfig:
     """The small preset; for sparse, real cells a wider autoencoder that trains longer."""
-    base = C.cpu()
-    return replace(
-        base,
-        programs=replace(base.programs, clusters=20),
-        autoencoder=replace(base.autoencoder, width=64, mlp_width=128),
-        stage1=replace(base.stage1, epochs=400),
-    )
+    wide = {"width": 64, "mlp_width": 128}
+    wider = {f"{part}.{name}": n for part in ("encoder", "decoder") for name, n in wide.items()}
+    return scbig.but(scbig.cpu(), **wider, **{"programs.clusters": 20, "stage1.epochs": 400})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +41,15 @@ class NormanSubset:
     """Gene sets, GMT."""
     out: pathlib.Path
     """Folder for the model, the tables and the figures."""
-    model: C.ScBIGConfig = field(default_factory=preset)
+    model: scbig.ScBIGConfig = field(default_factory=preset)
+    seed: int = 0
+    """Of the training and the prediction."""
 
 
 def main(run: NormanSubset) -> pd.DataFrame:
     """Runs the experiment; returns the table of averages."""
     begun = time.perf_counter()
-    fit_key, predict_key = jr.split(jr.key(run.model.seed))
+    fit_key, predict_key = jr.split(jr.key(run.seed))
     screen = data.Screen.from_anndata(data.read_h5ad(run.data))
     singles = {c.perturbations[0] for c in screen.conditions if len(c.perturbations) == 1}
     doubles = [c for c in screen.conditions if len(c.perturbations) == 2]
@@ -59,9 +57,9 @@ def main(run: NormanSubset) -> pd.DataFrame:
     training = screen.without(test)
     table = priors.read_embeddings(run.embeddings, duplicates="mean")
 
-    fit = train.fit(
+    fit = scbig.fit(
         training,
-        train.Priors(
+        scbig.Priors(
             genes=table,
             interactions=priors.read_interactions(run.interactions),
             pathways=priors.read_pathways(run.pathways),
@@ -91,4 +89,4 @@ def main(run: NormanSubset) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(NormanSubset, description=__doc__))
+    main(cli.parse(NormanSubset, __doc__))

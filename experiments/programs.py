@@ -9,30 +9,36 @@ of "GRC without interactions" and of k-means is not. GRC's density is of the gra
 """
 
 import pathlib
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import jax.random as jr
 import numpy as np
 import pandas as pd
-import tyro
 
-from scbig import analysis, config as C, plotting, priors, programs
+from scbig import analysis, cli, plotting, priors, programs
 from scbig.data import Condition
+from scbig.method import but, plain
+from scbig.programs import GRC
 
-VARIANTS = {
-    "GRC": {},
-    "GRC without interactions": {"priors": "embeddings"},
-    "GRC without embeddings": {"priors": "interactions"},
-    "k-means": {"method": "kmeans"},
-    "balanced k-means": {"method": "balanced_kmeans"},
-    "file order": {"method": "order"},
-    "GRC, exact rounding": {"rounding": "exact"},
-    "GRC, best of 10 starts": {"select": "objective"},
-    "GRC, consensus of 10": {"select": "consensus"},
-    "GRC, sizes within 20 %": {"tolerance": 0.2},
-    "GRC, interactions x 10": {"interaction_weight": 10.0},
-}
+
+def variants(grc: GRC) -> Mapping[str, programs.AbstractClustering]:
+    """What is compared: Gene-Relation Clustering, what it can do without, and beyond it."""
+    clusters, ten = grc.clusters, but(grc, runs=10, start=programs.KMeansStart(tries=1))
+    return {
+        "GRC": grc,
+        "GRC without interactions": but(grc, interaction_weight=0.0),
+        "GRC without embeddings": but(grc, semantic_weight=0.0, start=programs.RandomStart()),
+        "k-means": programs.KMeans(clusters),
+        "balanced k-means": programs.KMeans(clusters, balanced=True),
+        "file order": programs.FileOrder(clusters),
+        "GRC, exact rounding": but(grc, rounding=programs.ExactRounding()),
+        "GRC, best of 10 starts": ten,
+        "GRC, consensus of 10": but(ten, select=programs.Consensus()),
+        "GRC, sizes within 20 %": but(grc, tolerance=0.2),
+        "GRC, interactions x 10": but(grc, interaction_weight=10.0),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +55,7 @@ class Programs:
     """Gene sets, GMT."""
     out: pathlib.Path
     """Folder for the tables and the figures."""
-    programs: C.ProgramsConfig = field(default_factory=C.ProgramsConfig)
+    programs: GRC = field(default_factory=GRC)
     seeds: int = 5
     """Keys that every variant is made from; tables and figures of single genes are of the first."""
     background: Literal["all", "annotated"] = "all"
@@ -71,27 +77,25 @@ def main(run: Programs) -> pd.DataFrame:
     audits, made = [], {}
     for seed in reversed(range(run.seeds)):
         key, costs = jr.key(seed), {}
-        for name, changes in VARIANTS.items():
-            config = replace(run.programs, **changes)
-            found = programs.cluster_genes(
-                vectors.vectors, *edges, config, confidence=sure, key=key
-            )
+        given = {"confidence": sure, "key": key}
+        for name, clustering in variants(run.programs).items():
+            found = programs.cluster_genes(vectors.vectors, *edges, clustering, **given)
             made[name], costs[name] = found.partition, float(found.objective)
         mixed = jr.permutation(key, made["GRC"].labels)
         made["random"] = programs.GenePartition.from_labels(mixed, run.programs.clusters)
-        options = {"background": run.background, "permutations": 1, "key": key}
-        audit = analysis.audit(made, genes, sets, graph, **options)
+        options = {"background": run.background, "permutations": 1}
+        audit = analysis.audit(made, genes, sets, graph, **options, key=key)
         audits.append(audit.assign(cost=pd.Series(costs), seed=seed).set_index("seed", append=True))
     audit, grc = pd.concat(audits), made["GRC"]
     fine = analysis.enrichment(grc, genes, sets)
     # Figure 3: the most general sets alone, corrected for no more tests than these.
     top = {name: library.sets[name] for name in analysis.top_sets(sets)}
     coarse = analysis.enrichment(grc, genes, priors.PathwayLibrary(top).align(genes))
-    made_with = {"config": asdict(run.programs), "embeddings": table.checksum}
+    made_with = {"config": plain(run.programs), "embeddings": table.checksum}
     named = programs.ProgramTable.of(genes, grc, {**made_with, "interactions": links.checksum})
     named.save(run.out / "programs.csv")
-    for frame, name in ((audit, "audit"), (analysis.adjusted_rand(made), "agreement")):
-        frame.to_csv(run.out / f"{name}.csv")
+    audit.to_csv(run.out / "audit.csv")
+    analysis.adjusted_rand(made).to_csv(run.out / "agreement.csv")
     described = analysis.program_table(grc, genes, graph)
     for frame, name in ((fine, "fine"), (coarse, "coarse"), (described, "genes")):
         frame.to_csv(run.out / f"{name}.csv", index=False)
@@ -102,13 +106,11 @@ def main(run: Programs) -> pd.DataFrame:
     plotting.save(folds, run.out / "interactions.png")
     print(vectors.coverage.summary(), graph.coverage.summary(), sets.summary(), sep="\n")
     by_variant = audit.groupby("partition", sort=False)
-    for statistic in ("mean", "std"):
-        print(
-            f"\n{statistic} of {run.seeds} seeds\n{by_variant.agg(statistic).round(3).to_string()}"
-        )
+    for name in ("mean", "std"):
+        print(f"\n{name} of {run.seeds} seeds\n{by_variant.agg(name).round(3).to_string()}")
     print(f"\nTables and figures: {run.out}")
     return audit
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Programs, description=__doc__))
+    main(cli.parse(Programs, __doc__))

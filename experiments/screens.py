@@ -7,6 +7,7 @@ Every file may be left out. With McFaline's, the perturbations of each glioma li
 from that line's control cells and the effects in the other two lines. Under a minute on 2 cores.
 """
 
+import functools
 import pathlib
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +16,15 @@ import anndata as ad
 import jax.random as jr
 import numpy as np
 import pandas as pd
-import tyro
 
-from scbig import baselines, data, preprocess
+from scbig import baselines, cli, data, preprocess
 
 METRICS = ("pearson_delta", "pearson_delta_deg20", "acc", "mse", "pds", "e_distance")
+RULES = {
+    "control": baselines.Control,
+    "perturbed mean": baselines.PerturbedMean,
+    "additive": baselines.Additive,
+}
 
 
 def norman(path: pathlib.Path) -> data.Screen:
@@ -67,22 +72,14 @@ def describe(screen: data.Screen) -> dict[str, int]:
 
 def transfer(screen: data.Screen, *, seed: int = 0) -> pd.DataFrame:
     """Each context predicted from its own controls and the effects in the others; every metric."""
-    cells = screen.to_anndata()
-    tables = []
+    cells, columns, tables = screen.to_anndata(), data.Columns(context="context"), []
     for place, held in enumerate(screen.contexts):
         training = screen.take(np.flatnonzero(screen.is_control | (screen.context_index != place)))
-        predictors = {
-            "control": baselines.Control.fit(training),
-            "perturbed mean": baselines.PerturbedMean.fit(training),
-            "additive": baselines.Additive.fit(training),
-        }
+        predictors = {name: rule.fit(training) for name, rule in RULES.items()}
         controls = cells[screen.rows("control", held)]
         test = [c.name for c in training.conditions if screen.rows(c, held).size]
-        test.remove("control")
-        columns = data.Columns(context="context")
-        options: Any = {"columns": columns, "reference": training.to_anndata(), "unbiased": True}
-        key = jr.key(seed)
-        tables.append(baselines.compare(predictors, controls, cells, test, key=key, **options))
+        options: Any = {"reference": training, "unbiased": True, "key": jr.key(seed)}
+        tables.append(baselines.compare(predictors, controls, screen, test, columns, **options))
     return pd.concat(tables)
 
 
@@ -104,11 +101,8 @@ class Screens:
 
 def main(run: Screens) -> dict[str, pd.DataFrame]:
     """Reads what is at hand; returns the tables by name."""
-    read = {
-        "norman": norman,
-        "mcfaline": mcfaline,
-        "papalexi": lambda path: papalexi(path, guide_fraction=run.guide_fraction),
-    }
+    sure = functools.partial(papalexi, guide_fraction=run.guide_fraction)
+    read = {"norman": norman, "mcfaline": mcfaline, "papalexi": sure}
     files = {name: getattr(run, name) for name in read if getattr(run, name) is not None}
     if not files:
         raise SystemExit("Name at least one file: --norman, --mcfaline or --papalexi.")
@@ -132,4 +126,4 @@ def main(run: Screens) -> dict[str, pd.DataFrame]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Screens, description=__doc__))
+    main(cli.parse(Screens, __doc__))

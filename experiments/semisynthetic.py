@@ -11,16 +11,15 @@ add `--screen.cells-per-condition 4240 --screen.values counts --no-score`.
 import json
 import pathlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import anndata as ad
 import jax.random as jr
 import numpy as np
 import pandas as pd
-import tyro
 
-from scbig import baselines, data, metrics, simulate
+from scbig import baselines, cli, data, simulate
 
 SHOWN = ["pearson_delta", "pearson_delta_deg20", "acc", "mse", "pds", "e_distance"]
 
@@ -45,17 +44,15 @@ class SemiSynthetic:
     seed: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class LookUp:
+class LookUp(baselines.AbstractEffects):
     """A predictor with a table of its effects."""
 
     genes: tuple[str, ...]
+    control_mean: np.ndarray
     changes: dict[str, np.ndarray]
 
-    def predict(self, controls, conditions, *, key, cells=None, context_key=None):
-        find = lambda wanted: np.stack([self.changes[c.name] for c in wanted]).astype(np.float32)
-        options: Any = {"key": key, "cells": cells, "context_key": context_key}
-        return baselines.predict_cells(find, self.genes, controls, conditions, **options)
+    def effects(self, conditions: Sequence[data.Condition]) -> np.ndarray:
+        return np.stack([self.changes[c.name] for c in conditions]).astype(np.float32)
 
 
 def rules(known: dict[str, np.ndarray], train: list[str], test: list[str]) -> dict[str, Any]:
@@ -92,9 +89,8 @@ def main(run: SemiSynthetic) -> dict[str, pd.DataFrame]:
     true = np.log(means[1:] / means[0])
     tables = {}
     for kind, changes in {"given": given.changes, "true": true}.items():
-        known = dict(zip(names, changes, strict=True))
         title = f"{kind} effects, standard deviation {changes.std():.3f}"
-        tables[title] = anchors(known, train, test)
+        tables[title] = anchors(dict(zip(names, changes, strict=True)), train, test)
     started = time.perf_counter()
     simulate.write_semi_synthetic(run.out / "screen.h5ad", model, seed=run.seed)
     speed = model.num_cells / (time.perf_counter() - started)
@@ -112,27 +108,20 @@ def score(
     run: SemiSynthetic, model: simulate.CountModel, train: list[str], test: list[str]
 ) -> pd.DataFrame:
     """Averages over test doubles: of rules, of the truth itself, of half the cells."""
-    cells = ad.read_h5ad(run.out / "screen.h5ad")
-    screen = data.Screen.from_anndata(cells)
-    training, observed = screen.select(train), screen.select(test).to_anndata()
-    effects = training.responses()
+    screen = data.Screen.from_anndata(data.read_h5ad(run.out / "screen.h5ad"))
+    training, observed = screen.select(train), screen.select(test)
+    effects, expected = training.responses(), simulate.expected_means(model)
     pairs = zip(effects.perturbed, effects.by_condition(), strict=True)
     measured = {condition.name: change for condition, change in pairs}
-    expected = simulate.expected_means(model)
     truth = dict(zip(model.names[1:], expected[1:] - expected[0], strict=True))
     tables = rules(measured, train, test) | {"truth": truth}
-    predictors: dict[str, baselines.Predictor] = {"control": baselines.Control.fit(training)}
-    predictors |= {name: LookUp(model.genes, table) for name, table in tables.items()}
-    controls = observed[observed.obs["condition"] == "control"].copy()
-    options: Any = {"controls": controls, "reference": training.to_anndata(), "unbiased": True}
-    scores = {}
-    for name, predictor in predictors.items():
-        drawn: Any = {"key": jr.key(run.seed), "cells": run.cells}
-        predicted = predictor.predict(controls, test, **drawn)
-        scores[name] = metrics.evaluate(predicted, observed, **options)[SHOWN].mean()
-    scores["split-half"] = metrics.split_half(observed, conditions=test, **options)[SHOWN].mean()
-    return pd.DataFrame(scores).T
+    control = baselines.Control.fit(training)
+    predictors = {name: LookUp(model.genes, control.control_mean, t) for name, t in tables.items()}
+    options: Any = {"reference": training, "unbiased": True, "key": jr.key(run.seed)}
+    asked = {"control": control} | predictors, observed, observed, test
+    scores = baselines.compare(*asked, cells=run.cells, **options)
+    return baselines.averages(scores).filter(SHOWN)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(SemiSynthetic, description=__doc__))
+    main(cli.parse(SemiSynthetic, __doc__))

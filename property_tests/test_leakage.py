@@ -1,6 +1,5 @@
 """Nothing of a test perturbation reaches training: changing its cells changes nothing there."""
 
-import dataclasses
 from typing import Any
 
 import anndata as ad
@@ -14,13 +13,19 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import sparse
 
-from scbig import baselines, config as C, train
+from scbig import baselines, train
 from scbig.data import Columns, Screen
-from scbig.flow import make_transport
+from scbig.method import but, cpu
 from scbig.model import make_model
+from scbig.nn import (
+    ConditionEncoderSpec,
+    GeneClusterDecoderSpec,
+    GeneClusterEncoderSpec,
+    VelocityFieldSpec,
+)
 from scbig.preprocess import PreprocessConfig, preprocess
 from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
-from scbig.programs import GenePartition
+from scbig.programs import GRC, Coexpression, GenePartition
 from scbig.splits import Split
 
 GENES = tuple(f"G{i}" for i in range(12))
@@ -28,14 +33,15 @@ CONDITIONS = ("G0", "G1", "G2", "G3", "G4+G5", "G0+G1", "G6+G2", "G7", "G1+G8", 
 CELLS = 6
 TEST, VALIDATION = 3, 2
 
-CONFIG = dataclasses.replace(
-    C.cpu(),
-    programs=C.ProgramsConfig(clusters=3),
-    autoencoder=C.AutoencoderConfig(
-        width=4, heads=1, layers=1, inducing=2, latent=3, mlp_width=4, dropout=0.0
-    ),
-    condition=C.ConditionConfig(hidden=4, width=4),
-    velocity=C.VelocityConfig(frequencies=2, top_frequency=3.0, hidden=4, depth=1),
+BODY: dict[str, Any] = {"width": 4, "heads": 1, "layers": 1, "inducing": 2, "mlp_width": 4}
+CONFIG = but(
+    cpu(),
+    programs=GRC(clusters=3),
+    encoder=GeneClusterEncoderSpec(**BODY, latent=3),
+    decoder=GeneClusterDecoderSpec(**BODY),
+    condition=ConditionEncoderSpec(hidden=4, width=4),
+    velocity=VelocityFieldSpec(frequencies=2, top_frequency=3.0, hidden=4, depth=1),
+    **{"stage2.criterion.cells": 4},
 )
 
 
@@ -94,27 +100,28 @@ def what_training_reads(screen: Screen, split: Split, priors: train.Priors) -> A
     """Every array of it: cells of both stages, means, targets, what selects and stops."""
     kept = split.cells(screen, "train", "validation")
     materials = train.Materials.of(kept, priors, CONFIG, split.validation, key=jr.key(0))
+    vectors = materials.embeddings
+    assert vectors is not None
     model = make_model(
-        CONFIG,
+        CONFIG.networks,
         partition=GenePartition.from_labels(np.arange(kept.num_genes) % 3, 3),
-        embeddings=jnp.asarray(materials.genes.vectors),
+        embeddings=jnp.asarray(vectors),
         mean=jnp.asarray(materials.kept.mean()),
         tokens=jnp.asarray(materials.perturbations.vectors),
-        names=materials.names,
         key=jr.key(1),
     )
-    transport = make_transport(**dataclasses.asdict(CONFIG.transport))
-    data = train.flow_data(model, materials.learn, materials.pathways.matrix)
-    judge = train.ResponseValidation.from_screen(
-        materials.judge, model, transport, cells=4, key=jr.key(2)
+    setting = lambda cells: train.make_setting(
+        model, materials.names, cells, CONFIG, materials.priors.pathways
     )
+    learn, judge = setting(materials.learn), setting(materials.judge)
+    prepared = train.Prepared.of(learn, judge, CONFIG, key=jr.key(2))
     screens = materials.kept, materials.held_out, materials.learn, materials.judge
     cells = [np.asarray(one.dense()) for one in screens]
     mean = baselines.PerturbedMean.fit(split.cells(screen, "train")).delta
-    programs = C.ProgramsConfig(clusters=3, features="coexpression", components=2)
-    grouping = train.Grouping.of(materials.kept, materials.genes, materials.graph, programs)
+    programs = GRC(clusters=3, features=Coexpression(2))
+    grouping = train.ClusteringInput.of(materials.kept, materials.priors, programs)
     profiles = train.control_profiles(kept, components=1)
-    arrays = jax.tree.leaves(eqx.filter((model, data, judge), eqx.is_array))
+    arrays = jax.tree.leaves(eqx.filter((model, prepared), eqx.is_array))
     return screens, [*cells, *map(np.asarray, arrays), mean, grouping.features, profiles.vectors]
 
 

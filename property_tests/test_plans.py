@@ -99,12 +99,11 @@ def test_different_populations_are_apart(seed):
     assert closer[0] < value
 
 
-@given(clouds, clouds, seeds, st.sampled_from(["independent", "sinkhorn"]))
-def test_partners_are_rows_of_the_target(x, y, seed, kind):
-    coupling = {
-        "independent": scbig.ot.IndependentCoupling(),
-        "sinkhorn": scbig.ot.SinkhornCoupling(epsilon=0.05, iterations=100, threshold=1e-2),
-    }[kind]
+COUPLINGS = [scbig.ot.IndependentCoupling(), scbig.ot.SinkhornCoupling(0.05, 100)]
+
+
+@given(clouds, clouds, seeds, st.sampled_from(COUPLINGS))
+def test_partners_are_rows_of_the_target(x, y, seed, coupling):
     pairing = coupling(jnp.asarray(x), jnp.asarray(y[:COLUMNS]), key=jr.key(seed))
     partner = np.asarray(pairing.partner)
     assert partner.shape == (ROWS,)

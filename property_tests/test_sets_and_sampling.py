@@ -1,6 +1,7 @@
 """Laws of conditions as sets, of screens as sets of cells, and of drawing from them."""
 
 import itertools
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,11 +11,12 @@ import numpy as np
 from hypothesis import given, strategies as st
 from scipy import sparse
 
-from scbig import config as C
+from scbig import nn
 from scbig.data import Condition, Screen
-from scbig.model import ConditionTokens, Dosing, Names, make_model
+from scbig.model import ConditionTokens, Dosing, Networks, make_model
 from scbig.programs import GenePartition
-from scbig.train import CellIndex
+from scbig.sampling import CellIndex
+from scbig.service import Names
 
 NAMES = st.text("ABCxyz019-.", min_size=1, max_size=4)
 DOSES = st.none() | st.floats(1e-300, 1e300, allow_subnormal=False)
@@ -97,25 +99,22 @@ def test_doses_beside_the_label_or_in_it_are_the_same_in_any_order(doses, random
 
 
 DRUGS = ("A", "B", "C")
+NAMED = Names(
+    genes=tuple("pqrs"), perturbations=DRUGS, dosing=Dosing(mean=0.0, scale=2.0, always=False)
+)
+BODY: dict[str, Any] = {"width": 4, "heads": 1, "layers": 1, "inducing": 2, "mlp_width": 4}
 MODEL = make_model(
-    C.ScBIGConfig(
-        programs=C.ProgramsConfig(clusters=2),
-        autoencoder=C.AutoencoderConfig(
-            width=4, heads=1, layers=1, inducing=2, latent=2, mlp_width=4
-        ),
-        condition=C.ConditionConfig(hidden=8, width=8),
-        velocity=C.VelocityConfig(frequencies=2, hidden=4, depth=1),
-        max_tokens=4,
+    Networks(
+        nn.GeneClusterEncoderSpec(**BODY, latent=2),
+        nn.GeneClusterDecoderSpec(**BODY),
+        nn.ConditionEncoderSpec(hidden=8, width=8),
+        nn.VelocityFieldSpec(frequencies=2, hidden=4, depth=1),
     ),
     partition=GenePartition.from_labels(np.arange(4) % 2, 2),
     embeddings=jnp.ones((4, 2)),
     mean=jnp.zeros(4),
     tokens=jr.normal(jr.key(1), (3, 5)),
-    names=Names(
-        genes=tuple("pqrs"),
-        perturbations=DRUGS,
-        dosing=Dosing(mean=0.0, scale=2.0, always=False),
-    ),
+    dose_features=2,
     key=jr.key(0),
 )
 encode = eqx.filter_jit(lambda model, tokens: model.condition(tokens))
@@ -126,7 +125,7 @@ DRUG_DOSES = st.dictionaries(
 
 @given(DRUG_DOSES, st.permutations(range(4)))
 def test_the_order_of_tokens_with_doses_does_not_matter(doses, order):
-    one = MODEL.names.tokens([with_doses(doses)], 4)[0]
+    one = NAMED.tokens([with_doses(doses)], 4)[0]
     place = jnp.array(order)
     moved = ConditionTokens(
         rows=one.rows[place], mask=one.mask[place], doses=one.doses[place], context=one.context
@@ -137,8 +136,8 @@ def test_the_order_of_tokens_with_doses_does_not_matter(doses, order):
 @given(DRUG_DOSES, NAMES, st.integers(0, 5))
 def test_without_a_table_of_contexts_a_context_changes_nothing(doses, context, row):
     condition = with_doses(doses)
-    plain = MODEL.names.tokens([condition], 4)
-    assert eqx.tree_equal(plain, MODEL.names.tokens([condition], 4, contexts=[context]))
+    plain = NAMED.tokens([condition], 4)
+    assert eqx.tree_equal(plain, NAMED.tokens([condition], 4, contexts=[context]))
     one = plain[0]
     other = ConditionTokens(
         rows=one.rows, mask=one.mask, doses=one.doses, context=jnp.asarray(row, jnp.int32)

@@ -80,8 +80,8 @@ def read_tree(
 ) -> tuple[dict[str, Any], Tree]:
     """Reads what `write_tree` wrote.
 
-    **Arguments:** `build`, makes from the header a tree of the right structure; it is only traced
-    for its shapes and allocates nothing.
+    **Arguments:** `build`, makes from the header a tree of the right structure, of arrays or of
+    shapes alone.
 
     **Raises:** `ValueError` if the file is of another kind, truncated, or altered.
     """
@@ -98,7 +98,8 @@ def read_tree(
         )
     if hashlib.sha256(payload).hexdigest() != line["sha256"]:
         raise ValueError(f"{path} is damaged: its arrays do not match the SHA-256 in its header.")
-    skeleton = eqx.filter_eval_shape(lambda: build(line["header"]))
+    tree = build(line["header"])  # not while tracing: what it raises is for the user to read
+    skeleton = eqx.filter_eval_shape(lambda: tree)
     return line["header"], eqx.tree_deserialise_leaves(io.BytesIO(payload), skeleton)
 
 

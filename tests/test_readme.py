@@ -1,13 +1,17 @@
 """The README's example runs as printed, but for a smaller configuration."""
 
+import functools
 import pathlib
 import re
 
 import pytest
 
+import scbig
+
 from .test_experiments import smoke
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
+PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]
 FILES = {
     "screen.h5ad": "data/norman19_k562_3375x500.h5ad",
     "embeddings.npz": "priors/enformer_tss_19685x32.npz",
@@ -16,17 +20,32 @@ FILES = {
 }
 
 
+@pytest.mark.slow
 def test_the_example_runs_as_printed(shared_file, tmp_path, monkeypatch, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     for name, source in FILES.items():
         assert name in example
         (tmp_path / name).symlink_to(shared_file(source))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("scbig.config.cpu", smoke)
+    monkeypatch.setattr("scbig.method.cpu", smoke)
     exec(compile(example, str(README), "exec"), {})
     said = capsys.readouterr().out
     assert "KLF1+MAP2K6" in said
     assert "pearson_delta" in said
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_name_that_a_page_uses_is_there(page):
+    names = set(re.findall(r"(?<![\w./-])scbig(?:\.[A-Za-z]\w*)+", page.read_text()))
+    for name in names:
+        functools.reduce(getattr, name.split(".")[1:], scbig)
+
+
+def test_every_room_is_in_the_table():
+    rooms = re.findall(r"^\| `scbig/(\w+)` \|", README.read_text(), re.MULTILINE)
+    folders = {path.parent.name for path in (README.parent / "scbig").glob("*/__init__.py")}
+    assert len(rooms) == len(set(rooms))
+    assert set(rooms) == folders
 
 
 @pytest.mark.parametrize("marker", ["quick start", "tests"])

@@ -17,7 +17,7 @@ import resource
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
@@ -86,24 +86,26 @@ def inertia(points: np.ndarray, labels: np.ndarray) -> float:
 
 
 def measure_scbig(run: GenePrograms, genes: int, clusters: int) -> dict:
-    """Calls as a user makes them; then part by part, and other roundings of the last plan."""
+    """Calls as a user makes them; then round by round, and other roundings of the last plan."""
     data = draw(genes, clusters, run.features, run.seed)
     import jax
     import jax.random as jr
 
-    from scbig import config as C, programs
+    from scbig import method, programs
 
-    config, rest = C.ProgramsConfig(clusters=clusters, rounds=run.rounds), peak_gib()
+    start = programs.KMeansStart()
+    grc, rest = programs.GRC(clusters=clusters, rounds=run.rounds, start=start), peak_gib()
     keys = jr.split(jr.key(run.seed), 1 + run.repeats)
-    found, first = seconds_of(programs.cluster_genes, *data, config, key=keys[0])
-    later = [seconds_of(programs.cluster_genes, *data, config, key=key)[1] for key in keys[1:]]
+    found, first = seconds_of(programs.cluster_genes, *data, grc, key=keys[0])
+    later = [seconds_of(programs.cluster_genes, *data, grc, key=key)[1] for key in keys[1:]]
     call = {"first s": first, "later s": statistics.median(later), "GiB": peak_gib()}
     call |= {"at rest GiB": rest, "rounds": int(found.run.rounds), "edges": len(data[1])}
-    parts, pieces = replay(data, config, found.run.start, int(found.run.rounds), keys[0])
+    parts, pieces = replay(data, grc, start, found.run.start, keys[0])
     small = genes <= run.exact_until
     rounding = roundings(*pieces, scipy_too=small) | {"greedy objective": float(found.objective)}
     if small:
-        exact = programs.cluster_genes(*data, replace(config, rounding="exact"), key=keys[0])
+        by_cost = method.but(grc, rounding=programs.ExactRounding())
+        exact = programs.cluster_genes(*data, by_cost, key=keys[0])
         rounding["exact objective"] = float(exact.objective)
     return {
         "call": call | {"objective": float(found.objective)},
@@ -111,74 +113,75 @@ def measure_scbig(run: GenePrograms, genes: int, clusters: int) -> dict:
         "rounding": rounding,
         "start": np.asarray(found.run.start),
         "labels": np.asarray(found.labels),
-        "settings": {
-            name: getattr(config, name) for name in ("epsilon", "iterations", "threshold")
-        },
-        "starts": config.starts,
-        "components": config.start_components,
+        "settings": {name: getattr(grc, name) for name in ("epsilon", "iterations", "threshold")},
+        "starts": start.tries,
+        "components": start.components,
         "device": str(jax.devices()[0]),
     }
 
 
-def replay(data, config, start, rounds, key):
-    """Seconds of the pieces that make up the compiled routine, and what its last round gave.
+def replay(data, grc, start, labels, key):
+    """Seconds of k-means and of a mean round from these labels, and what the last plan was.
 
-    All of k-means; of the others the mean of a round. Each is compiled beforehand.
+    The rounds are `init`, `step` and `terminate` themselves. Beside each, the pieces that make it
+    up are timed on the same state; that they lead to the same labels is checked. All are compiled
+    beforehand.
     """
     import jax
     import jax.numpy as jnp
+    import jax.random as jr
 
     from scbig import ot, programs
 
-    clusters, weight = config.clusters, jnp.ones(())
+    clusters, weight = grc.clusters, jnp.ones(())
     unit = programs.unit_rows(jnp.asarray(data[0]))
     relations = programs.Relations(unit, jnp.asarray(data[1]), jnp.asarray(data[2]), weight, weight)
+    state, mass = grc.init(relations, labels), jnp.full(labels.shape, 1 / len(labels))
 
-    @jax.jit
-    def kmeans(unit, key):
-        points = programs.leading_components(unit, config.start_components, key=key)
-        return points, ot.kmeans_labels(points, clusters, starts=config.starts, key=key)
+    def transport(costs, state):
+        tuning = {name: getattr(grc, name) for name in ("epsilon", "iterations", "threshold")}
+        room = state.sizes / len(labels)
+        return ot.balanced_plan(costs, mass, room, **tuning, start=state.potentials)
 
-    compiled = kmeans.lower(unit, key).compile()
-    (points, labels), seconds = seconds_of(compiled, unit, key)
-    parts = {"k-means": seconds, "inertia": inertia(np.asarray(points), np.asarray(labels))}
+    compiled = lambda function, *given: jax.jit(function).lower(*given).compile()
+    kmeans = compiled(lambda r, k: start(r, clusters, 1, key=k)[0], relations, key)
+    step = compiled(grc.step, relations, state)
+    price = compiled(lambda r, own: r.cost(own, clusters), relations, labels)
+    costs = price(relations, labels)
+    solve = compiled(transport, costs, state)
+    plan = solve(costs, state)
+    greedy = compiled(grc.rounding, plan, costs, state.sizes)
 
-    room = programs.balanced_capacities(start, clusters)
-    masses = jnp.full(start.shape, 1 / len(start)), room / len(start)
-    duals = jnp.zeros(start.shape), jnp.zeros(clusters)
-    tuning = dict(epsilon=config.epsilon, threshold=config.threshold)
-    price = jax.jit(programs.Relations.cost, static_argnums=2)
-    price = price.lower(relations, start, clusters).compile()
-    costs = price(relations, start)
-    transport = ot.balanced_plan.lower(
-        costs, *masses, **tuning, iterations=config.iterations, start=duals
-    ).compile()
-    greedy = programs.round_to_capacities.lower(costs, costs, room).compile()
-    spent, steps, labels, count = np.zeros(3), 0, start, 0
-    while True:
-        costs, first = seconds_of(price, relations, labels)
-        plan, second = seconds_of(transport, costs, *masses, **tuning, start=duals)
-        new, third = seconds_of(greedy, plan.log_matrix, costs, room)
-        spent, steps = spent + [first, second, third], steps + int(plan.iterations)
-        moved, labels, duals, count = jnp.any(new != labels), new, plan.potentials, count + 1
-        if not moved or count == rounds:
-            break
-    parts |= dict(zip(("cost", "plan", "rounding"), spent / count, strict=True))
-    return parts | {"iterations": steps / count}, (costs, plan, room)
+    found, seconds = seconds_of(kmeans, relations, key)
+    points = programs.leading_components(unit, start.components, key=jr.fold_in(key, 2**31))
+    parts = {"k-means": seconds, "inertia": inertia(np.asarray(points), np.asarray(found))}
+    spent, steps = np.zeros(4), 0
+    while not grc.terminate(relations, state):
+        costs, first = seconds_of(price, relations, state.labels)
+        plan, second = seconds_of(solve, costs, state)
+        by_pieces, third = seconds_of(greedy, plan, costs, state.sizes)
+        state, whole = seconds_of(step, relations, state)
+        if not jnp.array_equal(by_pieces, state.labels):
+            raise RuntimeError("The pieces that are timed are not those of a round.")
+        spent, steps = spent + [first, second, third, whole], steps + int(plan.iterations)
+    count = int(state.count)
+    parts |= dict(zip(("cost", "plan", "rounding", "round"), spent / count, strict=True))
+    return parts | {"iterations": steps / count}, (costs, plan, state.sizes)
 
 
 def roundings(costs, plan, room, *, scipy_too: bool) -> dict:
     """Mean cost and seconds of each way to round one plan."""
+    import jax
     from scipy.optimize import linear_sum_assignment
 
     from scbig import programs
 
     mean = lambda labels: float(np.asarray(costs)[np.arange(len(costs)), labels].mean())
-    greedy = programs.round_to_capacities.lower(plan.log_matrix, costs, room).compile()
-    exact = programs.cheapest_assignment.lower(costs, room, plan.potentials[1]).compile()
-    by_mass, quick = seconds_of(greedy, plan.log_matrix, costs, room)
-    cheapest, slow = seconds_of(exact, costs, room, plan.potentials[1])
-    row = {"greedy": mean(by_mass), "exact": mean(cheapest), "greedy s": quick, "exact s": slow}
+    row = {}
+    for name, rule in (("greedy", programs.GreedyRounding()), ("exact", programs.ExactRounding())):
+        compiled = jax.jit(rule).lower(plan, costs, room).compile()
+        labels, row[f"{name} s"] = seconds_of(compiled, plan, costs, room)
+        row[name] = mean(labels)
     row["gap %"] = 100 * (row["greedy"] / row["exact"] - 1)
     if scipy_too:
         seats = np.repeat(np.arange(costs.shape[1]), room)

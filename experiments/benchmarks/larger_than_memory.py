@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import tyro
@@ -87,7 +87,8 @@ def feed(run: Large) -> int:
     """Brings shuffled, dense batches to the device, as stage 1 does."""
     import jax.random as jr
 
-    from scbig.train import Order, make_feed
+    from scbig.sampling import Order
+    from scbig.train import make_feed
 
     screen = _screen(run)
     order = Order.of(screen.num_cells, run.batch, run.buffer, run.block, key=jr.key(0))
@@ -159,17 +160,16 @@ def _model(screen, config):
     import jax.random as jr
     import numpy as np
 
-    from scbig.model import Names, make_model
+    from scbig.model import make_model
     from scbig.programs import GenePartition
 
     rng = np.random.default_rng(0)
     return make_model(
-        config,
+        config.networks,
         partition=GenePartition.from_labels(np.arange(screen.num_genes) % 12, 12),
         embeddings=jnp.asarray(rng.normal(size=(screen.num_genes, 32)), jnp.float32),
         mean=jnp.asarray(screen.mean()),
         tokens=jnp.asarray(rng.normal(size=(len(screen.perturbations), 32)), jnp.float32),
-        names=Names(genes=screen.genes, perturbations=screen.perturbations),
         key=jr.key(0),
     )
 
@@ -179,10 +179,10 @@ def train(run: Large) -> int:
     import jax
     import jax.random as jr
 
-    from scbig import config as C, train as T
+    from scbig import method, train as T
 
-    base = C.cpu()
-    sizes = replace(base.stage1, batch=run.batch, buffer=run.buffer, block=run.block)
+    base = method.cpu()
+    sizes = method.but(base.stage1, batch=run.batch, buffer=run.buffer, block=run.block)
     screen = _screen(run)
     kept, held = T.hold_out_cells(screen, 0.01, key=jr.key(1))
     model = _model(screen, base)
@@ -201,11 +201,11 @@ def train(run: Large) -> int:
 
 def encode(run: Large) -> int:
     """Encodes every cell once and writes the latents."""
-    from scbig import config as C
+    from scbig.method import cpu
     from scbig.train import latents_of
 
     screen = _screen(run)
-    latents = latents_of(_model(screen, C.cpu()), screen, folder=run.out)
+    latents = latents_of(_model(screen, cpu()), screen, folder=run.out)
     return latents.shape[0]
 
 
@@ -216,7 +216,7 @@ def sample(run: Large) -> int:
     import jax.random as jr
     import numpy as np
 
-    from scbig.train import CellIndex
+    from scbig.sampling import CellIndex
 
     screen = _screen(run)
     index = CellIndex.from_screen(screen)
@@ -245,23 +245,29 @@ def flow(run: Large) -> int:
     import jax.random as jr
     import numpy as np
 
-    from scbig import config as C, train as T
+    from scbig import method, train as T
+    from scbig.priors import PathwayLibrary
+    from scbig.service import Names
 
-    config = C.on_disk(C.cpu())
+    config = method.on_disk(method.cpu())
     screen = _screen(run)
     model = _model(screen, config)
+    names = Names(genes=screen.genes, perturbations=screen.perturbations)
     latents = T.latents_of(model, screen, folder=run.out)
-    rng = np.random.default_rng(1)
-    pathways = rng.random((600, screen.num_genes)) < 0.02
-    data = T.flow_data(model, screen, pathways, latents)
-    validation = T.FlowValidation(data, config)
-    stage, state, _ = T.flow_stage(model, data, validation, config)
+    chosen = np.random.default_rng(1).random((600, screen.num_genes)) < 0.02
+    sets = {f"P{i}": tuple(np.array(screen.genes)[own]) for i, own in enumerate(chosen)}
+    learn = T.make_setting(model, names, screen, config, PathwayLibrary(sets))
+    few = T.hold_out_cells(screen, 0.01, key=jr.key(1))[1]
+    judge = T.make_setting(model, names, few, config, PathwayLibrary(sets))
+    prepared = T.Prepared.of(learn, judge, config, latents=latents, key=jr.key(2))
+    stage, state, _ = T.flow_stage(model, prepared, config)
     fed = stage.feed(0)
     state, _ = jax.block_until_ready(stage.advance(state.train, next(fed), jr.key(3)))  # compiles
     begun = time.perf_counter()
     jax.block_until_ready(stage.advance(state, next(fed), jr.key(3)))
     _measured.append(time.perf_counter() - begun)
-    return stage.steps_per_call * config.stage2.groups * config.stage2.cells
+    term: Any = config.flow
+    return stage.steps_per_call * term.groups * term.cells
 
 
 _measured: list[float] = []

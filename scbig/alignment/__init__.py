@@ -4,8 +4,10 @@ from ._abstract import AbstractAlignment as AbstractAlignment
 from ._correlation import (
     CorrelationAlignment as CorrelationAlignment,
     cluster_correlation as cluster_correlation,
+    correlation_targets as correlation_targets,
 )
 from ._pathway import (
     PathwayAlignment as PathwayAlignment,
+    PathwayFacts as PathwayFacts,
     pathway_weights as pathway_weights,
 )

@@ -2,9 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from scbig._typing import Array, Float, Int, Scalar
+from scbig._typing import Array, Float, Int, PRNGKeyArray, Scalar
+from scbig.data import Screen
+from scbig.priors import PathwayLibrary
 from scbig.programs import AbstractPartition
+from scbig.sampling import CellIndex
 
 from ._abstract import AbstractAlignment
 
@@ -29,19 +33,54 @@ def cluster_correlation(
 
 
 class CorrelationAlignment(AbstractAlignment):
-    """`||R(predicted) - R_p||_F^2 / K^2` (Eq. 7), with `R_p` from all training cells of `p`.
+    """`||R(predicted) - R_p||_F^2 / K^2` (Eq. 7), with `R_p` from all training cells of `p`."""
 
-    **Fields:** `partition`; `targets`, the cached `R_p` of each group of the training cells.
-    """
+    label = "correlation"
 
-    partition: AbstractPartition
-    targets: Float[Array, "all_groups clusters clusters"]
+    def prepare(
+        self,
+        screen: Screen,
+        index: CellIndex,
+        partition: AbstractPartition,
+        pathways: PathwayLibrary | None,
+    ) -> tuple[AbstractPartition, Float[Array, "all_groups clusters clusters"]]:
+        """The programs, and `R_p` of every group."""
+        return partition, correlation_targets(screen, index, partition)
 
     def __call__(
         self,
         predicted: Float[Array, "groups cells genes"],
         groups: Int[Array, " groups"],
-        rows: Int[Array, "groups cells"],
+        facts: tuple[AbstractPartition, Float[Array, "all_groups clusters clusters"]],
+        *,
+        key: PRNGKeyArray,
     ) -> Scalar:
-        found = jax.vmap(lambda x: cluster_correlation(x, self.partition))(predicted)
-        return jnp.mean((found - self.targets[groups]) ** 2)
+        partition, targets = facts
+        found = jax.vmap(lambda x: cluster_correlation(x, partition))(predicted)
+        return jnp.mean((found - targets[groups]) ** 2)
+
+
+def correlation_targets(
+    screen: Screen, index: CellIndex, partition: AbstractPartition
+) -> Float[Array, "groups clusters clusters"]:
+    """`R_p` of Eq. 7 for each group of the index, from all of its cells.
+
+    On the host: groups differ in size, and each size would be compiled anew.
+    """
+    means = screen.project(np.asarray(partition.averaging(), np.float64))
+    order, start, size = (np.asarray(x) for x in (index.order, index.start, index.size))
+    targets = np.stack(
+        [_correlation(means[order[s : s + n]]) for s, n in zip(start, size, strict=True)]
+    )
+    return jnp.asarray(targets, jnp.float32)
+
+
+def _correlation(
+    means: Float[np.ndarray, "cells clusters"],
+) -> Float[np.ndarray, "clusters clusters"]:
+    """`cluster_correlation` of program means: zero where a program is constant."""
+    centred = means - means.mean(axis=0)
+    scale = np.sqrt((centred**2).mean(axis=0))
+    varies = scale > 1e-5 * np.sqrt((means**2).mean(axis=0))
+    standard = centred * np.where(varies, 1 / np.where(varies, scale, 1.0), 0.0)
+    return standard.T @ standard / len(means)

@@ -1,10 +1,17 @@
 """Alignment of pathway activities by optimal transport (Eq. 8)."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from scbig._typing import Array, Bool, Float, Int, Scalar
+from scbig._typing import Array, Bool, Float, Int, PRNGKeyArray, Scalar
+from scbig._value import real, require, whole
+from scbig.data import Screen
 from scbig.ot import sinkhorn_divergence
+from scbig.priors import PathwayLibrary
+from scbig.programs import AbstractPartition
+from scbig.sampling import CellIndex
 
 from ._abstract import AbstractAlignment
 
@@ -15,28 +22,67 @@ def pathway_weights(membership: Bool[Array, "pathways genes"]) -> Float[Array, "
     return indicator / jnp.maximum(jnp.sum(indicator, axis=1, keepdims=True), 1.0)
 
 
+class PathwayFacts(eqx.Module):
+    """What `PathwayAlignment` caches of the measured cells.
+
+    **Fields:** `weights`, `S` of Eq. 8; `index`, draws rows of `activities`, the `A = X S^T` of the
+    cells.
+    """
+
+    weights: Float[Array, "pathways genes"]
+    index: CellIndex
+    activities: Float[Array, "all_cells pathways"]
+
+
 class PathwayAlignment(AbstractAlignment):
     """Debiased Sinkhorn divergence of pathway activities, divided by their number (Eq. 8).
 
     Squared Euclidean cost, log domain, epsilon relative to the mean cost: on the released code's
     plain-domain, absolute epsilon nearly the whole kernel underflows and the loss is dead.
 
-    **Fields:** `weights`, `S`; `activities`, the cached `A = X S^T` of all training cells.
+    **Fields:** `epsilon`, regularisation relative to the mean cost; `iterations`, the most of
+    Sinkhorn; `pool`, most cells of a condition, spread evenly, whose activities are kept, `None`
+    for all; `min_genes`, genes of the screen that a pathway needs to count.
     """
 
-    weights: Float[Array, "pathways genes"]
-    activities: Float[Array, "all_cells pathways"]
-    epsilon: float = 0.1
-    iterations: int = 100
+    label = "pathway"
+    reads = ("pathways",)
+
+    epsilon: float = real(0.1, above=0)
+    iterations: int = whole(100)
+    pool: int | None = whole(None, least=2)
+    min_genes: int = whole(3)
+
+    def prepare(
+        self,
+        screen: Screen,
+        index: CellIndex,
+        partition: AbstractPartition,
+        pathways: PathwayLibrary | None,
+    ) -> PathwayFacts:
+        """The pathways' weights, and the measured cells' activities."""
+        require(pathways is not None, self, "there are no pathways: give Priors pathways=")
+        assert pathways is not None
+        matrix = pathways.align(screen.genes, min_genes=self.min_genes).matrix
+        weights = pathway_weights(jnp.asarray(matrix))
+        rows = None
+        if self.pool is not None:
+            index, rows = index.pooled(self.pool)
+        activities = screen.project(np.asarray(weights).T, rows)
+        return PathwayFacts(weights, index, jnp.asarray(activities))
 
     def __call__(
         self,
         predicted: Float[Array, "groups cells genes"],
         groups: Int[Array, " groups"],
-        rows: Int[Array, "groups cells"],
+        facts: PathwayFacts,
+        *,
+        key: PRNGKeyArray,
     ) -> Scalar:
-        found = predicted @ self.weights.T
+        rows = facts.index.draw_cells(groups, predicted.shape[1], key=key)
+        found = predicted @ facts.weights.T
         divergence = lambda x, y: (
             sinkhorn_divergence(x, y, epsilon=self.epsilon, iterations=self.iterations).value
         )
-        return jnp.mean(jax.vmap(divergence)(found, self.activities[rows])) / self.weights.shape[0]
+        per_group = jax.vmap(divergence)(found, facts.activities[rows])
+        return jnp.mean(per_group) / facts.weights.shape[0]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
+from scbig._names import examples
 from scbig.priors import AlignedGraph, PathwayMembership
 from scbig.programs import AbstractPartition, GenePartition, check_edges
 
@@ -25,7 +26,8 @@ def require_names(partition: AbstractPartition, genes: Sequence[str]) -> None:
     repeated = [name for name, count in Counter(genes).items() if count > 1]
     if repeated:
         raise ValueError(
-            f"Gene names must be unique; {len(repeated)} occur more than once: {repeated[:5]}."
+            f"Gene names must be unique; {len(repeated)} occur more than once: "
+            f"{examples(repeated)}."
         )
 
 
@@ -51,8 +53,8 @@ def _require_same(what: str, how: str, found: Sequence[str], genes: Sequence[str
     if strange:
         raise ValueError(
             f"The {what} were aligned to other genes, or to these in another order: {len(strange)} "
-            f"of {len(genes)} are not where they should be, such as {strange[:5]}. Align to the "
-            f"partition's genes: `{how}(genes)`."
+            f"of {len(genes)} are not where they should be, such as {examples(strange)}. Align to "
+            f"the partition's genes: `{how}(genes)`."
         )
 
 

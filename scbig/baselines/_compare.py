@@ -10,11 +10,11 @@ from anndata import AnnData
 
 from scbig._names import examples
 from scbig._typing import PRNGKeyArray
-from scbig.data import CONTROL, Columns, Condition, LabelledCells, Screen
+from scbig.data import CONTROL, Columns, LabelledCells, Screen, control_cells
 from scbig.metrics import Scoring, Truth, halves, named, reference_of, scored
 from scbig.priors import EmbeddingTable
 
-from ._emit import Predictor, control_cells
+from ._emit import Predictor
 from ._linear import LinearEmbedding
 from ._simple import Additive, Control, PerturbedMean
 
@@ -58,9 +58,10 @@ def compare(
 
     - `predictors`: by the name that the table gives them; a trained model is one.
     - `controls`: the cells that each predictor starts from, and the origin of all responses: a
-        screen, for its controls, or an AnnData of control cells.
+        screen or an AnnData, for its controls: of an AnnData without the column of conditions, all
+        cells.
     - `observed`: measured cells of the conditions; those of other contexts play no part.
-    - `conditions`: labels such as `"A+B"`.
+    - `conditions`: labels such as `"A+B"`, spelled as `columns` says.
     - `columns`: what the columns of `obs` mean, in an AnnData.
     - `key`: the same for every predictor, so that those of this library and a trained model start
         from the same control cells.
@@ -76,19 +77,21 @@ def compare(
     **Raises:** a ValueError for a condition that was not measured in one of the contexts; it names
     them. Leave the condition out, or compare those contexts in a call of their own.
     """
-    scoring = Scoring(**options)
+    scoring = Scoring(**{**options, "metrics": options.get("metrics") or {}})
     basis = reference_of(reference)
     origins = LabelledCells.of_controls(controls, columns)
     measured = LabelledCells.of(observed, columns, what="observed")
     if len(conditions) == 0 or isinstance(conditions, str):
         raise ValueError(f"A list of condition labels is needed: got {conditions!r}.")
-    names = sorted({Condition.parse(label).name for label in conditions} - {CONTROL})
+    names = sorted({columns.parse(label).name for label in conditions} - {CONTROL})
     wanted = dict.fromkeys(origins.populations, names)
     chosen: Any = {"controls": origins, "reference": basis, "scoring": scoring}
     # The ceiling and the truth come first: bad arguments are found before a slow model predicts.
     truth = Truth.of(measured, wanted, **chosen)
     ceiling = scored(*halves(_within(measured, wanted), names, scoring.seed), **chosen)
-    start, context_key = control_cells(controls, columns.context)
+    # A screen has read its columns, whatever those of the other cells are.
+    known = Columns() if isinstance(controls, Screen) else columns
+    start, context_key = control_cells(controls, known)
     asked = _Asked(start, context_key, wanted, measured.genes, cells, key)
     tables = {name: truth.table(asked.populations(p, name)) for name, p in predictors.items()}
     return pd.concat({**tables, CEILING: ceiling}, names=["predictor"])

@@ -8,7 +8,16 @@ import pandas as pd
 from anndata import AnnData
 from jaxtyping import Float, PRNGKeyArray
 
-from scbig.data import Columns, Condition, Screen, context_rows, expression_of, population
+from scbig.data import (
+    Columns,
+    Condition,
+    Screen,
+    context_rows,
+    control_cells,
+    expression_of,
+    population,
+    record_columns,
+)
 from scbig.sampling import start_rows
 
 Effects = Callable[[Sequence[Condition]], Float[np.ndarray, "conditions genes"]]
@@ -87,8 +96,9 @@ def predict_cells(
 
     - `effects`: changes of the mean profile, a row for each condition, the same in all contexts.
     - `genes`: the genes of the effects.
-    - `controls`: a screen, for its controls, or control cells of the contexts to predict in, with
-        the same genes in any order.
+    - `controls`: a screen or an AnnData, for its controls in the contexts to predict in, with the
+        same genes in any order. Where an AnnData has `obs["condition"]`, its controls are the cells
+        that it calls so (`scbig.data.CONTROLS`), and without that column all cells.
     - `conditions`: labels, such as `"A+B"`; `"A+ctrl"` or `"control"`.
     - `key`: of the draw of control cells, which depends on nothing else but the condition and the
         context: other predictors that draw with it, a trained model among them, draw the same.
@@ -99,12 +109,13 @@ def predict_cells(
         context; a screen knows its contexts.
 
     **Returns:** the predicted cells, by context and then by condition, genes in the order of
-    `genes`, `obs["condition"]` as given, `obs["source"]` the control cell, and its other columns.
+    `genes`, `obs["condition"]` as given, `obs["source"]` the control cell, and its other columns;
+    `uns["scbig_columns"]` names the columns of conditions and contexts.
 
     **Raises:** a ValueError for genes or labels that do not fit, controls that are not expression,
     a control without a context.
     """
-    controls, context_key = control_cells(controls, context_key)
+    controls, context_key = control_cells(controls, Columns(context=context_key))
     parsed = _check_request(conditions, cells, context_key)
     base = expression_of(controls, genes)
     if len(base) == 0 or not np.isfinite(base).all():
@@ -123,22 +134,9 @@ def predict_cells(
             sources.append(drawn)
     table = pd.DataFrame(controls.obs).iloc[np.concatenate(sources)]
     kept = {str(name): table[name].to_numpy() for name in table if name != "condition"}
-    return population(parts, tuple(genes), obs={**kept, "source": table.index.to_numpy()})
-
-
-def control_cells(
-    controls: Screen | AnnData, context_key: str | Sequence[str] | None
-) -> tuple[AnnData, str | Sequence[str] | None]:
-    """Control cells as an AnnData, and its column of contexts, if there are any.
-
-    **Raises:** a ValueError for a column beside a screen, which knows its contexts.
-    """
-    if not isinstance(controls, Screen):
-        return controls, context_key
-    if context_key is not None:
-        raise ValueError(f"A screen knows its contexts: leave out context_key={context_key!r}.")
-    own = controls.controls
-    return own.to_anndata(), None if own.contexts == ("",) else "context"
+    result = population(parts, tuple(genes), obs={**kept, "source": table.index.to_numpy()})
+    record_columns(result, context_key)
+    return result
 
 
 def _check_request(

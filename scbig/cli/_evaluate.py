@@ -1,5 +1,6 @@
 """`scbig evaluate`: predicted cells against measured ones."""
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from ._options import Labels
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scbig.data import LabelledCells
+    from scbig.data import Columns, LabelledCells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,22 +43,24 @@ class Evaluate:
 
         from scbig import metrics
         from scbig._files import atomic
-        from scbig.data import Columns, LabelledCells, Screen, read_h5ad
+        from scbig._names import examples
+        from scbig.data import LabelledCells, Screen, read_h5ad
 
         screen = Screen.open(self.data, self.labels.columns)
         observed = LabelledCells.of(screen, what="observed")
-        columns = Columns(context=None if screen.contexts == ("",) else "context")
-        renamed = _renamed(read_h5ad(self.predicted), self.labels)
-        predicted = LabelledCells.of(renamed, columns, what="predicted")
+        guess = read_h5ad(self.predicted)
+        predicted = LabelledCells.of_predicted(guess, observed, _columns_in(guess, self.labels))
         predicted, observed, unmeasured = _measured(predicted, observed)
         if unmeasured:
-            print(f"Not measured, and left out: {', '.join(unmeasured)}.")
+            print(f"Not measured, and left out: {examples(unmeasured, most=20)}.")
         scoring = metrics.Scoring(unbiased=True, max_cells=self.max_cells, seed=self.seed)
         tables = {"predicted": metrics.scored(predicted, observed, scoring=scoring)}
         if self.ceiling:
             enough, names, few = _enough(observed)
             if few:
-                print(f"Fewer than 4 measured cells, and without a ceiling: {', '.join(few)}.")
+                print(
+                    f"Fewer than 4 measured cells, and without a ceiling: {examples(few, most=20)}."
+                )
             if names:
                 halves = metrics.halves(enough, names, self.seed)
                 tables["split-half"] = metrics.scored(*halves, scoring=scoring)
@@ -68,21 +71,17 @@ class Evaluate:
         print(f"The score of each perturbation is in {self.out}.")
 
 
-def _renamed(predicted: "AnnData", labels: Labels) -> "AnnData":
-    """The user's columns under the names that a screen gives them."""
-    import pandas as pd
-
-    columns = {labels.condition_key: "condition", labels.context_key: "context"}
-    known = {old: new for old, new in columns.items() if old in predicted.obs}
-    predicted.obs = pd.DataFrame(predicted.obs).rename(
-        columns={old: new for old, new in known.items() if new not in predicted.obs}
-    )
-    if "condition" not in predicted.obs:
-        raise ValueError(
-            f"The predicted cells have no column {labels.condition_key!r} or 'condition'. Name it: "
-            "--condition-key."
-        )
-    return predicted
+def _columns_in(predicted: "AnnData", labels: Labels) -> "Columns":
+    """What the columns of predicted cells from elsewhere mean: the user's, or the usual ones."""
+    own, obs = labels.columns, predicted.obs
+    changes: dict[str, str | None] = {}
+    if own.condition not in obs and "condition" in obs:
+        changes["condition"] = "condition"
+    if labels.context_key not in (None, *obs) and "context" in obs:
+        changes["context"] = "context"
+    if own.dose not in obs:  # the labels then carry the doses
+        changes["dose"] = None
+    return dataclasses.replace(own, **changes)
 
 
 def _measured(

@@ -1,6 +1,5 @@
 """`scbig fit`: from a prepared file and priors to a trained model."""
 
-import dataclasses
 import pathlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from scbig import config as C
-
 from ._options import Labels, SplitName, make_split, read_screen, report
 
 if TYPE_CHECKING:
     from scbig.data import Screen
+    from scbig.method import ScBIGConfig
     from scbig.priors import EmbeddingTable
     from scbig.train import Priors
 
@@ -28,11 +26,12 @@ class Fit:
 
     data: pathlib.Path
     """Log-normalised cells, as 'prepare' writes them: an h5ad file or zarr folder."""
-    embeddings: pathlib.Path
-    """A vector for each gene: npz, csv, tsv, parquet, h5ad, pt or pickle."""
-    interactions: pathlib.Path
+    embeddings: pathlib.Path | None = None
+    """A vector for each gene: npz, csv, tsv, parquet, h5ad, pt or pickle. This and the next two
+    are needed where the settings read them, as those of every preset do."""
+    interactions: pathlib.Path | None = None
     """Pairs of genes that interact: two columns, or STRING's own files."""
-    pathways: pathlib.Path
+    pathways: pathlib.Path | None = None
     """Gene sets, GMT."""
     aliases: pathlib.Path | None = None
     """Old and new gene names (HGNC's complete set, or two columns: alias, symbol), for files that
@@ -55,7 +54,7 @@ class Fit:
     """Size of the model and of its training: cpu is small; paper and released want a GPU."""
     set: tuple[str, ...] = ()
     """Changes to the preset, such as stage1.epochs=50 stage2.steps=500: any field of
-    scbig.config.ScBIGConfig."""
+    scbig.ScBIGConfig. Algorithms too: flow.path=BrownianBridge(sigma=0.2)."""
     on_disk: bool = False
     """Leave the cells on disk: for files that are larger than memory."""
     seed: int = 0
@@ -92,34 +91,27 @@ class Fit:
         print(*fit.coverage, sep="\n")
         print(f"The model is {self.out / 'model.scbig'}.")
 
-    def config(self) -> C.ScBIGConfig:
+    def config(self) -> "ScBIGConfig":
         """The preset with the changes; on disk, with a buffer."""
-        base = {"cpu": C.cpu, "paper": C.paper, "released": C.released}[self.preset]()
-        base = dataclasses.replace(base, seed=self.seed)
-        if self.on_disk:
-            base = C.on_disk(base)
-        words = []
-        for change in self.set:
-            name, equals, value = change.partition("=")
-            if not equals or name == "seed":
-                raise ValueError(
-                    f"--set wants name=value, such as stage1.epochs=50, and --seed is an option of "
-                    f"its own; got {change!r}."
-                )
-            *path, field = name.replace("_", "-").split(".")
-            if value in ("True", "False"):
-                words.append("--" + ".".join([*path, field if value == "True" else f"no-{field}"]))
-            else:
-                words += ["--" + ".".join([*path, field]), value]
-        return tyro.cli(C.ScBIGConfig, default=base, args=words, prog="scbig fit --set")
+        from scbig import method
+
+        from ._settings import changed
+
+        base = {"cpu": method.cpu, "paper": method.paper, "released": method.released}[
+            self.preset
+        ]()
+        if any(change.partition("=")[0] == "seed" for change in self.set):
+            raise ValueError("--seed is an option of its own, and no setting of the preset.")
+        return changed(method.on_disk(base) if self.on_disk else base, self.set)
 
     def priors(self, screen: "Screen") -> "Priors":
         """The files of priors, read."""
         from scbig import priors, train
 
-        genes = priors.read_embeddings(self.embeddings, duplicates="mean")
-        graph = priors.read_interactions(self.interactions)
-        pathways = priors.read_pathways(self.pathways)
+        table, links, sets = self.embeddings, self.interactions, self.pathways
+        genes = None if table is None else priors.read_embeddings(table, duplicates="mean")
+        graph = None if links is None else priors.read_interactions(links)
+        pathways = None if sets is None else priors.read_pathways(sets)
         if self.aliases is not None:
             aliases = priors.read_aliases(self.aliases)
             wanted = sorted({*screen.genes, *screen.perturbations})
@@ -129,9 +121,12 @@ class Fit:
                 print(f"{what}: {match.summary()}")
                 return match.inverse
 
-            genes = genes.renamed(named("embeddings", genes.names))
-            graph = graph.renamed(named("interactions", {*graph.first, *graph.second}))
-            pathways = pathways.renamed(named("pathways", pathways.genes))
+            if genes is not None:
+                genes = genes.renamed(named("embeddings", genes.names))
+            if graph is not None:
+                graph = graph.renamed(named("interactions", {*graph.first, *graph.second}))
+            if pathways is not None:
+                pathways = pathways.renamed(named("pathways", pathways.genes))
         own = self.perturbations
         return train.Priors(
             genes=genes,

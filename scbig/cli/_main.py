@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from scbig._errors import NumericalFailure
+
 from ._evaluate import Evaluate
 from ._fit import Fit
 from ._predict import Predict
@@ -30,8 +32,9 @@ def main(args: Sequence[str] | None = None) -> int:
 
     **Arguments:** `args`, the words after `scbig`; those of the process by default.
 
-    **Returns:** the exit code: 0; 1 for a file or a value that cannot be used, said in one
-    message; 130 if the user stopped it. Arguments that do not parse exit with 2.
+    **Returns:** the exit code: 0; 1 for a file or a value that cannot be used, a package that is
+    not installed, or a computation that did not reach its end, said in one message; 130
+    if the user stopped it. Arguments that do not parse exit with 2.
     """
     command = tyro.cli(
         _Command,  # pyright: ignore[reportArgumentType]
@@ -42,7 +45,7 @@ def main(args: Sequence[str] | None = None) -> int:
     )
     try:
         command.run()
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, ImportError, FloatingPointError, NumericalFailure) as error:
         print(f"scbig: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -41,8 +41,8 @@ class Predict:
         from rich.progress import track
 
         from scbig._files import atomic
-        from scbig.data import write_store
-        from scbig.model import load
+        from scbig.data import record_columns, write_store
+        from scbig.service import load
         from scbig.splits import Split
 
         split = None if self.split is None else Split.read(self.split)
@@ -63,6 +63,8 @@ class Predict:
             for some in track([wanted[i : i + 32] for i in range(0, len(wanted), 32)], "predicting")
         ]
         predicted = ad.concat(parts, index_unique="-")
+        # Joining parts drops what is beside their cells.
+        record_columns(predicted, context_key)
         predicted.uns["transport"] = pd.concat([part.uns["transport"] for part in parts])
         with atomic(self.out) as temporary:
             write_store(temporary, predicted)

@@ -53,6 +53,7 @@ class Prepare:
         """Prepares the file and says what was kept."""
         from dask.diagnostics.progress import ProgressBar
 
+        from scbig._names import examples
         from scbig.data import Screen, condition_names
         from scbig.preprocess import preprocess_file
 
@@ -74,7 +75,7 @@ class Prepare:
             print(f"{name.replace('_', ' ')}: {summary[name]}")
         for name in ("removed_conditions", "perturbed_not_measured"):
             if len(summary[name]):
-                print(f"{name.replace('_', ' ')}: {', '.join(summary[name])}")
+                print(f"{name.replace('_', ' ')}: {examples(summary[name], most=20)}")
         print(report(Screen.open(self.out, labels.columns)))
         if split is not None:
             path = self.out.with_suffix(".split.json")

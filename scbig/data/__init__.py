@@ -15,13 +15,14 @@ from ._columns import (
 )
 from ._condition import JOINT as JOINT, Condition as Condition
 from ._controls import CONTROL as CONTROL, CONTROLS as CONTROLS, Controls as Controls
-from ._labelled import LabelledCells as LabelledCells
+from ._labelled import LabelledCells as LabelledCells, control_cells as control_cells
 from ._matrix import expression_matrix as expression_matrix, read_csr as read_csr
 from ._population import (
     context_rows as context_rows,
     expression_of as expression_of,
     population as population,
 )
+from ._record import record_columns as record_columns, recorded_columns as recorded_columns
 from ._responses import Responses as Responses
 from ._screen import Screen as Screen
 from ._stored import (

@@ -14,7 +14,9 @@ from scbig._names import examples
 from scbig.data._checks import check_unique
 from scbig.data._columns import Columns
 from scbig.data._condition import Condition
+from scbig.data._controls import CONTROL, Controls
 from scbig.data._matrix import expression_matrix
+from scbig.data._record import recorded_columns
 from scbig.data._screen import Screen
 from scbig.data._stored import BLOCK, StoredMatrix
 
@@ -49,33 +51,63 @@ class LabelledCells:
     ) -> "LabelledCells":
         """Reads labels, unless they are a screen's, and checks that expression is finite.
 
-        **Arguments:** `columns`, what the columns of an AnnData's `obs` mean; `what`, which cells
-        these are, for messages: `"predicted"`.
+        **Arguments:** `columns`, what the columns of an AnnData's `obs` mean, unless it records
+        that itself, as predictions do; `what`, which cells these are, for messages: `"predicted"`.
 
         **Raises:** a ValueError that names a column that is absent or incomplete, labels that
         cannot be read, repeated genes, or the conditions with NaN or infinite expression.
         """
         if isinstance(cells, Screen):
             return cls._of_screen(cells)
+        columns = recorded_columns(cells, columns)
         with_labels = lambda: columns.conditions_of(cells, controls_needed=False)
         result = cls._of_anndata(cells, columns, with_labels, what)
         _check_finite(result, what)
         return result
 
     @classmethod
+    def of_predicted(
+        cls, cells: Screen | ad.AnnData, observed: "LabelledCells", columns: Columns = Columns()
+    ) -> "LabelledCells":
+        """Predicted cells beside observed ones: as `of`.
+
+        Contexts that an AnnData records itself count only where the observed cells have contexts.
+
+        **Raises:** a ValueError as `of`.
+        """
+        found = cls.of(cells, columns, what="predicted")
+        if isinstance(cells, Screen) or columns.context is not None or observed.contexts != ("",):
+            return found
+        return dataclasses.replace(
+            found, contexts=("",), context_index=np.zeros_like(found.context_index)
+        )
+
+    @classmethod
     def of_controls(
         cls, cells: Screen | ad.AnnData, columns: Columns = Columns(), *, what: str = "control"
     ) -> "LabelledCells":
-        """The controls of a screen, or all cells of an AnnData, whatever their labels.
+        """The controls of a screen or of an AnnData: see `control_cells`.
 
-        **Arguments:** `columns`, of which only the context counts; `what` as for `of`.
+        **Arguments:** `columns`, what the columns of an AnnData's `obs` mean; `what` as for `of`.
 
         **Raises:** a ValueError as `of`, and if there is no cell.
         """
         if isinstance(cells, Screen):
             return cls._of_screen(cells.controls)
+        return cls.of_unlabelled(control_cells(cells, columns)[0], columns, what=what)
+
+    @classmethod
+    def of_unlabelled(
+        cls, cells: ad.AnnData, columns: Columns = Columns(), *, what: str
+    ) -> "LabelledCells":
+        """All cells of an AnnData, as controls, whatever their labels.
+
+        **Arguments:** `columns`, of which only the context counts; `what` as for `of`.
+
+        **Raises:** a ValueError as `of`, and if there is no cell.
+        """
         if cells.n_obs == 0:
-            raise ValueError("There are no control cells: the AnnData is empty.")
+            raise ValueError(f"There are no {what} cells: the AnnData is empty.")
         unlabelled = lambda: ((Condition(),), np.zeros(cells.n_obs, np.int32))
         result = cls._of_anndata(cells, columns, unlabelled, what)
         _check_finite(result, what)
@@ -194,3 +226,53 @@ def _finite(values: Matrix) -> Bool[np.ndarray, " cells"]:
     bad = np.zeros(values.shape[0], bool)
     bad[np.searchsorted(values.indptr, np.flatnonzero(~np.isfinite(values.data)), "right") - 1] = 1
     return ~bad
+
+
+def control_cells(
+    controls: Screen | ad.AnnData, columns: Columns = Columns()
+) -> tuple[ad.AnnData, str | Sequence[str] | None]:
+    """Control cells as an AnnData, and its column of contexts, if there are any.
+
+    Of a screen, its controls. Of an AnnData with the column of conditions, the cells whose label
+    means "not perturbed", then labelled `control`; without that column, all its cells.
+
+    **Arguments:** `columns`, what the columns of an AnnData's `obs` mean; the doses play no part.
+
+    **Raises:** a ValueError for a column of contexts beside a screen, which knows its contexts; for
+    an AnnData with a column of conditions that cannot be read or names no controls.
+    """
+    if not isinstance(controls, Screen):
+        return _controls_among(controls, columns), columns.context
+    if columns.context is not None:
+        raise ValueError(f"A screen knows its contexts: leave out context_key={columns.context!r}.")
+    own = controls.controls
+    return own.to_anndata(), None if own.contexts == ("",) else "context"
+
+
+def _controls_among(adata: ad.AnnData, columns: Columns) -> ad.AnnData:
+    labelled, usual = columns.condition in adata.obs, "condition"
+    if adata.n_obs == 0 or not (labelled or usual in adata.obs):
+        return adata
+    chosen = np.ones(adata.n_obs, bool)
+    if labelled:
+        try:
+            conditions, index = dataclasses.replace(columns, dose=None).conditions_of(
+                adata, controls_needed=False
+            )
+        except ValueError as error:
+            raise ValueError(f"In the control cells: {error}") from None
+        chosen = np.array([condition.is_control for condition in conditions])[index]
+        if not chosen.any():
+            raise ValueError(
+                f"There are no control cells: no label in obs[{columns.condition!r}] means "
+                f"{Controls.of(columns.control)}. The labels are "
+                f"{examples([condition.name for condition in conditions], most=10)}. If all cells "
+                "are controls, drop that column; else call the controls 'control' in it."
+            )
+        if chosen.all() and columns.condition == usual and not columns.control:
+            return adata
+    own = adata[chosen].to_memory() if adata.isbacked else adata[chosen].copy()
+    # Predictors look for this column too, and know nothing of the caller's columns.
+    if usual not in (columns.context if isinstance(columns.context, tuple) else [columns.context]):
+        own.obs[usual] = CONTROL
+    return own

@@ -2,6 +2,7 @@
 
 from ._path import (
     AbstractProbabilityPath as AbstractProbabilityPath,
+    BrownianBridge as BrownianBridge,
     LinearPath as LinearPath,
     cell_loss as cell_loss,
     flow_matching_loss as flow_matching_loss,
@@ -9,6 +10,7 @@ from ._path import (
 from ._transport import (
     Transport as Transport,
     Transported as Transported,
-    make_transport as make_transport,
-    worst_cell_norm as worst_cell_norm,
+    WorstCellNorm as WorstCellNorm,
+    adaptive as adaptive,
+    fixed as fixed,
 )

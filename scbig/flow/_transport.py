@@ -1,14 +1,15 @@
 """The solve that carries control latents along the flow, from time 0 to time 1."""
 
-from functools import partial
-from typing import Literal
+import math
+from typing import Any
 
 import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from scbig._typing import Array, Float, Int, Scalar
+from scbig._typing import Array, Bool, Float, Int, Scalar
+from scbig._value import Value, real, require, whole
 from scbig.nn import AbstractVelocity
 
 
@@ -16,27 +17,76 @@ class Transported(eqx.Module):
     """Latents at flow time 1, and what the solve cost.
 
     **Fields:** `latents`; `steps`, solver steps tried, of which `rejected` were repeated with a
-    smaller size.
+    smaller size; `solved`, whether the end was reached: otherwise the latents are what the solver
+    last had.
     """
 
     latents: Float[Array, "groups cells latent"]
     steps: Int[Array, ""]
     rejected: Int[Array, ""]
+    solved: Bool[Array, ""]
 
 
-class Transport(eqx.Module):
-    """`dz/dt = v(t, z, c)` from 0 to 1 for many cells in one solve.
+class WorstCellNorm(eqx.Module):
+    """Root mean square over the latent axis, then the maximum over cells."""
+
+    def __call__(self, error: Float[Array, "groups cells latent"]) -> Scalar:
+        return jnp.sqrt(jnp.max(jnp.mean(error**2, axis=-1)))
+
+
+def _is_number(value: Any, *, positive: bool) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value) and (not positive or value > 0)
+
+
+class Transport(Value):
+    """`dz/dt = v(t, z, c)` from 0 to 1 for many cells in one solve, by any solver of diffrax.
 
     All cells share the solver's steps, so the time and condition streams are computed once for all
-    of them and the parameters get one cotangent, not one a cell; with `worst_cell_norm` the steps
-    are those of the hardest cell, and every cell meets the tolerances.
+    of them and the parameters get one cotangent, not one a cell; with `WorstCellNorm` the steps
+    are those of the hardest cell, and every cell meets the tolerances. `adaptive` and `fixed` make
+    the usual ones.
+
+    **Fields:** `solver`, `controller` and `adjoint`, of diffrax; `first_step`, which a constant
+    step size needs; `max_steps`, the most steps tried.
     """
 
-    solver: dfx.AbstractSolver
-    controller: dfx.AbstractStepSizeController
-    adjoint: dfx.AbstractAdjoint
-    first_step: float | None = None
-    max_steps: int = 1024
+    solver: dfx.AbstractSolver = eqx.field(default_factory=dfx.Tsit5)
+    controller: dfx.AbstractStepSizeController = eqx.field(
+        default_factory=lambda: dfx.PIDController(1e-5, 1e-5, norm=WorstCellNorm())
+    )
+    adjoint: dfx.AbstractAdjoint = eqx.field(default_factory=dfx.RecursiveCheckpointAdjoint)
+    first_step: float | None = real(None, above=0, most=1)
+    max_steps: int = whole(1024)
+
+    def __check_init__(self) -> None:
+        constant = isinstance(self.controller, dfx.ConstantStepSize)
+        require(
+            not constant or self.first_step is not None,
+            self,
+            "ConstantStepSize needs first_step, the size of each step",
+        )
+        require(
+            constant or isinstance(self.solver, dfx.AbstractAdaptiveSolver),
+            self,
+            f"{type(self.solver).__name__} has no estimate of its error, which an adaptive "
+            "controller needs; make it with scbig.flow.fixed(steps, solver)",
+        )
+        require(
+            not constant or (self.first_step or 1) * self.max_steps > 1 - 1e-6,
+            self,
+            f"{self.max_steps} steps of {self.first_step} do not reach the end, flow time 1",
+        )
+        for name in ("rtol", "atol", "dtmin", "dtmax", "pcoeff", "icoeff", "dcoeff", "safety"):
+            number = getattr(self.controller, name, None)
+            tolerance = name in ("rtol", "atol") and hasattr(self.controller, name)
+            known = isinstance(number, Array) or _is_number(number, positive=tolerance)
+            require(
+                known or (number is None and not tolerance),
+                self,
+                f"controller.{name} must be a {'positive ' if tolerance else ''}number; got "
+                f"{number!r}",
+            )
 
     def __call__(
         self,
@@ -82,50 +132,48 @@ class Transport(eqx.Module):
             solution.ys[0],
             jnp.asarray(stats["num_steps"], jnp.int32),
             jnp.asarray(stats["num_rejected_steps"], jnp.int32),
+            solution.result == dfx.RESULTS.successful,
         )
 
 
-def worst_cell_norm(error: Float[Array, "groups cells latent"]) -> Scalar:
-    """Root mean square over the latent axis, then the maximum over cells."""
-    return jnp.sqrt(jnp.max(jnp.mean(error**2, axis=-1)))
-
-
-def make_transport(
-    *,
-    solver: Literal["tsit5", "dopri5", "bosh3", "heun", "midpoint", "euler"] = "tsit5",
+def adaptive(
     rtol: float = 1e-5,
     atol: float = 1e-5,
-    steps: int | None = None,
+    *,
+    solver: dfx.AbstractSolver | None = None,
     max_steps: int = 1024,
-    adjoint: Literal["recursive_checkpoint", "direct", "backsolve"] = "recursive_checkpoint",
-    pcoeff: float = 0.0,
-    icoeff: float = 1.0,
-    dcoeff: float = 0.0,
+    adjoint: dfx.AbstractAdjoint | None = None,
 ) -> Transport:
-    """The transport that a configuration names.
+    """A transport that every cell of the population meets the tolerances on.
 
-    **Arguments:** `steps`, a number of equal steps; `None` for an adaptive controller with
-    tolerances `rtol` and `atol`, which every cell meets. `max_steps` bounds the adaptive solve;
-    `pcoeff`, `icoeff`, `dcoeff` are its controller's coefficients.
+    **Arguments:** `rtol` and `atol`, relative and absolute tolerance of a cell's latent; `solver`,
+    with an error estimate, Tsit5 by default; `max_steps`, the most steps tried; `adjoint`,
+    recursive checkpointing by default. `BacksolveAdjoint` needs a step size controller of its own
+    (`stepsize_controller=diffrax.PIDController(rtol, atol)`): its backward solve carries cotangents
+    too, which no norm over cells has the shape of.
     """
-    solvers = {
-        "tsit5": dfx.Tsit5,
-        "dopri5": dfx.Dopri5,
-        "bosh3": dfx.Bosh3,
-        "heun": dfx.Heun,
-        "midpoint": dfx.Midpoint,
-        "euler": dfx.Euler,
-    }
-    pid = partial(dfx.PIDController, rtol, atol, pcoeff=pcoeff, icoeff=icoeff, dcoeff=dcoeff)
-    adjoints = {
-        "recursive_checkpoint": dfx.RecursiveCheckpointAdjoint,
-        "direct": dfx.DirectAdjoint,
-        # The backward solve carries cotangents too: no norm over cells has their shape.
-        "backsolve": partial(dfx.BacksolveAdjoint, stepsize_controller=pid()),
-    }
-    if steps is None:
-        controller = pid(norm=worst_cell_norm)
-        return Transport(solvers[solver](), controller, adjoints[adjoint](), None, max_steps)
-    # One step more than asked for, in case rounding leaves a sliver before t = 1.
-    controller = dfx.ConstantStepSize()
-    return Transport(solvers[solver](), controller, adjoints[adjoint](), 1.0 / steps, steps + 1)
+    return Transport(
+        dfx.Tsit5() if solver is None else solver,
+        dfx.PIDController(rtol, atol, norm=WorstCellNorm()),
+        dfx.RecursiveCheckpointAdjoint() if adjoint is None else adjoint,
+        max_steps=max_steps,
+    )
+
+
+def fixed(
+    steps: int,
+    solver: dfx.AbstractSolver | None = None,
+    *,
+    adjoint: dfx.AbstractAdjoint | None = None,
+) -> Transport:
+    """A transport of a number of equal steps, of Euler's method by default."""
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"fixed: steps must be a whole number >= 1; got {steps!r}.")
+    return Transport(
+        dfx.Euler() if solver is None else solver,
+        dfx.ConstantStepSize(),
+        dfx.RecursiveCheckpointAdjoint() if adjoint is None else adjoint,
+        1.0 / steps,
+        # One step more than asked for, in case rounding leaves a sliver before t = 1.
+        steps + 1,
+    )

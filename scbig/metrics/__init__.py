@@ -21,4 +21,4 @@ from ._response import (
     response_scores as response_scores,
     top_genes as top_genes,
 )
-from ._truth import Scoring as Scoring, Truth as Truth, named as named
+from ._truth import Metric as Metric, Scoring as Scoring, Truth as Truth, named as named

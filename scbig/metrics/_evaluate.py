@@ -1,5 +1,6 @@
 """The table of metrics: predicted cells against measured cells, a row for each perturbation."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ from anndata import AnnData
 
 from scbig.data import Columns, LabelledCells, Screen
 
-from ._truth import Scoring, Truth, wanted_of
+from ._truth import Metric, Scoring, Truth, wanted_of
 
 
 def evaluate(
@@ -24,6 +25,7 @@ def evaluate(
     unbiased: bool = False,
     max_cells: int | None = None,
     seed: int = 0,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> pd.DataFrame:
     """Scores the predicted cells of each perturbation against the measured cells (A.4.4).
 
@@ -37,9 +39,10 @@ def evaluate(
     - `predicted`: predicted cells, log-normalised as `observed` is; any number for a condition.
     - `observed`: measured cells, with at least the conditions of `predicted`. A stored screen is
         read one population at a time.
-    - `columns`: what the columns of `obs` mean, of every AnnData here; a screen knows its labels.
-    - `controls`: a screen, for its controls, or an AnnData of control cells; by default those
-        among `observed`.
+    - `columns`: what the columns of `obs` mean, of every AnnData here; a screen knows its labels,
+        and what `predict` returns records its columns in `uns["scbig_columns"]`.
+    - `controls`: a screen or an AnnData, for its controls: of an AnnData without the column of
+        conditions, all cells; by default those among `observed`.
     - `reference`: cells on which the principal components are fitted, for instance the training
         cells, the same for all contexts; by default the controls and the measured cells of the
         evaluated perturbations, in each context its own.
@@ -51,6 +54,8 @@ def evaluate(
         compare values from different numbers of cells.
     - `max_cells`: most cells of a population in an energy distance, drawn at random; None: all.
     - `seed`: of that draw.
+    - `metrics`: of one's own, by the name of their column: functions of the predicted cells of a
+        population, the measured ones and the controls of its context, each `cells` x `genes`.
 
     **Returns:** a row for each perturbation, by canonical name, with contexts for each context
     (index level `context`) and perturbation (`condition`); columns `pearson_delta`,
@@ -61,9 +66,10 @@ def evaluate(
     **Raises:** a ValueError for genes that differ or repeat, a predicted condition or context that
     was not measured, NaN, a context without controls, no perturbation; it names them.
     """
+    measured = LabelledCells.of(observed, columns, what="observed")
     return scored(
-        LabelledCells.of(predicted, columns, what="predicted"),
-        LabelledCells.of(observed, columns, what="observed"),
+        LabelledCells.of_predicted(predicted, measured, columns),
+        measured,
         controls=None if controls is None else LabelledCells.of_controls(controls, columns),
         reference=reference_of(reference),
         scoring=Scoring(
@@ -73,6 +79,7 @@ def evaluate(
             unbiased=unbiased,
             max_cells=max_cells,
             seed=seed,
+            metrics=metrics or {},
         ),
     )
 
@@ -83,7 +90,7 @@ def reference_of(cells: Screen | AnnData | None) -> LabelledCells | None:
         return None
     if isinstance(cells, Screen):
         return LabelledCells.of(cells, what="reference")
-    return LabelledCells.of_controls(cells, what="reference")
+    return LabelledCells.of_unlabelled(cells, what="reference")
 
 
 def scored(

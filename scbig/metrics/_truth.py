@@ -1,8 +1,8 @@
 """Measured cells, prepared once, and the scores of any prediction of them."""
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,6 +23,10 @@ else:
 
 Wanted = Mapping[str, Sequence[str]]
 """For each context the conditions to score there, by canonical name."""
+
+Dense = Float[np.ndarray, "_cells genes"]
+Metric = Callable[[Dense, Dense, Dense], float]
+"""From the predicted cells of a population, the measured ones and the controls to a number."""
 
 COLUMNS = (
     "pearson_delta",
@@ -48,8 +52,12 @@ class Scoring:
     unbiased: bool = False
     max_cells: int | None = None
     seed: int = 0
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        taken = sorted({*COLUMNS} & {*self.metrics})
+        if taken:
+            raise ValueError(f"There are metrics called {examples(taken)}: choose other names.")
         if min(self.components, self.top) < 1 or (self.max_cells or 1) < 1 or self.max_cells == 0:
             raise ValueError(
                 "components, top and max_cells must be positive: got "
@@ -123,10 +131,11 @@ class Truth:
 
         **Returns:** a row for each, as `evaluate` returns it.
         """
-        means, energies = {}, {}
+        means, energies, own = {}, {}, {}
         for context, name, cells in populations:
             means[context, name] = mean_profile(cells)
             energies[context, name] = self._energy(context, name, cells)
+            own[context, name] = self._own(context, name, cells)
         tables = {}
         for context, names in self.wanted.items():
             origin = mean_profile(self.controls.cells(CONTROL, context))
@@ -141,8 +150,23 @@ class Truth:
                 np.stack(guess), np.stack(truth), denominator=self.scoring.pds_denominator
             )
             table["e_distance"] = [energies[context, name] for name in names]
-            tables[context] = table.loc[:, list(COLUMNS)]
+            table = table.loc[:, list(COLUMNS)]
+            tables[context] = table.assign(
+                **{title: [own[context, name][title] for name in names] for title in self._titles}
+            )
         return tables[""] if list(tables) == [""] else pd.concat(tables, names=["context"])
+
+    @property
+    def _titles(self) -> list[str]:
+        return list(self.scoring.metrics)
+
+    def _own(self, context: str, name: str, cells: Matrix) -> dict[str, float]:
+        """The metrics of the caller's own."""
+        if not self.scoring.metrics:
+            return {}
+        truth, origin = self.observed.cells(name, context), self.controls.cells(CONTROL, context)
+        given = [_dense(values) for values in (cells, truth, origin)]
+        return {title: float(metric(*given)) for title, metric in self.scoring.metrics.items()}
 
     def _energy(self, context: str, name: str, cells: Matrix) -> float:
         # By name, so that a score does not depend on what else is scored.
@@ -223,6 +247,10 @@ def _measured(
     yield controls.cells(CONTROL, context)
     for name in names:
         yield observed.cells(name, context)
+
+
+def _dense(values: Matrix) -> Dense:
+    return np.asarray(values.toarray() if sparse.issparse(values) else values)
 
 
 def _subsample(values: Matrix, most: int | None, rng: np.random.Generator) -> Matrix:

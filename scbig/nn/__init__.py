@@ -1,27 +1,58 @@
-"""Networks on one cell or one condition; the caller `vmap`s."""
+"""Networks on one cell or one condition, and their specs; the caller `vmap`s."""
 
 from ._cells import (
-    AbstractSemantics as AbstractSemantics,
     GeneClusterDecoder as GeneClusterDecoder,
+    GeneClusterDecoderSpec as GeneClusterDecoderSpec,
     GeneClusterEncoder as GeneClusterEncoder,
+    GeneClusterEncoderSpec as GeneClusterEncoderSpec,
+)
+from ._conditions import (
+    ConditionEncoder as ConditionEncoder,
+    ConditionEncoderSpec as ConditionEncoderSpec,
+)
+from ._facts import (
+    AbstractPosition as AbstractPosition,
+    AbstractPositions as AbstractPositions,
+    AbstractSemantics as AbstractSemantics,
+    LearnedPosition as LearnedPosition,
+    LearnedPositions as LearnedPositions,
     MeanSemantics as MeanSemantics,
     PositionEncoding as PositionEncoding,
-    ProgramPriors as ProgramPriors,
+    ProgramFacts as ProgramFacts,
+    ProgramSlots as ProgramSlots,
+    RelationalPosition as RelationalPosition,
     WeightedSemantics as WeightedSemantics,
 )
-from ._conditions import ConditionEncoder as ConditionEncoder
-from ._inducing import InducingBlock as InducingBlock
+from ._inducing import (
+    AbstractNormPlacement as AbstractNormPlacement,
+    InducingBlock as InducingBlock,
+    PostNorm as PostNorm,
+    PreNorm as PreNorm,
+)
 from ._pooling import (
+    AbstractPool as AbstractPool,
     AbstractPooling as AbstractPooling,
+    AttentionPool as AttentionPool,
     AttentionPooling as AttentionPooling,
     MeanPooling as MeanPooling,
+    SeedPool as SeedPool,
     SeedPooling as SeedPooling,
     SumPooling as SumPooling,
-    make_pooling as make_pooling,
     masked_softmax as masked_softmax,
 )
-from ._velocity import (
+from ._specs import (
+    AbstractConditionEncoder as AbstractConditionEncoder,
+    AbstractConditionSpec as AbstractConditionSpec,
+    AbstractDecoder as AbstractDecoder,
+    AbstractDecoderSpec as AbstractDecoderSpec,
+    AbstractEncoder as AbstractEncoder,
+    AbstractEncoderSpec as AbstractEncoderSpec,
     AbstractVelocity as AbstractVelocity,
+    AbstractVelocitySpec as AbstractVelocitySpec,
+    Sizes as Sizes,
+)
+from ._velocity import (
     TimeFeatures as TimeFeatures,
     VelocityField as VelocityField,
+    VelocityFieldSpec as VelocityFieldSpec,
 )

@@ -1,7 +1,6 @@
 """The Gene-Cluster-Aware Encoder of one cell, and its decoder (Eq. 2 to 4)."""
 
-import abc
-from typing import Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,169 +8,167 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from scbig._typing import Array, Float, Latent, PRNGKeyArray, Slots
+from scbig._value import real, require, whole
 
-from ._inducing import InducingBlock, stack
-from ._pooling import AbstractPooling, make_pooling
-
-
-class AbstractSemantics(eqx.Module):
-    """The embedding stream `e_k` of Eq. 2."""
-
-    @abc.abstractmethod
-    def __call__(self, slots: Slots) -> Float[Array, "clusters features"]:
-        """Returns one vector for each program of a cell."""
-
-
-class MeanSemantics(AbstractSemantics):
-    """`e_k`: the mean embedding of the program's genes, the same for all cells."""
-
-    vectors: Float[Array, "clusters features"]
-
-    def __call__(self, slots: Slots) -> Float[Array, "clusters features"]:
-        return self.vectors
-
-
-class WeightedSemantics(AbstractSemantics):
-    """`e_k = sum_c X_kc E_g(k,c) / C`: the genes' embeddings weighted by the cell's expression."""
-
-    vectors: Float[Array, "clusters slots features"]
-
-    def __call__(self, slots: Slots) -> Float[Array, "clusters features"]:
-        return jnp.einsum("kc,kcd->kd", slots, self.vectors) / slots.shape[1]
+from ._facts import (
+    AbstractPosition,
+    AbstractPositions,
+    AbstractSemantics,
+    MeanSemantics,
+    ProgramFacts,
+    ProgramSlots,
+    RelationalPosition,
+)
+from ._inducing import AbstractNormPlacement, InducingBlock, PostNorm, stack
+from ._pooling import AbstractPool, AbstractPooling, MeanPooling
+from ._specs import (
+    AbstractDecoder,
+    AbstractDecoderSpec,
+    AbstractEncoder,
+    AbstractEncoderSpec,
+    Sizes,
+)
 
 
-class ProgramPriors(eqx.Module):
-    """What is known of each program beside its genes' expression; never trained.
+class GeneClusterEncoderSpec(AbstractEncoderSpec):
+    """The Gene-Cluster-Aware Encoder (section 3.2, Eq. 2 to 4).
 
-    **Fields:** `centroids`, the normalised mean embedding `p_k` of each program; `semantics`, the
-    embedding stream of Eq. 2, or `None` for an encoder that reads expression alone.
+    **Fields:** `width` of a token, a multiple of `heads`; `layers`, inducing blocks, each with
+    `inducing` points and an MLP of `mlp_width`; `dropout`, in every block; `latent`, entries of
+    the latent; `norm`, where the LayerNorms stand; `semantics`, the embedding stream of Eq. 2,
+    `None` for expression alone; `position`, how programs are told apart; `pooling`, how tokens
+    become one latent (Table 10).
     """
 
-    centroids: Float[Array, "clusters features"]
-    semantics: AbstractSemantics | None
+    width: int = whole(256)
+    heads: int = whole(8)
+    layers: int = whole(3, least=0)
+    inducing: int = whole(8)
+    latent: int = whole(50)
+    mlp_width: int = whole(512)
+    dropout: float = real(0.1, least=0, below=1)
+    norm: AbstractNormPlacement = PostNorm()
+    semantics: AbstractSemantics | None = MeanSemantics()
+    position: AbstractPosition = RelationalPosition()
+    pooling: AbstractPooling = MeanPooling()
+
+    def __check_init__(self) -> None:
+        require(self.width % self.heads == 0, self, "width must be a multiple of heads")
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The priors that it needs."""
+        return () if self.semantics is None else ("genes",)
+
+    def build(self, sizes: Sizes, *, key: PRNGKeyArray) -> "GeneClusterEncoder":
+        return GeneClusterEncoder(self, sizes, key=key)
+
+    def prepare(
+        self, programs: ProgramSlots, embeddings: Float[Array, "genes features"] | None
+    ) -> Any:
+        if self.semantics is None:
+            return None
+        require(embeddings is not None, self, "semantics reads gene embeddings: there are none")
+        assert embeddings is not None
+        return self.semantics.prepare(programs, embeddings)
 
 
-class PositionEncoding(eqx.Module):
-    """Relational position encoding `LayerNorm(W_p p_k)`, without bias (section 3.2)."""
-
-    linear: eqx.nn.Linear
-    norm: eqx.nn.LayerNorm
-
-    def __init__(self, features: int, width: int, *, key: PRNGKeyArray):
-        self.linear = eqx.nn.Linear(features, width, use_bias=False, key=key)
-        self.norm = eqx.nn.LayerNorm(width)
-
-    def __call__(
-        self, centroids: Float[Array, "clusters features"]
-    ) -> Float[Array, "clusters width"]:
-        return jax.vmap(lambda p: self.norm(self.linear(p)))(centroids)
-
-
-class GeneClusterEncoder(eqx.Module):
+class GeneClusterEncoder(AbstractEncoder):
     """From the expression of one cell, gathered into programs, to its latent (Eq. 2 to 4)."""
 
     expression: eqx.nn.Linear
+    semantics: AbstractSemantics | None
     semantic: eqx.nn.Linear | None
-    position: PositionEncoding
+    position: AbstractPositions
     blocks: tuple[InducingBlock, ...]
-    pooling: AbstractPooling
+    pooling: AbstractPool
     latent: eqx.nn.Linear
 
-    def __init__(
-        self,
-        slots: int,
-        features: int,
-        *,
-        width: int,
-        heads: int,
-        layers: int,
-        inducing: int,
-        latent: int,
-        mlp_width: int,
-        dropout: float,
-        norm: Literal["post", "pre"],
-        semantics: Literal["mean", "weighted", "none"],
-        pooling: Literal["mean", "attention", "pma"],
-        key: PRNGKeyArray,
-    ):
+    def __init__(self, spec: GeneClusterEncoderSpec, sizes: Sizes, *, key: PRNGKeyArray):
         expression, semantic, position, pool, out, block = jr.split(key, 6)
-        self.expression = eqx.nn.Linear(slots, width, key=expression)
-        self.semantic = (
-            None
-            if semantics == "none"
-            else eqx.nn.Linear(features, width, use_bias=False, key=semantic)
+        self.expression = eqx.nn.Linear(sizes.slots, spec.width, key=expression)
+        self.semantics, self.semantic = spec.semantics, None
+        if spec.semantics is not None:
+            require(sizes.embedding is not None, spec, "semantics needs gene embeddings")
+            self.semantic = eqx.nn.Linear(
+                sizes.embedding or 0, spec.width, use_bias=False, key=semantic
+            )
+        self.position = spec.position.build(
+            sizes.programs, sizes.embedding, spec.width, key=position
         )
-        self.position = PositionEncoding(features, width, key=position)
-        self.blocks = _blocks(layers, width, heads, inducing, mlp_width, dropout, norm, key=block)
-        self.pooling = make_pooling(pooling, width, heads, key=pool)
-        self.latent = eqx.nn.Linear(width, latent, key=out)
+        self.blocks = _blocks(spec, key=block)
+        self.pooling = spec.pooling.build(spec.width, key=pool)
+        self.latent = eqx.nn.Linear(spec.width, spec.latent, key=out)
 
     def __call__(
-        self, slots: Slots, priors: ProgramPriors, *, key: PRNGKeyArray | None = None
+        self, slots: Slots, facts: ProgramFacts, *, key: PRNGKeyArray | None = None
     ) -> Latent:
-        """Returns the latent `z` of one cell.
-
-        **Arguments:** `slots`, centred log expression by program and slot, padding zero; `priors`,
-        the programs' embeddings; `key`, for dropout, which acts only if it is given.
-        """
         tokens = jax.vmap(self.expression)(slots)
-        if self.semantic is not None and priors.semantics is not None:
-            tokens = tokens + jax.vmap(self.semantic)(priors.semantics(slots))
-        tokens = tokens + self.position(priors.centroids)
+        if self.semantic is not None and self.semantics is not None:
+            tokens = tokens + jax.vmap(self.semantic)(self.semantics(slots, facts.own))
+        tokens = tokens + self.position(facts.centroids)
         tokens = stack(tokens, self.blocks, key=key)
         everyone = jnp.ones(tokens.shape[0], bool)
         return self.latent(self.pooling(tokens, everyone))
 
 
-class GeneClusterDecoder(eqx.Module):
+class GeneClusterDecoderSpec(AbstractDecoderSpec):
+    """The encoder's mirror (section 3.2); fields as in `GeneClusterEncoderSpec`."""
+
+    width: int = whole(256)
+    heads: int = whole(8)
+    layers: int = whole(3, least=0)
+    inducing: int = whole(8)
+    mlp_width: int = whole(512)
+    dropout: float = real(0.1, least=0, below=1)
+    norm: AbstractNormPlacement = PostNorm()
+    position: AbstractPosition = RelationalPosition()
+
+    def __check_init__(self) -> None:
+        require(self.width % self.heads == 0, self, "width must be a multiple of heads")
+
+    def build(self, sizes: Sizes, *, key: PRNGKeyArray) -> "GeneClusterDecoder":
+        return GeneClusterDecoder(self, sizes, key=key)
+
+
+class GeneClusterDecoder(AbstractDecoder):
     """From a latent back to one cell's expression by program and slot: the encoder's mirror."""
 
     expand: eqx.nn.Linear
-    position: PositionEncoding
+    position: AbstractPositions
     blocks: tuple[InducingBlock, ...]
     expression: eqx.nn.Linear
 
-    def __init__(
-        self,
-        slots: int,
-        features: int,
-        *,
-        width: int,
-        heads: int,
-        layers: int,
-        inducing: int,
-        latent: int,
-        mlp_width: int,
-        dropout: float,
-        norm: Literal["post", "pre"],
-        key: PRNGKeyArray,
-    ):
+    def __init__(self, spec: GeneClusterDecoderSpec, sizes: Sizes, *, key: PRNGKeyArray):
         expand, position, block, out = jr.split(key, 4)
-        self.expand = eqx.nn.Linear(latent, width, key=expand)
-        self.position = PositionEncoding(features, width, key=position)
-        self.blocks = _blocks(layers, width, heads, inducing, mlp_width, dropout, norm, key=block)
-        self.expression = eqx.nn.Linear(width, slots, key=out)
+        self.expand = eqx.nn.Linear(sizes.latent, spec.width, key=expand)
+        self.position = spec.position.build(
+            sizes.programs, sizes.embedding, spec.width, key=position
+        )
+        self.blocks = _blocks(spec, key=block)
+        self.expression = eqx.nn.Linear(spec.width, sizes.slots, key=out)
 
     def __call__(
-        self, latent: Latent, priors: ProgramPriors, *, key: PRNGKeyArray | None = None
+        self, latent: Latent, facts: ProgramFacts, *, key: PRNGKeyArray | None = None
     ) -> Slots:
-        """Returns centred log expression by program and slot; unused slots hold anything."""
-        position = self.position(priors.centroids)
+        position = self.position(facts.centroids)
         tokens = jnp.broadcast_to(self.expand(latent)[None, :], position.shape) + position
         tokens = stack(tokens, self.blocks, key=key)
         return jax.vmap(self.expression)(tokens)
 
 
-def _blocks(layers, width, heads, inducing, mlp_width, dropout, norm, *, key):
+def _blocks(
+    spec: GeneClusterEncoderSpec | GeneClusterDecoderSpec, *, key: PRNGKeyArray
+) -> tuple[InducingBlock, ...]:
     return tuple(
         InducingBlock(
-            width,
-            heads=heads,
-            inducing=inducing,
-            mlp_width=mlp_width,
-            dropout=dropout,
-            norm=norm,
+            spec.width,
+            heads=spec.heads,
+            inducing=spec.inducing,
+            mlp_width=spec.mlp_width,
+            dropout=spec.dropout,
+            norm=spec.norm,
             key=block_key,
         )
-        for block_key in jr.split(key, layers)
+        for block_key in jr.split(key, spec.layers)
     )

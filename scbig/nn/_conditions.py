@@ -1,18 +1,34 @@
 """From a set of perturbations, and the context that they meet, to one condition vector."""
 
-from typing import Literal
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 
 from scbig._typing import Array, ConditionVector, Float, PRNGKeyArray, TokenMask, TokenSet
+from scbig._value import real, whole
 
-from ._pooling import AbstractPooling, make_pooling
+from ._pooling import AbstractPool, AbstractPooling, AttentionPooling
+from ._specs import AbstractConditionEncoder, AbstractConditionSpec, Sizes
 
 
-class ConditionEncoder(eqx.Module):
+class ConditionEncoderSpec(AbstractConditionSpec):
+    """A set of perturbations to one vector, whatever their order (section 3.3).
+
+    **Fields:** `hidden`, width of the MLPs; `width`, entries of the encoded condition; `dropout`
+    of the encoded condition, drawn for each condition; `pooling`, how a set becomes one vector.
+    """
+
+    hidden: int = whole(256)
+    width: int = whole(256)
+    dropout: float = real(0.0, least=0, below=1)
+    pooling: AbstractPooling = AttentionPooling()
+
+    def build(self, sizes: Sizes, *, key: PRNGKeyArray) -> "ConditionEncoder":
+        return ConditionEncoder(self, sizes.token, sizes.context, key=key)
+
+
+class ConditionEncoder(AbstractConditionEncoder):
     """A shared MLP on each token, a masked pooling, an MLP: the tokens' order does not matter.
 
     An empty set (control) pools to zero. With a context, an MLP of its own reads the context's
@@ -20,32 +36,25 @@ class ConditionEncoder(eqx.Module):
     """
 
     token: eqx.nn.MLP
-    pooling: AbstractPooling
+    pooling: AbstractPool
     context: eqx.nn.MLP | None
     out: eqx.nn.MLP
     dropout: eqx.nn.Dropout
 
     def __init__(
-        self,
-        features: int,
-        *,
-        hidden: int,
-        width: int,
-        dropout: float,
-        pooling: Literal["attention", "mean", "sum"],
-        context: int | None = None,
-        key: PRNGKeyArray,
+        self, spec: ConditionEncoderSpec, features: int, context: int | None, *, key: PRNGKeyArray
     ):
         token, pool, out = jr.split(key, 3)
+        hidden = spec.hidden
         mlp = lambda inputs, outputs, k: eqx.nn.MLP(
             inputs, outputs, hidden, 1, activation=jax.nn.silu, key=k
         )
         self.token = mlp(features, hidden, token)
-        self.pooling = make_pooling(pooling, hidden, 1, key=pool)
+        self.pooling = spec.pooling.build(hidden, key=pool)
         # Folded, not split: without contexts the other keys stay what they were.
         self.context = None if context is None else mlp(context, hidden, jr.fold_in(key, 3))
-        self.out = mlp(hidden if context is None else 2 * hidden, width, out)
-        self.dropout = eqx.nn.Dropout(dropout)
+        self.out = mlp(hidden if context is None else 2 * hidden, spec.width, out)
+        self.dropout = eqx.nn.Dropout(spec.dropout)
 
     def __call__(
         self,
@@ -55,12 +64,6 @@ class ConditionEncoder(eqx.Module):
         *,
         key: PRNGKeyArray | None = None,
     ) -> ConditionVector:
-        """Returns the encoded condition; dropout acts only if a key is given.
-
-        **Arguments:** `tokens`, one vector for each perturbation, padded: its pretrained embedding,
-        and its dose where there are doses; `mask`, true where a token is real; `context`, the
-        vector of the cells' context, for an encoder that was made with contexts.
-        """
         pooled = self.pooling(jax.vmap(self.token)(tokens), mask)
         if self.context is not None and context is not None:
             pooled = jnp.concatenate([pooled, self.context(context)])

@@ -1,6 +1,7 @@
 """Attention between program tokens through a few inducing points (Eq. 3)."""
 
-from typing import Literal
+import abc
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -8,14 +9,60 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from scbig._typing import Array, Float, PRNGKeyArray
+from scbig._value import Value
+
+Tokens = Float[Array, "points width"]
+
+
+class AbstractNormPlacement(Value):
+    """Where the LayerNorm of a residual block stands."""
+
+    @abc.abstractmethod
+    def __call__(
+        self,
+        step: Callable[[Tokens, Float[Array, "others width"]], Tokens],
+        normalise: Callable[[Float[Array, "any width"]], Float[Array, "any width"]],
+        drop: Callable[[Tokens], Tokens],
+        tokens: Tokens,
+        context: Float[Array, "others width"],
+    ) -> Tokens:
+        """The tokens after the block `step(tokens, context)`, its residual and its norm."""
+
+
+class PostNorm(AbstractNormPlacement):
+    """After each residual: `norm(x + step(x, context))`, as in the paper."""
+
+    def __call__(
+        self,
+        step: Callable[[Tokens, Float[Array, "others width"]], Tokens],
+        normalise: Callable[[Float[Array, "any width"]], Float[Array, "any width"]],
+        drop: Callable[[Tokens], Tokens],
+        tokens: Tokens,
+        context: Float[Array, "others width"],
+    ) -> Tokens:
+        return normalise(tokens + drop(step(tokens, context)))
+
+
+class PreNorm(AbstractNormPlacement):
+    """Before each step: `x + step(norm(x), norm(context))`."""
+
+    def __call__(
+        self,
+        step: Callable[[Tokens, Float[Array, "others width"]], Tokens],
+        normalise: Callable[[Float[Array, "any width"]], Float[Array, "any width"]],
+        drop: Callable[[Tokens], Tokens],
+        tokens: Tokens,
+        context: Float[Array, "others width"],
+    ) -> Tokens:
+        # In the compress step the context has another length: both sides share the norm.
+        return tokens + drop(step(normalise(tokens), normalise(context)))
 
 
 class InducingBlock(eqx.Module):
     """Compress, process, broadcast, then a token-wise MLP; a residual around each (Eq. 3).
 
     With inducing points `I` and tokens `H`: `Z = I + Attn(I, H, H)`, `Z = Z + Attn(Z, Z, Z)`,
-    `H = H + Attn(H, Z, Z)`, `H = H + MLP(H)`. LayerNorm stands after each residual (`post`) or
-    before each attention and MLP (`pre`).
+    `H = H + Attn(H, Z, Z)`, `H = H + MLP(H)`. `norm` says where the LayerNorms stand.
     """
 
     inducing: Float[Array, "inducing width"]
@@ -25,7 +72,7 @@ class InducingBlock(eqx.Module):
     mlp: eqx.nn.MLP
     norms: tuple[eqx.nn.LayerNorm, ...]
     dropout: eqx.nn.Dropout
-    norm: Literal["post", "pre"] = eqx.field(static=True)
+    norm: AbstractNormPlacement
 
     def __init__(
         self,
@@ -35,7 +82,7 @@ class InducingBlock(eqx.Module):
         inducing: int,
         mlp_width: int,
         dropout: float,
-        norm: Literal["post", "pre"],
+        norm: AbstractNormPlacement,
         key: PRNGKeyArray,
     ):
         points, compress, process, broadcast, mlp = jr.split(key, 5)
@@ -68,10 +115,7 @@ class InducingBlock(eqx.Module):
     def _residual(self, place, step, x, context, key):
         normalise = jax.vmap(self.norms[place])
         drop = lambda y: self.dropout(y, key=key, inference=key is None)
-        if self.norm == "pre":
-            # In the compress step the context has another length: both sides share the norm.
-            return x + drop(step(normalise(x), normalise(context)))
-        return normalise(x + drop(step(x, context)))
+        return self.norm(step, normalise, drop, x, context)
 
 
 def stack(

@@ -1,7 +1,6 @@
 """From a set of tokens to one vector."""
 
 import abc
-from typing import Literal
 
 import equinox as eqx
 import jax
@@ -9,9 +8,10 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from scbig._typing import Array, Float, PRNGKeyArray, TokenMask
+from scbig._value import Value, require, whole
 
 
-class AbstractPooling(eqx.Module):
+class AbstractPool(eqx.Module):
     """Reduces a masked set of tokens to one vector, whatever their order."""
 
     @abc.abstractmethod
@@ -21,8 +21,22 @@ class AbstractPooling(eqx.Module):
         """Returns the pooled vector; an empty set gives zeros."""
 
 
-class SumPooling(AbstractPooling):
+class AbstractPooling(Value):
+    """A way of pooling, named in a configuration; `build` makes it for tokens of a width.
+
+    One without parameters of its own can be its own pool, as `MeanPooling` is.
+    """
+
+    @abc.abstractmethod
+    def build(self, width: int, *, key: PRNGKeyArray) -> AbstractPool:
+        """The pool of tokens of `width` entries."""
+
+
+class SumPooling(AbstractPooling, AbstractPool):
     """The sum of the tokens."""
+
+    def build(self, width: int, *, key: PRNGKeyArray) -> "SumPooling":
+        return self
 
     def __call__(
         self, tokens: Float[Array, "tokens width"], mask: TokenMask
@@ -30,8 +44,11 @@ class SumPooling(AbstractPooling):
         return jnp.sum(jnp.where(mask[:, None], tokens, 0.0), axis=0)
 
 
-class MeanPooling(AbstractPooling):
+class MeanPooling(AbstractPooling, AbstractPool):
     """The mean of the tokens (Eq. 4)."""
+
+    def build(self, width: int, *, key: PRNGKeyArray) -> "MeanPooling":
+        return self
 
     def __call__(
         self, tokens: Float[Array, "tokens width"], mask: TokenMask
@@ -42,6 +59,13 @@ class MeanPooling(AbstractPooling):
 
 class AttentionPooling(AbstractPooling):
     """A mean weighted by the softmax of a learnt score (Table 10)."""
+
+    def build(self, width: int, *, key: PRNGKeyArray) -> "AttentionPool":
+        return AttentionPool(width, key=key)
+
+
+class AttentionPool(AbstractPool):
+    """What `AttentionPooling` builds."""
 
     score: eqx.nn.MLP
 
@@ -56,7 +80,21 @@ class AttentionPooling(AbstractPooling):
 
 
 class SeedPooling(AbstractPooling):
-    """Pooling by multi-head attention from one learnt seed (Set Transformer, Table 10)."""
+    """Pooling by multi-head attention from one learnt seed (Set Transformer, Table 10).
+
+    **Fields:** `heads`, of the attention; the tokens' width is a multiple of it.
+    """
+
+    heads: int = whole(8)
+
+    def build(self, width: int, *, key: PRNGKeyArray) -> "SeedPool":
+        fits = width % self.heads == 0
+        require(fits, self, f"heads={self.heads} must divide the tokens' width, {width}")
+        return SeedPool(width, self.heads, key=key)
+
+
+class SeedPool(AbstractPool):
+    """What `SeedPooling` builds."""
 
     seed: Float[Array, "1 width"]
     attention: eqx.nn.MultiheadAttention
@@ -80,18 +118,3 @@ def masked_softmax(scores: Float[Array, " tokens"], mask: TokenMask) -> Float[Ar
     peak = jax.lax.stop_gradient(jnp.max(jnp.where(mask, scores, lowest)))
     weights = jnp.where(mask, jnp.exp(jnp.where(mask, scores - peak, 0.0)), 0.0)
     return weights / jnp.maximum(jnp.sum(weights), jnp.finfo(scores.dtype).tiny)
-
-
-def make_pooling(
-    kind: Literal["mean", "sum", "attention", "pma"], width: int, heads: int, *, key: PRNGKeyArray
-) -> AbstractPooling:
-    """The pooling that a configuration names."""
-    match kind:
-        case "mean":
-            return MeanPooling()
-        case "sum":
-            return SumPooling()
-        case "attention":
-            return AttentionPooling(width, key=key)
-        case "pma":
-            return SeedPooling(width, heads, key=key)

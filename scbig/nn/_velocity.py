@@ -1,23 +1,14 @@
 """The conditional velocity field of one cell in latent space."""
 
-import abc
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 
 from scbig._typing import Array, ConditionVector, Float, Latent, PRNGKeyArray, Scalar
+from scbig._value import real, whole
 
-
-class AbstractVelocity(eqx.Module):
-    """A vector field `v(t, z, c)`."""
-
-    @abc.abstractmethod
-    def __call__(
-        self, t: Scalar, z: Latent, c: ConditionVector, *, key: PRNGKeyArray | None = None
-    ) -> Latent:
-        """Returns `dz/dt` of one cell at flow time `t` in [0, 1]."""
+from ._specs import AbstractVelocity, AbstractVelocitySpec, Sizes
 
 
 class TimeFeatures(eqx.Module):
@@ -41,6 +32,24 @@ class TimeFeatures(eqx.Module):
         return jnp.concatenate([jnp.sin(phase), jnp.cos(phase)])
 
 
+class VelocityFieldSpec(AbstractVelocitySpec):
+    """Time and latent streams, then a trunk (section 3.3).
+
+    **Fields:** `frequencies`, so many sines and as many cosines of flow time; `top_frequency`, the
+    highest one, in radians per unit of flow time, which sets the solver's cost; `hidden`, width of
+    every layer; `depth`, hidden layers of each stream and of the trunk; `dropout`.
+    """
+
+    frequencies: int = whole(32)
+    top_frequency: float = real(6.0, above=0)
+    hidden: int = whole(1024)
+    depth: int = whole(2)
+    dropout: float = real(0.1, least=0, below=1)
+
+    def build(self, sizes: Sizes, *, key: PRNGKeyArray) -> "VelocityField":
+        return VelocityField(self, sizes.latent, sizes.condition, key=key)
+
+
 class VelocityField(AbstractVelocity):
     """Time and latent streams, LayerNorm on each and on the condition, and a trunk (section 3.3).
 
@@ -55,30 +64,20 @@ class VelocityField(AbstractVelocity):
     out: eqx.nn.Linear
     dropout: eqx.nn.Dropout
 
-    def __init__(
-        self,
-        latent: int,
-        condition: int,
-        *,
-        frequencies: int,
-        top_frequency: float,
-        hidden: int,
-        depth: int,
-        dropout: float,
-        key: PRNGKeyArray,
-    ):
+    def __init__(self, spec: VelocityFieldSpec, latent: int, condition: int, *, key: PRNGKeyArray):
+        hidden = spec.hidden
         time_key, latent_key, trunk_key, out_key = jr.split(key, 4)
         # `depth - 1` hidden layers and an output layer of the same width: `depth` layers.
         stream = lambda inputs, k: eqx.nn.MLP(
             inputs,
             hidden,
             hidden,
-            depth - 1,
+            spec.depth - 1,
             activation=jax.nn.silu,
             final_activation=jax.nn.silu,
             key=k,
         )
-        self.time_features = TimeFeatures(frequencies, top_frequency)
+        self.time_features = TimeFeatures(spec.frequencies, spec.top_frequency)
         self.time = stream(self.time_features.width, time_key)
         self.latent = stream(latent, latent_key)
         self.norms = (
@@ -88,7 +87,7 @@ class VelocityField(AbstractVelocity):
         )
         self.trunk = stream(2 * hidden + condition, trunk_key)
         self.out = eqx.nn.Linear(hidden, latent, key=out_key)
-        self.dropout = eqx.nn.Dropout(dropout)
+        self.dropout = eqx.nn.Dropout(spec.dropout)
 
     def __call__(
         self, t: Scalar, z: Latent, c: ConditionVector, *, key: PRNGKeyArray | None = None

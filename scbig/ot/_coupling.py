@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from .._typing import Array, Bool, Float, Int, LatentBatch, PRNGKeyArray, Scalar
+from .._value import Value, real, whole
 from ._cost import split_shift, squared_distances, temperature
 from ._plan import balanced_plan
 
@@ -21,7 +22,7 @@ class Pairing(eqx.Module):
     """L1 marginal error of the plan that the partners were drawn from."""
 
 
-class AbstractCoupling(eqx.Module):
+class AbstractCoupling(Value):
     """Chooses a target cell for every source cell of a mini-batch."""
 
     @abc.abstractmethod
@@ -47,18 +48,16 @@ class IndependentCoupling(AbstractCoupling):
 
 
 class SinkhornCoupling(AbstractCoupling):
-    """Pairs cells by entropic transport in latent space, squared Euclidean."""
+    """Pairs cells by entropic transport in latent space, squared Euclidean.
 
-    epsilon: float
-    """Regularisation relative to the mean squared distance between source and target."""
-    iterations: int = eqx.field(static=True)
-    """The most Sinkhorn iterations."""
-    threshold: float
-    """Largest accepted L1 error of the plan's marginals."""
+    **Fields:** `epsilon`, the regularisation relative to the mean squared distance between source
+    and target; `iterations`, the most of Sinkhorn; `threshold`, the largest accepted L1 error of
+    the plan's marginals.
+    """
 
-    def __check_init__(self) -> None:
-        if isinstance(self.epsilon, float) and self.epsilon <= 0:
-            raise ValueError(f"SinkhornCoupling: epsilon must be positive; got {self.epsilon}.")
+    epsilon: float = real(0.1, above=0)
+    iterations: int = whole(500)
+    threshold: float = real(1e-2, above=0)
 
     def __call__(
         self, source: LatentBatch, target: Float[Array, "targets latent"], *, key: PRNGKeyArray

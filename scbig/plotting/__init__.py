@@ -1,5 +1,10 @@
 """What a person looks at: figures, drawn without a window."""
 
+from scbig._extras import need
+
+need("matplotlib", extra="plot")
+
+
 from ._comparison import comparison as comparison
 from ._curves import training_curves as training_curves
 from ._programs import (

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scbig._names import examples
+
 from ._style import FONT, INK, colour_of, grid, new_figure
 
 if TYPE_CHECKING:
@@ -39,12 +41,12 @@ def _check(table: "pandas.DataFrame", metrics: Sequence[str]) -> None:
     if unknown or not len(metrics) or not len(table):
         raise ValueError(
             f"comparison: needs a row for each predictor and a column for each metric; got "
-            f"{len(table)} rows, {len(metrics)} metrics, not among the columns: {unknown}. "
-            f"Columns: {list(table.columns)}."
+            f"{len(table)} rows, {len(metrics)} metrics, not among the columns: "
+            f"{examples(unknown) or 'none'}. Columns: {examples(table.columns, most=20)}."
         )
     repeated = sorted(set(table.index[table.index.duplicated()]))
     if repeated:
-        raise ValueError(f"comparison: a predictor has one row; repeated: {repeated}.")
+        raise ValueError(f"comparison: a predictor has one row; repeated: {examples(repeated)}.")
 
 
 def _panel(

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from scbig._names import examples
+
 from ._style import FONT, SCBIG, grid, new_figure
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def training_curves(history: "pandas.DataFrame") -> "matplotlib.figure.Figure":
     if "step" not in numbers or not losses:
         raise ValueError(
             "training_curves: needs a numeric column `step` and at least one loss; got "
-            f"{list(history.columns)} over {len(history)} rows."
+            f"{examples(history.columns, most=20)} over {len(history)} rows."
         )
     down, across = grid(len(losses))
     figure = new_figure(0.4 + 2.0 * across, 0.3 + 1.6 * down)

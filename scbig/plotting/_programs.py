@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scbig._names import examples
+
 from ._style import FONT, INK, SCBIG, new_figure
 
 if TYPE_CHECKING:
@@ -59,15 +61,15 @@ def _check(table, sets, each, most) -> None:
     absent = [column for column in _NEEDED if column not in table.columns]
     if absent or not len(table):
         raise ValueError(
-            f"enrichment_heatmap: needs rows with the columns {_NEEDED}; got {len(table)} rows "
-            f"without {absent}. Columns: {list(table.columns)}."
+            f"enrichment_heatmap: needs rows with the columns {examples(_NEEDED)}; got "
+            f"{len(table)} rows with {examples(table.columns, most=20)}."
         )
     known = set(table["set"])
     unknown = [name for name in sets or [] if name not in known]
     if unknown or (sets is not None and not len(sets)):
         raise ValueError(
             f"enrichment_heatmap: {len(unknown)} of {len(sets or [])} sets are not in the table: "
-            f"{unknown[:5]}. It has {len(known)}."
+            f"{examples(unknown) or 'none is asked for'}. It has {len(known)}."
         )
     if each < 1 or most < 1:
         raise ValueError(f"each and most must be at least 1; got each={each}, most={most}.")

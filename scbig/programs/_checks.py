@@ -3,54 +3,34 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from scbig.config import ProgramsConfig
-
-from ._partition import GenePartition
-
 
 def check_inputs(
     embeddings: Float[np.ndarray, "genes features"],
     source: Int[np.ndarray, " edges"],
-    target: Int[np.ndarray, " edges"],
-    config: ProgramsConfig,
+    target: Int[np.ndarray, " others"],
     *,
-    confidence: Float[np.ndarray, " edges"] | None = None,
-    errors: Float[np.ndarray, "genes conditions"] | None = None,
-    start: Int[np.ndarray, " genes"] | None = None,
+    confidence: Float[np.ndarray, " sure"] | None = None,
+    errors: Float[np.ndarray, "rows conditions"] | None = None,
+    start: Int[np.ndarray, " labels"] | None = None,
 ) -> None:
     """Raises `ValueError`, naming the culprits, for input that has no answer."""
-    genes = embeddings.shape[0]
-    _check_lengths(genes, source, target, confidence, errors, start)
-    if config.clusters > genes:
-        raise ValueError(
-            f"Every program needs at least one gene: got {config.clusters} clusters for {genes} "
-            f"genes. Choose 1 <= clusters <= {genes}."
-        )
-    if config.temperature is not None and config.overlap > config.clusters:
-        raise ValueError(
-            f"A gene cannot be shared by {config.overlap} of {config.clusters} programs: lower "
-            "`overlap`."
-        )
-    if config.method != "grc" and not (errors is None and start is None):
-        raise ValueError(f"errors and start are for the method 'grc', not {config.method!r}.")
-    if config.priors == "none" and start is not None and errors is None:
-        raise ValueError("Without any prior nothing would move the programs of `start`.")
+    _check_lengths(len(embeddings), source, target, confidence, errors, start)
     require_finite(embeddings, "an embedding", "Drop these genes, or give them zero vectors.")
     if errors is not None:
         require_finite(errors, "a prediction error", "Is the model trained?")
-    if start is not None:
-        GenePartition.from_labels(start, config.clusters)  # raises for labels out of range
-    check_edges(source.astype(np.int64), target.astype(np.int64), genes)
-    if config.edges == "confidence":
-        if confidence is None:
-            raise ValueError(
-                "edges='confidence' needs the confidence of each interaction, which this graph "
-                "does not have. Read a graph with scores, or choose edges='binary'."
-            )
+    check_edges(source.astype(np.int64), target.astype(np.int64), len(embeddings))
+    if confidence is not None:
         check_confidence(source, target, confidence)
 
 
-def _check_lengths(genes, source, target, confidence, errors, start) -> None:
+def _check_lengths(
+    genes: int,
+    source: Int[np.ndarray, " edges"],
+    target: Int[np.ndarray, " others"],
+    confidence: Float[np.ndarray, " sure"] | None,
+    errors: Float[np.ndarray, "rows conditions"] | None,
+    start: Int[np.ndarray, " labels"] | None,
+) -> None:
     found = {"errors": errors, "start": start}
     wrong = {name: len(x) for name, x in found.items() if x is not None and len(x) != genes}
     ends = {"source": len(source), "target": len(target)}

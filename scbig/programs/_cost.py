@@ -78,6 +78,11 @@ class Relations(eqx.Module):
     errors: Float[Array, "genes conditions"] | None = None
     error_weight: Scalar | None = None
 
+    @property
+    def num_genes(self) -> int:
+        """Number of genes."""
+        return self.unit.shape[0]
+
     def cost(self, labels: Int[Array, " genes"], clusters: int) -> Float[Array, "genes clusters"]:
         """Eq. 1: the weighted costs of every gene in every cluster, as `labels` describes them."""
         semantic = semantic_cost(self.unit, centroids(self.unit, labels, clusters))

@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scbig.config import ProgramsConfig
-
 from .. import ot
 from .._typing import Array, Bool, Expression, Float, Int, Slots
+from .._value import Value, real, whole
 from ._cost import Relations
 from ._partition import AbstractPartition, GenePartition
 from ._rounding import round_to_capacities
@@ -104,38 +103,55 @@ class SoftPartition(AbstractPartition):
         return empty.at[self.members, program].add(weight)
 
 
-def soften(
-    relations: Relations, partition: GenePartition, config: ProgramsConfig
-) -> tuple[SoftPartition, ot.BalancedPlan]:
-    """Shares of every gene by the plan of the hard programs' costs at `config.temperature`.
+class Soft(Value):
+    """Shares genes out among programs (Table 6b).
 
-    A gene's shares are its row of the plan. It is shared by its hard program and up to
-    `config.overlap - 1` others, which are found as the hard ones are: by rounding the plan to the
-    programs' sizes, once for each, without the pairs that are taken. So no program holds more than
-    `overlap` times its hard size, even of genes of which nothing is known, whose shares are equal.
-
-    **Returns:** the soft programs, and the plan, whose convergence the caller looks at.
+    **Fields:** `temperature`, entropic regularisation of the plan whose rows are the shares;
+    `overlap`, the most programs that share a gene.
     """
-    cost = relations.cost(partition.labels, partition.clusters)
-    genes = partition.num_genes
-    plan = ot.balanced_plan(
-        cost,
-        jnp.full((genes,), 1 / genes, cost.dtype),
-        partition.sizes.astype(cost.dtype) / genes,
-        epsilon=jnp.asarray(config.temperature, cost.dtype),
-        iterations=config.iterations,
-        threshold=config.threshold,
-    )
-    row, size, hard = jnp.arange(genes), partition.sizes, partition.labels
-    programs, masses = [hard], [plan.log_matrix[row, hard]]
-    taken = jnp.zeros(cost.shape, bool).at[row, hard].set(True)
-    for _ in range(config.overlap - 1):
-        free = jnp.where(taken, jnp.finfo(cost.dtype).min, plan.log_matrix)
-        more = round_to_capacities(free, cost, size)
-        # The last genes may find room only where they are already.
-        masses.append(jnp.where(taken[row, more], -jnp.inf, plan.log_matrix[row, more]))
-        programs.append(more)
-        taken = taken.at[row, more].set(True)
-    # Among the chosen ones alone: of the whole row they may be too little for float32.
-    shares = jax.nn.softmax(jnp.stack(masses, axis=1), axis=1)
-    return SoftPartition.from_shares(jnp.stack(programs, axis=1), shares, partition.clusters), plan
+
+    temperature: float = real(0.1, above=0)
+    overlap: int = whole(3, least=2)
+
+    def __call__(
+        self,
+        relations: Relations,
+        partition: GenePartition,
+        *,
+        iterations: int,
+        threshold: float,
+    ) -> tuple[SoftPartition, ot.BalancedPlan]:
+        """Shares of every gene by the plan of the hard programs' costs.
+
+        A gene's shares are its row of the plan. It is shared by its hard program and up to
+        `overlap - 1` others, which are found as the hard ones are: by rounding the plan to the
+        programs' sizes, once for each, without the pairs that are taken. So no program holds more
+        than `overlap` times its hard size, even of genes of which nothing is known, whose shares
+        are equal.
+
+        **Returns:** the soft programs, and the plan, whose convergence the caller looks at.
+        """
+        cost = relations.cost(partition.labels, partition.clusters)
+        genes = partition.num_genes
+        plan = ot.balanced_plan(
+            cost,
+            jnp.full((genes,), 1 / genes, cost.dtype),
+            partition.sizes.astype(cost.dtype) / genes,
+            epsilon=jnp.asarray(self.temperature, cost.dtype),
+            iterations=iterations,
+            threshold=threshold,
+        )
+        row, size, hard = jnp.arange(genes), partition.sizes, partition.labels
+        programs, masses = [hard], [plan.log_matrix[row, hard]]
+        taken = jnp.zeros(cost.shape, bool).at[row, hard].set(True)
+        for _ in range(self.overlap - 1):
+            free = jnp.where(taken, jnp.finfo(cost.dtype).min, plan.log_matrix)
+            more = round_to_capacities(free, cost, size)
+            # The last genes may find room only where they are already.
+            masses.append(jnp.where(taken[row, more], -jnp.inf, plan.log_matrix[row, more]))
+            programs.append(more)
+            taken = taken.at[row, more].set(True)
+        # Among the chosen ones alone: of the whole row they may be too little for float32.
+        shares = jax.nn.softmax(jnp.stack(masses, axis=1), axis=1)
+        chosen = jnp.stack(programs, axis=1)
+        return SoftPartition.from_shares(chosen, shares, partition.clusters), plan

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scbig._files import atomic
+from scbig._names import examples
 
 from ._partition import AbstractPartition, GenePartition
 from ._soft import SoftPartition
@@ -91,19 +92,21 @@ class ProgramTable:
         surplus = sorted(here.difference(genes))
         if len(absent) == len(genes):
             raise ValueError(
-                f"gene programs: none of the {len(genes)} genes ({_few(genes)}) is among the "
-                f"table's {len(here)} ({_few(self.genes)}). Both must use the same kind of name."
+                f"gene programs: none of the {len(genes)} genes ({examples(genes)}) is among the "
+                f"table's {len(here)} ({examples(self.genes)}). Both must use the same "
+                "kind of name."
             )
         if absent and missing == "error":
             raise ValueError(
                 f"gene programs: {len(absent)} of {len(genes)} genes are in no program: "
-                f"{_few(absent)}. Add them to the table, drop them from the data, or choose "
+                f"{examples(absent)}. Add them to the table, drop them from the data, or choose "
                 f"missing='together' (one more program, {_REST!r})."
             )
         if surplus and extra == "error":
             raise ValueError(
                 f"gene programs: {len(surplus)} genes of the table are not among the "
-                f"{len(genes)} genes asked for: {_few(surplus)}. Choose extra='drop' to drop them."
+                f"{len(genes)} genes asked for: {examples(surplus)}. Choose extra='drop' to drop "
+                "them."
             )
         frame = self.to_frame()
         frame = frame.take(np.flatnonzero(frame["gene"].isin(list(genes))))
@@ -169,8 +172,8 @@ def _check_frame(frame: pd.DataFrame) -> None:
     lacking = [column for column in ("gene", "program") if column not in frame]
     if lacking or frame.empty:
         raise ValueError(
-            f"gene programs: {len(frame)} rows, without the columns {lacking}; found "
-            f"{list(frame.columns)}. A row for each gene is needed: gene, program."
+            "gene programs: a row for each gene is needed, with the columns 'gene' and 'program'; "
+            f"got {len(frame)} rows with {examples(frame.columns, most=20) or 'no columns'}."
         )
     columns = ["gene", "program", *(["share"] if "share" in frame else [])]
     empty = frame[columns].isna().to_numpy().any(axis=1)
@@ -188,7 +191,7 @@ def _check_frame(frame: pd.DataFrame) -> None:
     if twice:
         hint = "" if "share" in frame else " A gene in several programs needs a column `share`."
         raise ValueError(
-            f"gene programs: {len(twice)} genes are there more than once: {_few(twice)}.{hint}"
+            f"gene programs: {len(twice)} genes are there more than once: {examples(twice)}.{hint}"
         )
 
 
@@ -199,7 +202,7 @@ def _from_frame(
     program = pd.Index(list(names)).get_indexer(frame["program"])
     if (program < 0).any():
         unknown = sorted(set(frame.loc[program < 0, "program"]))
-        raise ValueError(f"gene programs: the first line does not name {_few(unknown)}.")
+        raise ValueError(f"gene programs: the first line does not name {examples(unknown)}.")
     if "share" in frame:
         partition = _soft(row, program, frame["share"].to_numpy(float), len(genes), len(names))
     else:
@@ -228,10 +231,5 @@ def _require_distinct(names: Sequence[str], what: str) -> None:
     if twice or blank:
         raise ValueError(
             f"gene programs: {what} names must be distinct and not empty; {len(twice)} occur more "
-            f"than once: {_few(twice)}; {len(blank)} are empty."
+            f"than once: {examples(twice)}; {len(blank)} are empty."
         )
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(list(names)[:5]) + more

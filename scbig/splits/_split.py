@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from scbig._files import atomic
+from scbig._names import examples
 from scbig.data import JOINT, Condition, Screen
 
 from . import _leakage
@@ -256,7 +257,7 @@ def _freeze(value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
         wrong = [key for key in value if not isinstance(key, str)]
         if wrong:
-            raise ValueError(f"`{where}` has keys that are not text: {wrong[:5]}.")
+            raise ValueError(f"`{where}` has keys that are not text: {examples(wrong)}.")
         return MappingProxyType({str(k): _freeze(v, f"{where}.{k}") for k, v in value.items()})
     if isinstance(value, list | tuple):
         return tuple(_freeze(item, where) for item in value)

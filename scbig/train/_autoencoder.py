@@ -3,38 +3,26 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 
-from scbig._typing import ExpressionBatch, LatentBatch, PRNGKeyArray, Scalar
-from scbig.config import AutoencoderTraining
+from scbig._typing import Array, ExpressionBatch, Int, LatentBatch, PRNGKeyArray, Scalar
 from scbig.data import Screen
+from scbig.method import AutoencoderTraining
 from scbig.model import ScBIG
+from scbig.objective import AbstractOptimiser, Metrics, reconstruction_loss
+from scbig.sampling import Order
 
-from ._feed import Order, chunks, make_feed
+from ._feed import chunks, make_feed
 from ._loop import Stage
 from ._state import (
-    Metrics,
+    Part,
     PyTree,
     RunState,
+    TrainState,
     compile_steps,
     initial_state,
-    make_optimiser,
     trainable,
     update,
 )
-
-
-def reconstruction_loss(
-    model: ScBIG, expression: ExpressionBatch, *, key: PRNGKeyArray | None = None
-) -> Scalar:
-    """Mean squared error of reconstructed cells, over cells and genes (Eq. 5)."""
-    if key is None:
-        rebuilt = jax.vmap(lambda x: model.decode(model.encode(x)))(expression)
-    else:
-        keys = jr.split(key, (expression.shape[0], 2))
-        round_trip = lambda x, k: model.decode(model.encode(x, key=k[0]), key=k[1])
-        rebuilt = jax.vmap(round_trip)(expression, keys)
-    return jnp.mean((rebuilt - expression) ** 2)
 
 
 def autoencoder_stage(
@@ -52,54 +40,58 @@ def autoencoder_stage(
 
     **Returns:** the stage, its state, and the rest of the model, with which `eqx.combine` makes
     the state's parameters whole.
-
-    **Raises:** `ValueError` for cells on disk without `config.buffer`.
     """
-    if cells.stored and config.buffer is None:
-        raise ValueError(
-            "The screen's expression is on disk: say how many cells may be in memory at once, for "
-            "instance stage1.buffer=16384 (and stage1.block=256, cells that are read together)."
-        )
     params, rest = eqx.partition(model, trainable(model, "encoder", "decoder"))
-    frozen, static = eqx.partition(rest, eqx.is_array)
-    optimiser = make_optimiser(config.learning_rate, config.clip_norm)
     order = Order.of(cells.num_cells, config.batch, config.buffer, config.block, key=key)
     feed = make_feed(cells, order)
-
-    def step(state, data, rows, step_key):
-        frozen, (cells, _) = data
-
-        def loss(params) -> tuple[Scalar, Metrics]:
-            whole = eqx.combine(params, frozen, static)
-            value = reconstruction_loss(whole, cells[rows], key=step_key)
-            return value, {"reconstruction": value}
-
-        return update(state, loss, optimiser)
-
-    @jax.jit
-    def error(params, frozen, held):
-        whole = eqx.combine(params, frozen, static)
-        return jnp.mean((whole.decode_cells(whole.encode_cells(held)) - held) ** 2)
-
     size = config.buffer or held_out.num_cells
     resident = None if held_out.stored else list(chunks(held_out, size))
 
     def validate(params):
         parts = chunks(held_out, size) if resident is None else resident
-        errors = [error(params, frozen, part) * part.shape[0] for part in parts]
-        return -jnp.sum(jnp.stack(errors)) / held_out.num_cells
+        errors = [_error(params, rest, part) * part.shape[0] for part in parts]
+        return -jnp.sum(jnp.stack(errors)) / held_out.num_cells, {}
 
     stage = Stage(
         name="autoencoder",
-        advance=compile_steps(step, order.steps, inputs=lambda _, data: data[1][1]),
-        feed=lambda start: ((frozen, fed) for fed in feed(start)),
+        advance=compile_steps(_Reconstruct(config.optimiser), order.steps, inputs=_rows),
+        feed=lambda start: ((rest, fed) for fed in feed(start)),
         validate=validate,
         calls=config.epochs * order.calls_per_epoch,
         steps_per_call=order.steps,
         validate_every=config.validate_every * order.calls_per_epoch,
         patience=config.patience,
     )
-    return stage, initial_state(params, optimiser), rest
+    return stage, initial_state(params, config.optimiser.build()), rest
+
+
+class _Reconstruct(eqx.Module):
+    """A step of stage 1, whose data are the rest of the model, and cells."""
+
+    optimiser: AbstractOptimiser
+
+    def __call__(
+        self, state: TrainState, data: PyTree, rows: Int[Array, " batch"], key: PRNGKeyArray
+    ) -> tuple[TrainState, Metrics]:
+        rest, (cells, _) = data
+
+        def loss(params) -> tuple[Scalar, Metrics]:
+            value = reconstruction_loss(eqx.combine(params, rest), cells[rows], key=key)
+            return value, {"reconstruction": value}
+
+        return update(state, [Part("reconstruction", 1.0, loss)], self.optimiser.build())
+
+
+def _rows(state: TrainState, data: PyTree) -> Int[Array, "steps batch"]:
+    """The rows of each step's batch."""
+    return data[1][1]
+
+
+@eqx.filter_jit
+def _error(params: PyTree, rest: PyTree, held: ExpressionBatch) -> Scalar:
+    """Mean squared error of reconstructed cells, without dropout."""
+    whole = eqx.combine(params, rest)
+    return jnp.mean((whole.decode_cells(whole.encode_cells(held)) - held) ** 2)
 
 
 def standardise(model: ScBIG, latents: LatentBatch) -> ScBIG:

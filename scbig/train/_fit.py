@@ -5,33 +5,36 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.random as jr
-import numpy as np
 import pandas as pd
 
+from scbig._names import examples
 from scbig._typing import PRNGKeyArray
-from scbig.config import ScBIGConfig
+from scbig._value import but
 from scbig.data import Screen
-from scbig.model import ScBIG, save
-from scbig.programs import Clustering, ProgramTable
+from scbig.method import ScBIGConfig
+from scbig.programs import Clustering, Given, ProgramTable
+from scbig.service import TrainedModel, save
 
-from ._materials import Materials, Priors, identity_of
-from ._programs import Grouping, response_errors
+from ._materials import Materials, identity_of
+from ._priors import Priors
+from ._programs import ClusteringInput, response_errors
 from ._record import Recorder
 from ._stages import TrainingKeys, train_stages
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Fit:
+class FitResult:
     """What `fit` made.
 
     **Fields:** `model`; `programs`, its gene programs by name; `clustering`, how they were
     reached, or `None` if they were given; `history`, the metrics of each compiled call, of the
-    last training; `coverage`, one line for each prior.
+    last training; `coverage`, one line for each prior that was read.
     """
 
-    model: ScBIG
+    model: TrainedModel
     programs: ProgramTable
     clustering: Clustering | None
     history: pd.DataFrame
@@ -44,35 +47,46 @@ def fit(
     config: ScBIGConfig,
     *,
     programs: ProgramTable | None = None,
+    autoencoder: TrainedModel | None = None,
     validation: Sequence[str] = (),
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
     key: PRNGKeyArray,
-) -> Fit:
+) -> FitResult:
     """Clusters the genes, trains the autoencoder, then the flow.
 
     **Arguments:**
 
     - `screen`: training cells. Leave the test conditions out: `screen.without(test)`.
     - `programs`: gene programs of exactly the screen's genes (`ProgramTable.align` makes them so),
-        instead of those that `config.programs` would make.
+        instead of those that `config.programs` would make, which then is `Given()`.
+    - `autoencoder`: a trained model of the screen's genes, whose programs, encoder and decoder are
+        taken as they are, so that only the flow is trained.
     - `validation`: conditions of the screen that only select the best parameters of the flow;
         without any, the cells held out from stage 1 do.
     - `out`: a folder for `config.json`, `metrics.jsonl`, checkpoints, `programs.csv` and the
-        finished `model.scbig`. A run that was stopped goes on from its checkpoints there. With
-        `config.programs.feedback`, each earlier training has a folder `update0`, ... in it.
+        finished `model.scbig`. A run that was stopped goes on from its checkpoints there, and one
+        that has ended goes on with more `stage2.steps`. With `config.programs.feedback`, each
+        earlier training has a folder `update0`, ... in it.
     - `progress`: whether to draw progress bars.
 
-    **Raises:** `ValueError` naming genes, perturbations or contexts without an embedding, more
-    programs than genes, programs of other genes, pathways without a gene of the screen, or another
-    run's folder.
+    **Raises:** `ValueError` naming a prior that the configuration reads and that is not given,
+    genes, perturbations or contexts without an embedding, more programs than genes, programs or an
+    autoencoder of other genes, pathways without a gene of the screen, or another run's folder;
+    `NumericalFailure` for plans or solves that do not reach their end; `FloatingPointError` for a
+    loss that is not finite.
     """
     program_key, model_key, split_key, stage1_key, stage2_key = jr.split(key, 5)
     keys = TrainingKeys(model=model_key, stage1=stage1_key, stage2=stage2_key)
-    materials = Materials.of(screen, priors, config, validation, key=split_key)
+    if autoencoder is not None:
+        programs = _programs_of(autoencoder, screen, config, programs)
     table = None if programs is None else programs.align(screen.genes)
-    brought = [] if table is None else jax.tree.leaves(table.partition)
-    facts = (*materials.facts, *map(np.asarray, brought))
+    if table is not None:
+        config = but(config, programs=Given())
+    materials = Materials.of(screen, priors, config, validation, key=split_key)
+    brought = () if table is None else (table.partition,)
+    brought = (*brought, *([] if autoencoder is None else [autoencoder.pure]))
+    facts = (*materials.facts, *jax.tree.leaves(eqx.filter(brought, eqx.is_array)))
     recorder = Recorder(out, identity_of(screen, config, validation, facts, key), progress=progress)
     recorder.claim(config.to_dict())
     clustering = None
@@ -80,17 +94,44 @@ def fit(
         provenance = priors.provenance(config)
         clustering = _find_programs(materials, provenance, recorder, keys, key=program_key)
         table = ProgramTable.of(screen.genes, clustering.partition, provenance)
-    model = train_stages(materials, table.partition, recorder, keys)
+    pure = None if autoencoder is None else autoencoder.pure
+    model = train_stages(materials, table.partition, recorder, keys, autoencoder=pure)
     if recorder.folder is not None:
         table.save(recorder.folder / "programs.csv")
         save(model, recorder.folder / "model.scbig")
-    return Fit(
+    return FitResult(
         model=model,
         programs=table,
         clustering=clustering,
         history=recorder.log.table(),
-        coverage=materials.coverage,
+        coverage=materials.priors.coverage,
     )
+
+
+def _programs_of(
+    autoencoder: TrainedModel,
+    screen: Screen,
+    config: ScBIGConfig,
+    programs: ProgramTable | None,
+) -> ProgramTable:
+    """The programs of an autoencoder that fits this screen and configuration."""
+    if programs is not None:
+        raise ValueError("The autoencoder has gene programs of its own: leave programs= out.")
+    given = autoencoder.names.genes
+    if given != screen.genes:
+        differ = sorted(set(given) ^ set(screen.genes))
+        raise ValueError(
+            f"The autoencoder has {len(given)} genes, the screen {len(screen.genes)}; only one of "
+            f"them has {examples(differ) or 'none, but the order differs'}. Take the screen's "
+            "genes as in `autoencoder.names.genes`."
+        )
+    for name in ("encoder", "decoder"):
+        if getattr(autoencoder.config, name) != getattr(config, name):
+            raise ValueError(
+                f"The autoencoder's {name} is {getattr(autoencoder.config, name)}, the "
+                f"configuration's {getattr(config, name)}: take the autoencoder's."
+            )
+    return ProgramTable.of(given, autoencoder.pure.partition, {"programs": "of an autoencoder"})
 
 
 def _find_programs(
@@ -102,21 +143,17 @@ def _find_programs(
     key: PRNGKeyArray,
 ) -> Clustering:
     """Programs from the priors; then, as often as asked for, updated by what a training misses."""
-    config = materials.config.programs
-    grouping = Grouping.of(materials.kept, materials.genes, materials.graph, config)
-    clustering = grouping.cluster(config, key=key)
-    for update in range(config.feedback):
-        fold = lambda one, update=update: jr.fold_in(one, update + 1)
-        again = TrainingKeys(
-            model=fold(keys.model), stage1=fold(keys.stage1), stage2=fold(keys.stage2)
-        )
+    method = materials.config.programs
+    grouping = ClusteringInput.of(materials.kept, materials.priors, method)
+    clustering = grouping.cluster(method, key=key)
+    for update in range(method.updates):
         folder = recorder.within(f"update{update}")
-        model = train_stages(materials, clustering.partition, folder, again)
+        model = train_stages(materials, clustering.partition, folder, keys.fold(update + 1))
         if folder.folder is not None:
             table = ProgramTable.of(materials.names.genes, clustering.partition, provenance)
             table.save(folder.folder / "programs.csv")
-        error_key, cluster_key = jr.split(fold(key))
+        error_key, cluster_key = jr.split(jr.fold_in(key, update + 1))
         # Of the cells that the flow learned from: what it is judged by must stay unseen.
         errors = response_errors(model, materials.learn, key=error_key)
-        clustering = grouping.cluster(config, errors=errors, previous=clustering, key=cluster_key)
+        clustering = grouping.cluster(method, errors=errors, previous=clustering, key=cluster_key)
     return clustering

@@ -31,7 +31,7 @@ def latents_of(model: ScBIG, screen: Screen, *, folder: pathlib.Path | None = No
     if folder is None:
         return jnp.concatenate(list(parts))
     path = folder / f"latents-{_checksum(model, screen)}.npy"
-    shape = (screen.num_cells, model.config.autoencoder.latent)
+    shape = (screen.num_cells, model.shift.shape[0])
     if not path.exists():
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         # Written and not mapped: on a full disk a mapped page kills the process.
@@ -48,7 +48,7 @@ def latents_of(model: ScBIG, screen: Screen, *, folder: pathlib.Path | None = No
 def _checksum(model: ScBIG, screen: Screen) -> str:
     """What tells one encoder's latents of some cells from all others."""
     digest = hashlib.sha256("\n".join(screen.cells).encode())
-    parts = (model.encoder, model.priors, model.partition, model.mean, model.shift, model.scale)
+    parts = (model.encoder, model.facts, model.partition, model.mean, model.shift, model.scale)
     for leaf in jax.tree.leaves(eqx.filter(parts, eqx.is_array)):
         digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()[:16]

@@ -3,16 +3,20 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from scbig._errors import NumericalFailure
+from scbig._names import examples
 from scbig._typing import PRNGKeyArray, Scalar
+from scbig.objective import Metrics
 
 from ._record import Recorder
-from ._state import Metrics, PyTree, RunState, TrainState
+from ._state import PyTree, RunState, TrainState
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,18 +25,24 @@ class Stage:
 
     **Fields:** `advance`, a compiled call of `steps_per_call` steps on (state, data, key); `feed`,
     the data of each call from a given one on; `validate`, from parameters to a score, higher is
-    better; `calls`, how often to advance; `validate_every`, calls between validations;
-    `patience`, validations without improvement after which the stage ends early, or `None`.
+    better, and what to log beside it; `calls`, how often to advance; `validate_every`, calls
+    between validations; `patience`, validations without improvement after which the stage ends
+    early, or `None`; `groups` and `judged`, names of the groups that metrics with an axis are of,
+    in training and in validation; `fields`, for a metric `..._unsolved` the field of the
+    configuration with the solve's most steps.
     """
 
     name: str
     advance: Callable[[TrainState, PyTree, PRNGKeyArray], tuple[TrainState, Metrics]]
     feed: Callable[[int], Iterator[PyTree]]
-    validate: Callable[[PyTree], Scalar]
+    validate: Callable[[PyTree], tuple[Scalar, Metrics]]
     calls: int
     steps_per_call: int
     validate_every: int = 1
     patience: int | None = None
+    groups: tuple[str, ...] = ()
+    judged: tuple[str, ...] = ()
+    fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -45,12 +55,17 @@ def run(stage: Stage, state: RunState, recorder: Recorder, *, key: PRNGKeyArray)
 
     **Returns:** the state with the best parameters; after the last call they have been validated.
 
-    **Raises:** `FloatingPointError` if a loss or a validation is not finite.
+    A single solve that does not reach its end must not end a run of days: the run ends if none of
+    a term did in all calls since a validation, or none in a validation.
+
+    **Raises:** `FloatingPointError` if a loss or a validation is not finite; `NumericalFailure`
+    naming the step, the conditions and the field to change, if solves do not reach their end.
     """
     state = recorder.restore(stage.name, state)
     done = int(state.train.step) // stage.steps_per_call
     recorder.log.rewind(stage.name, int(state.train.step))
     feed = stage.feed(done)
+    unsolved: dict[str, Unsolved] = {}
     with recorder.bar(stage.name, stage.steps, start=int(state.train.step)) as bar:
         for call in range(done, stage.calls):
             if stage.patience is not None and int(state.stale) >= stage.patience:
@@ -58,14 +73,18 @@ def run(stage: Stage, state: RunState, recorder: Recorder, *, key: PRNGKeyArray)
             begun = time.perf_counter()
             train, metrics = stage.advance(state.train, next(feed), key)
             # The only time at which the host waits for the device.
-            values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+            values = _numbers(metrics)
             rate = stage.steps_per_call / (time.perf_counter() - begun)
             step = (call + 1) * stage.steps_per_call
+            unsolved = _unsolved(metrics, stage.groups, unsolved)
+            _check_solved(stage, step, unsolved, most=stage.validate_every)
             _check_finite(stage.name, step, values)
             row: dict[str, Any] = {"stage": stage.name, "step": step, **values}
             state = dataclasses.replace(state, train=train)
             if (call + 1) % stage.validate_every == 0 or call + 1 == stage.calls:
-                state, row["validation"] = _select(stage, state)
+                state, beside = _select(stage, state)
+                _check_solved(stage, step, _unsolved(beside, stage.judged, {}), most=1)
+                row |= _numbers(beside)
                 _check_finite(stage.name, step, {"validation": row["validation"]})
             recorder.log.write({**row, "steps_per_second": rate})
             bar.show(step, values, rate)
@@ -74,11 +93,12 @@ def run(stage: Stage, state: RunState, recorder: Recorder, *, key: PRNGKeyArray)
     return state
 
 
-def _select(stage: Stage, state: RunState) -> tuple[RunState, float]:
+def _select(stage: Stage, state: RunState) -> tuple[RunState, Metrics]:
     chosen = state.train.chosen
-    score = stage.validate(chosen)
+    score, beside = stage.validate(chosen)
+    beside = {"validation": score, **beside}
     if not bool(score > state.score):
-        return dataclasses.replace(state, stale=state.stale + 1), float(score)
+        return dataclasses.replace(state, stale=state.stale + 1), beside
     # Copies, because the next call is given the training state's own buffers to overwrite.
     better = RunState(
         train=state.train,
@@ -87,7 +107,55 @@ def _select(stage: Stage, state: RunState) -> tuple[RunState, float]:
         best_step=jnp.copy(state.train.step),
         stale=jnp.zeros((), jnp.int32),
     )
-    return better, float(score)
+    return better, beside
+
+
+def _numbers(metrics: Metrics) -> dict[str, float]:
+    """Metrics as numbers: of those with an axis their sum."""
+    return {name: float(np.sum(value)) for name, value in jax.device_get(metrics).items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Unsolved:
+    """Solves of one kind, none of which reached its end.
+
+    **Fields:** `calls`, in a row, of which that is so; `groups`, the names of those concerned.
+    """
+
+    calls: int
+    groups: tuple[str, ...]
+
+
+def _unsolved(
+    metrics: Metrics,
+    names: tuple[str, ...],
+    before: Mapping[str, Unsolved],
+) -> dict[str, Unsolved]:
+    """By metric, the solves that all failed, in a call and in those right before it."""
+    found = {}
+    for name, value in jax.device_get(metrics).items():
+        kind = name.removesuffix("_share")
+        # A mean of ones may come out below one.
+        if not name.endswith("_unsolved_share") or float(value) < 1 - 1e-4:
+            continue
+        counts = np.atleast_1d(np.asarray(metrics.get(kind, ())))
+        which = tuple(names[i] for i in np.flatnonzero(counts) if i < len(names))
+        last = before.get(kind, Unsolved(0, ()))
+        found[kind] = Unsolved(last.calls + 1, tuple(dict.fromkeys((*last.groups, *which))))
+    return found
+
+
+def _check_solved(stage: Stage, step: int, unsolved: Mapping[str, Unsolved], *, most: int) -> None:
+    for kind, own in unsolved.items():
+        if own.calls >= most:
+            what = kind.removesuffix("_unsolved")
+            field = stage.fields.get(kind, "the max_steps of its transport")
+            among = f" The conditions: {examples(own.groups)}." if own.groups else ""
+            raise NumericalFailure(
+                f"Stage {stage.name!r}, by step {step}: no solve of {what} reaches its end.{among} "
+                f"Raise {field}, or the tolerances of its controller. If the run has a folder, its "
+                "checkpoint is from the validation before; other settings are another run."
+            )
 
 
 def _check_finite(stage: str, step: int, values: dict[str, float]) -> None:

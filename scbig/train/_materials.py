@@ -5,58 +5,20 @@ import hashlib
 import itertools
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
 
+import jax
 import jax.random as jr
 import numpy as np
 
 from scbig._typing import PRNGKeyArray
-from scbig.config import ScBIGConfig
 from scbig.data import Condition, Screen
-from scbig.model import Dosing, Names
-from scbig.priors import (
-    AlignedEmbeddings,
-    AlignedGraph,
-    EmbeddingTable,
-    InteractionGraph,
-    PathwayLibrary,
-    PathwayMembership,
-)
+from scbig.method import ScBIGConfig
+from scbig.model import Dosing
+from scbig.priors import EmbeddingTable
+from scbig.service import Names
 
-from ._targets import hold_out_cells
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Priors:
-    """What is known before the screen, as `fit` takes it.
-
-    **Fields:** `genes`, embeddings of the screen's genes, with `missing`, the policy for genes
-    that the table lacks (`EmbeddingTable.align`); `interactions`, a graph between genes;
-    `pathways`, gene sets for the pathway alignment, of which those with `min_genes` of the
-    screen's genes count; `perturbations`, embeddings of what can be perturbed (genes, drugs),
-    `genes` by default; `contexts`, a vector for each context of the screen, and for others that
-    are to be predicted in (`one_hot_contexts` and `control_profiles` make such tables). Every
-    feature of `perturbations` and of `contexts` is standardised over its table. Without `contexts`
-    the model does not tell contexts apart, though controls are still drawn from the context of the
-    cells that they are matched with.
-    """
-
-    genes: EmbeddingTable
-    interactions: InteractionGraph
-    pathways: PathwayLibrary
-    perturbations: EmbeddingTable | None = None
-    contexts: EmbeddingTable | None = None
-    missing: Literal["error", "zero", "mean"] = "error"
-    min_genes: int = 3
-
-    def provenance(self, config: ScBIGConfig) -> dict[str, Any]:
-        """What gene programs were made with: configuration, and a checksum of each prior."""
-        return {
-            "config": dataclasses.asdict(config.programs),
-            "embeddings": self.genes.checksum,
-            "interactions": self.interactions.checksum,
-            "missing": self.missing,
-        }
+from ._holdout import hold_out_cells
+from ._priors import AlignedPriors, Priors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,7 +26,7 @@ class Materials:
     """The cells and the priors of a run, aligned with the screen's genes.
 
     **Fields:** `kept` and `held_out`, the cells that stage 1 trains and is validated on; `learn`
-    and `judge`, those of stage 2; `genes`, `graph`, `pathways`, the aligned priors;
+    and `judge`, those of stage 2; `priors`, those that the configuration reads, aligned;
     `perturbations` and `contexts`, the standardised tables of what can be perturbed and where,
     whose names are in `names`, with how doses are read.
     """
@@ -75,9 +37,7 @@ class Materials:
     held_out: Screen
     learn: Screen
     judge: Screen
-    genes: AlignedEmbeddings
-    graph: AlignedGraph
-    pathways: PathwayMembership
+    priors: AlignedPriors
     perturbations: EmbeddingTable
     contexts: EmbeddingTable | None
 
@@ -91,10 +51,17 @@ class Materials:
         *,
         key: PRNGKeyArray,
     ) -> "Materials":
-        """Aligns and splits; raises `ValueError` for what the priors lack."""
+        """Aligns and splits.
+
+        **Arguments:** `validation`, names of conditions; `key`, draws the held-out cells.
+
+        **Raises:** `ValueError` for what the priors lack.
+        """
+        _check_storage(screen, config)
+        aligned = AlignedPriors.of(priors, config, screen.genes)
         training = screen.without(validation)
         kept, held_out = hold_out_cells(training, config.stage1.validation, key=key)
-        table = (priors.perturbations or priors.genes).standardised()
+        table = priors.tokens
         contexts = None if priors.contexts is None else priors.contexts.standardised()
         names = Names(
             genes=screen.genes,
@@ -113,38 +80,59 @@ class Materials:
             held_out=held_out,
             learn=training if validation else kept,
             judge=screen.select(validation) if validation else held_out,
-            genes=priors.genes.align(screen.genes, missing=priors.missing),
-            graph=priors.interactions.align(screen.genes),
-            pathways=priors.pathways.align(screen.genes, min_genes=priors.min_genes),
+            priors=aligned,
             perturbations=table,
             contexts=contexts,
         )
 
     @property
-    def coverage(self) -> tuple[str, ...]:
-        """One line for each prior."""
-        first, second = self.genes.coverage, self.graph.coverage
-        return first.summary(), second.summary(), self.pathways.summary()
+    def embeddings(self) -> np.ndarray | None:
+        """A row for each gene, if an algorithm reads them."""
+        return None if self.priors.genes is None else self.priors.genes.vectors
 
     @property
     def facts(self) -> tuple[Sequence[str] | np.ndarray, ...]:
         """What tells one run's priors from another's."""
-        edges = self.graph.source, self.graph.target, self.graph.weight
-        numbers = self.genes.vectors, *edges, self.pathways.matrix, self.perturbations.vectors
+        graph, sets = self.priors.graph, self.priors.pathways
+        edges = () if graph is None else (graph.source, graph.target, graph.weight)
+        pathways = () if sets is None else (json.dumps(sets.sets, sort_keys=True),)
         contexts = () if self.contexts is None else (self.contexts.names, self.contexts.vectors)
-        return self.perturbations.names, *numbers, *contexts
+        genes = () if self.embeddings is None else (self.embeddings,)
+        tables = self.perturbations.names, self.perturbations.vectors, *contexts
+        return *genes, *edges, *pathways, *tables
+
+
+def _check_storage(screen: Screen, config: ScBIGConfig) -> None:
+    changes = {"decoder", "encoder"} & set(config.stage2.trains)
+    if screen.stored and changes:
+        raise ValueError(
+            "With expression on disk only the flow can train in stage 2: leave "
+            f"{' and '.join(sorted(changes))} out of stage2.trains, or read the screen into memory."
+        )
+    if screen.stored and config.stage1.buffer is None:
+        raise ValueError(
+            "The screen's expression is on disk: say how many cells may be in memory at once, for "
+            "instance stage1.buffer=16384 (and stage1.block=256, cells that are read together)."
+        )
 
 
 def identity_of(
     screen: Screen,
     config: ScBIGConfig,
     validation: Sequence[str],
-    priors: Sequence[Sequence[str] | np.ndarray],
+    facts: Sequence[Sequence[str] | np.ndarray | jax.Array],
     key: PRNGKeyArray,
 ) -> str:
-    """A name for exactly this run: configuration, cells, priors, validation conditions and key."""
-    facts = {
-        "config": config.to_dict(),
+    """A name for exactly this run: configuration, cells, priors, validation conditions and key.
+
+    How long stage 2 trains is no part of it, so that a finished run can be prolonged; except where
+    its end makes other gene programs.
+    """
+    written = config.to_dict()
+    if not config.programs.updates:
+        written["stage2"] = {k: v for k, v in written["stage2"].items() if k != "steps"}
+    told = {
+        "config": written,
         "genes": screen.genes,
         "cells": screen.cells,
         "conditions": [c.name for c in screen.conditions],
@@ -152,8 +140,8 @@ def identity_of(
         "expression": screen.checksum,
         "validation": sorted(Condition.parse(name).name for name in validation),
     }
-    digest = hashlib.sha256(json.dumps(facts).encode())
-    arrays = screen.condition_index, screen.context_index, *priors, jr.key_data(key)
+    digest = hashlib.sha256(json.dumps(told).encode())
+    arrays = screen.condition_index, screen.context_index, *facts, jr.key_data(key)
     for array in arrays:
         values = np.asarray(array)
         digest.update(f"{values.shape} {values.dtype}".encode())

@@ -7,48 +7,48 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32
 
-from scbig._typing import Array, Float, PRNGKeyArray
-from scbig.config import ProgramsConfig
+from scbig._typing import Array, Float, Int, PRNGKeyArray
 from scbig.data import Screen
-from scbig.flow import make_transport
-from scbig.model import ScBIG
-from scbig.priors import AlignedEmbeddings, AlignedGraph, EmbeddingTable, coexpression
-from scbig.programs import Clustering, cluster_genes
+from scbig.method import ScBIGConfig
+from scbig.objective import FlowData, ResponseCriterion, predicted_responses
+from scbig.programs import AbstractClustering, Clustering, cluster_genes
+from scbig.service import TrainedModel
 
-from ._validation import ResponseValidation
+from ._flow import make_setting
+from ._priors import AlignedPriors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Grouping:
+class ClusteringInput:
     """What the genes of a screen are grouped by.
 
     **Fields:** `features`, one row for each gene, of which a zero row is a gene without any;
-    `graph`, the interactions among them.
+    `source`, `target` and `confidence` of the interactions among them, none without a graph.
     """
 
     features: Float32[np.ndarray, "genes features"]
-    graph: AlignedGraph
+    source: Int[np.ndarray, " edges"]
+    target: Int[np.ndarray, " edges"]
+    confidence: Float32[np.ndarray, " edges"] | None
 
     @classmethod
     def of(
-        cls,
-        screen: Screen,
-        embeddings: AlignedEmbeddings,
-        graph: AlignedGraph,
-        config: ProgramsConfig,
-    ) -> "Grouping":
-        """Reads `config.features` of the given embeddings and of the screen's control cells."""
-        if config.features == "pretrained":
-            return cls(features=embeddings.vectors, graph=graph)
-        controls = screen.expression[np.flatnonzero(screen.is_control)]
-        table = coexpression(controls, screen.genes, components=config.components)
-        if config.features == "both":
-            table = EmbeddingTable(screen.genes, embeddings.vectors).joined(table)
-        return cls(features=table.align(screen.genes).vectors, graph=graph)
+        cls, screen: Screen, priors: AlignedPriors, clustering: AbstractClustering
+    ) -> "ClusteringInput":
+        """Makes the features that the clustering compares, of the priors and the control cells."""
+        vectors = None if priors.genes is None else priors.genes.vectors
+        features = clustering.features_of(screen, vectors)
+        graph, none = priors.graph, np.zeros(0, np.int32)
+        return cls(
+            features=features,
+            source=none if graph is None else graph.source,
+            target=none if graph is None else graph.target,
+            confidence=graph.weight if graph is not None and graph.weighted else None,
+        )
 
     def cluster(
         self,
-        config: ProgramsConfig,
+        clustering: AbstractClustering,
         *,
         errors: Float[Array, "genes conditions"] | None = None,
         previous: Clustering | None = None,
@@ -57,10 +57,10 @@ class Grouping:
         """Programs from scratch, or the previous ones updated by a model's errors."""
         return cluster_genes(
             self.features,
-            self.graph.source,
-            self.graph.target,
-            config,
-            confidence=self.graph.weight if self.graph.weighted else None,
+            self.source,
+            self.target,
+            clustering,
+            confidence=self.confidence,
             errors=errors,
             start=None if previous is None else previous.labels,
             key=key,
@@ -68,20 +68,22 @@ class Grouping:
 
 
 def response_errors(
-    model: ScBIG, screen: Screen, *, key: PRNGKeyArray
+    model: TrainedModel, screen: Screen, *, key: PRNGKeyArray
 ) -> Float[Array, "genes conditions"]:
     """Predicted less measured mean response of the conditions of a screen (Table 6b).
 
     Give it only cells that the model learned from: the programs learn from these errors.
     """
     config = model.config
-    transport = make_transport(**dataclasses.asdict(config.transport))
-    cells = config.stage2.validation_cells
-    measured = ResponseValidation.from_screen(screen, model, transport, cells=cells, key=key)
-    predicted = _predicted(measured, model)
-    return jnp.transpose(predicted - measured.response)
+    setting = make_setting(model.pure, model.names, screen, config)
+    facts = _criterion_of(config).prepare(setting, key=key)
+    # Responses are of populations: no single cell's latent is read.
+    latents = jnp.zeros((0, model.pure.shift.shape[0]))
+    data = FlowData(setting.index, setting.tokens, latents, None, facts)
+    predicted = eqx.filter_jit(predicted_responses)(model.pure, data)[0]
+    return jnp.transpose(predicted - facts.response)
 
 
-@eqx.filter_jit
-def _predicted(measured: ResponseValidation, model: ScBIG) -> Float[Array, "groups genes"]:
-    return measured.predicted(model)
+def _criterion_of(config: ScBIGConfig) -> ResponseCriterion:
+    chosen = config.stage2.criterion
+    return chosen if isinstance(chosen, ResponseCriterion) else ResponseCriterion()

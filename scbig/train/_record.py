@@ -33,7 +33,8 @@ class MetricsLog:
         self.rows = [r for r in self.rows if r["stage"] != stage or r["step"] <= step]
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+            with atomic(self.path) as temporary:
+                temporary.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
 
     def write(self, row: dict[str, Any]) -> None:
         """Adds one row."""
@@ -99,16 +100,20 @@ class Recorder:
         self.log = MetricsLog(None if self.folder is None else self.folder / "metrics.jsonl")
 
     def claim(self, config: dict[str, Any]) -> None:
-        """Writes `config.json`, or finds the one that this run wrote before it was stopped.
+        """Writes `config.json`, where no other run has made anything.
 
-        **Raises:** `ValueError` if the folder is another run's.
+        **Raises:** `ValueError` if the folder is another run's, or if this run has already made
+        more steps than it is now asked for.
         """
         if self.folder is None:
             return
         path = self.folder / "config.json"
         if path.exists():
-            self._check(path, _read_fingerprint(path))
-            return
+            found = _read_fingerprint(path)
+            # A run that ended before it made anything, by a wrong setting say, has no claim.
+            if any(other != path for other in self.folder.iterdir()):
+                self._check(path, found)
+            self._check_length(config["stage2"])
         with atomic(path) as temporary:
             text = json.dumps({"fingerprint": self.fingerprint, "config": config}, indent=2)
             temporary.write_text(text + "\n")
@@ -138,6 +143,16 @@ class Recorder:
         header, restored = read_tree(path, "checkpoint", lambda _: state)
         self._check(path, header["fingerprint"])
         return restored
+
+    def _check_length(self, flow: dict[str, Any]) -> None:
+        size = flow["steps_per_call"]
+        wanted = -(-flow["steps"] // size) * size
+        made = max((row["step"] for row in self.log.rows if row["stage"] == "flow"), default=0)
+        if made > wanted:
+            raise ValueError(
+                f"{self.folder} has a run of {made} steps of stage 2, and only {flow['steps']} are "
+                "asked for. Ask for as many or more, or give this run another folder."
+            )
 
     def _check(self, path: pathlib.Path, found: str) -> None:
         if found != self.fingerprint:

@@ -7,19 +7,16 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from scbig._typing import PRNGKeyArray
-from scbig.data import Screen
-from scbig.flow import make_transport
 from scbig.model import ScBIG, make_model
 from scbig.programs import AbstractPartition
+from scbig.service import TrainedModel
 
 from ._autoencoder import autoencoder_stage, standardise
-from ._flow import FlowData, flow_stage
+from ._flow import Prepared, flow_stage, make_setting
 from ._latents import latents_of
 from ._loop import run
 from ._materials import Materials
 from ._record import Recorder
-from ._targets import flow_data
-from ._validation import FlowValidation, ResponseValidation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,67 +27,76 @@ class TrainingKeys:
     stage1: PRNGKeyArray
     stage2: PRNGKeyArray
 
+    def fold(self, number: int) -> "TrainingKeys":
+        """Those of another training of the same run."""
+        fold = lambda key: jr.fold_in(key, number)
+        return TrainingKeys(
+            model=fold(self.model), stage1=fold(self.stage1), stage2=fold(self.stage2)
+        )
+
 
 def train_stages(
-    materials: Materials, partition: AbstractPartition, recorder: Recorder, keys: TrainingKeys
-) -> ScBIG:
-    """An untrained model of these programs, then stage 1, then stage 2."""
+    materials: Materials,
+    partition: AbstractPartition,
+    recorder: Recorder,
+    keys: TrainingKeys,
+    *,
+    autoencoder: ScBIG | None = None,
+) -> TrainedModel:
+    """An untrained model of these programs, then stage 1, then stage 2.
+
+    **Arguments:** `autoencoder`, a model of these programs and genes, whose encoder and decoder
+    are taken as they are in place of stage 1.
+    """
     config = materials.config
     recorder.claim(config.to_dict())
+    vectors, contexts = materials.embeddings, materials.contexts
     model = make_model(
-        config,
+        config.networks,
         partition=partition,
-        embeddings=jnp.asarray(materials.genes.vectors),
+        embeddings=None if vectors is None else jnp.asarray(vectors),
         mean=jnp.asarray(materials.kept.mean()),
         tokens=jnp.asarray(materials.perturbations.vectors),
-        names=materials.names,
-        contexts=None if materials.contexts is None else jnp.asarray(materials.contexts.vectors),
+        dose_features=materials.names.dose_features,
+        contexts=None if contexts is None else jnp.asarray(contexts.vectors),
         key=keys.model,
     )
-    model = fit_autoencoder(model, materials.kept, materials.held_out, recorder, key=keys.stage1)
-    learn = materials.learn
-    latents = latents_of(model, learn, folder=recorder.folder if learn.stored else None)
-    if config.standardise_latents:
-        model = standardise(model, latents)
-        latents = (latents - model.shift[None]) / model.scale[None]
-    data = flow_data(model, learn, materials.pathways.matrix, latents)
-    return fit_flow(model, data, materials.judge, recorder, key=keys.stage2)
+    if autoencoder is None:
+        model = _fit_autoencoder(model, materials, recorder, key=keys.stage1)
+    else:
+        parts = lambda m: (m.encoder, m.decoder, m.facts, m.mean)
+        model = eqx.tree_at(parts, model, parts(autoencoder), is_leaf=lambda x: x is None)
+    trained = _fit_flow(model, materials, recorder, key=keys.stage2)
+    return TrainedModel(pure=trained, names=materials.names, config=config)
 
 
-def fit_autoencoder(
-    model: ScBIG,
-    kept: Screen,
-    held_out: Screen,
-    recorder: Recorder,
-    *,
-    key: PRNGKeyArray,
+def _fit_autoencoder(
+    model: ScBIG, materials: Materials, recorder: Recorder, *, key: PRNGKeyArray
 ) -> ScBIG:
     """Stage 1 on the kept cells, validated on the held-out ones; returns the best model."""
     order_key, run_key = jr.split(key)
     stage, state, rest = autoencoder_stage(
-        model, kept, held_out, model.config.stage1, key=order_key
+        model, materials.kept, materials.held_out, materials.config.stage1, key=order_key
     )
     return eqx.combine(run(stage, state, recorder, key=run_key).best, rest)
 
 
-def fit_flow(
-    model: ScBIG,
-    data: FlowData,
-    judge: Screen,
-    recorder: Recorder,
-    *,
-    key: PRNGKeyArray,
+def _fit_flow(
+    model: ScBIG, materials: Materials, recorder: Recorder, *, key: PRNGKeyArray
 ) -> ScBIG:
-    """Stage 2 on what `flow_data` made, validated on a screen; returns the best model."""
-    config = model.config
+    """Stage 2 on the cells to learn from, judged on the others; returns the best model."""
+    config, learn = materials.config, materials.learn
+    latents = latents_of(model, learn, folder=recorder.folder if learn.stored else None)
+    if config.standardise_latents:
+        model = standardise(model, latents)
+        latents = (latents - model.shift[None]) / model.scale[None]
     run_key, judge_key = jr.split(key)
-    cells = config.stage2.validation_cells
-    if config.stage2.criterion == "pearson_delta":
-        transport = make_transport(**dataclasses.asdict(config.transport))
-        validation = ResponseValidation.from_screen(
-            judge, model, transport, cells=cells, key=judge_key
-        )
-    else:
-        validation = FlowValidation(flow_data(model, judge), config)
-    stage, state, rest = flow_stage(model, data, validation, config)
+    setting = make_setting(model, materials.names, learn, config, materials.priors.pathways)
+    judged = make_setting(
+        model, materials.names, materials.judge, config, materials.priors.pathways
+    )
+    prepared = Prepared.of(setting, judged, config, latents=latents, key=judge_key)
+    stage, state, rest = flow_stage(
+        model, prepared, config, setting.group_names(), judged.group_names()
+    )
     return eqx.combine(run(stage, state, recorder, key=run_key).best, rest)

@@ -1,7 +1,9 @@
 """What a run carries from step to step, and what of a model trains."""
 
+import dataclasses
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -10,10 +12,11 @@ import jax.numpy as jnp
 import optax
 
 from scbig._foreign import lenient_promotion
+from scbig._names import examples
 from scbig._typing import Array, Int, PRNGKeyArray, Scalar
+from scbig.objective import Metrics
 
 PyTree = Any
-Metrics = dict[str, Scalar]
 
 
 class TrainState(eqx.Module):
@@ -43,14 +46,13 @@ class RunState(eqx.Module):
     """Validations since `best` was found."""
 
 
-def make_optimiser(
-    learning_rate: float, clip_norm: float, accumulate: int = 1
+def accumulated(
+    optimiser: optax.GradientTransformation, steps: int
 ) -> optax.GradientTransformation:
-    """Adam after clipping by the global norm; one update for every `accumulate` gradients."""
-    chain = optax.chain(optax.clip_by_global_norm(clip_norm), optax.adam(learning_rate))
-    if accumulate == 1:
-        return chain
-    return optax.MultiSteps(chain, accumulate).gradient_transformation()
+    """The optimiser with one update for every `steps` gradients, of their mean."""
+    if steps == 1:
+        return optimiser
+    return optax.MultiSteps(optimiser, steps).gradient_transformation()
 
 
 def initial_state(
@@ -71,27 +73,77 @@ def initial_state(
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One term of a loss, as a function of the parameters.
+
+    **Fields:** `label`, what it is called in logs; `weight`; `loss`, from parameters to the value
+    and what to log of it.
+    """
+
+    label: str
+    weight: float
+    loss: Callable[[PyTree], tuple[Scalar, Metrics]]
+
+
 def update(
     state: TrainState,
-    loss: Callable[[PyTree], tuple[Scalar, Metrics]],
+    parts: Sequence[Part],
     optimiser: optax.GradientTransformation,
     *,
     ema: float | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """One step down the gradient of `loss`, whose second value is logged."""
-    (_, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+    """One step down the gradient of the weighted sum of the parts.
+
+    **Arguments:** `ema`, decay of the parameters' average, corrected for its start: after `t` steps
+    it weighs the parameters of step `s` with `ema^(t - s)`, over the sum of these weights.
+
+    **Returns:** the next state, and what the parts log: each value under its label; with several
+    parts `loss`, their weighted sum, and each one's share of the length of all weighted gradients.
+    """
+    metrics: Metrics = {}
+    gradients, losses = [], []
+    for part in parts:
+        (value, own), gradient = jax.value_and_grad(part.loss, has_aux=True)(state.params)
+        own = own if part.label in own else {part.label: value, **own}
+        twice = sorted(set(own) & set(metrics))
+        if twice:
+            raise ValueError(
+                f"Two terms log {examples(twice)}: give one of them a class attribute `label` of "
+                "its own, and other names to what it logs."
+            )
+        metrics |= own
+        losses.append(part.weight * value)
+        gradients.append(jax.tree.map(lambda g, w=part.weight: w * g, gradient))
+    gradient = functools.reduce(lambda a, b: jax.tree.map(jnp.add, a, b), gradients)
     with lenient_promotion():
         change, slots = optimiser.update(gradient, state.optimiser, state.params)
-        metrics = {**metrics, "gradient_norm": optax.tree.norm(gradient)}
+        if len(parts) > 1:
+            metrics["loss"] = functools.reduce(jnp.add, losses)
+            norms = jnp.stack([optax.tree.norm(own) for own in gradients])
+            shares = norms / jnp.maximum(jnp.sum(norms), jnp.finfo(norms.dtype).tiny)
+            metrics |= {f"{p.label}_share": shares[i] for i, p in enumerate(parts)}
+        metrics["gradient_norm"] = optax.tree.norm(gradient)
     params = eqx.apply_updates(state.params, change)
     average = state.average
     if ema is not None:
-        average = jax.tree.map(lambda a, p: ema * a + (1 - ema) * p, average, params)
+        average = _averaged(average, params, ema, state.step + 1)
     return TrainState(params, slots, average, state.step + 1), metrics
 
 
+def _averaged(average: PyTree, params: PyTree, decay: float, count: Int[Array, ""]) -> PyTree:
+    # (1 - d) / (1 - d^t): at the first step the average is the parameters, not the initial ones.
+    # `1 - d^t` itself would lose digits where the decay is close to one.
+    rate = (1 - decay) / -jnp.expm1(count.astype(jnp.float32) * math.log(decay))
+    return jax.tree.map(lambda a, p: a + rate.astype(p.dtype) * (p - a), average, params)
+
+
+Step = Callable[[TrainState, PyTree, PyTree, PRNGKeyArray], tuple[TrainState, Metrics]]
+"""From a state, the data, the step's own input and its key to the next state and what to log."""
+
+
 def compile_steps(
-    step: Callable[[TrainState, PyTree, PyTree, PRNGKeyArray], tuple[TrainState, Metrics]],
+    step: Step,
     length: int,
     *,
     inputs: Callable[[TrainState, PyTree], PyTree] | None = None,
@@ -100,19 +152,26 @@ def compile_steps(
 
     A step takes the state, the data, its own entry of `inputs(state, data)`, which is made once a
     call, and its key: the run's key folded with the step's number, so that a resumed run draws
-    what an unbroken one would. Returns the mean of each metric over the steps.
+    what an unbroken one would. Returns the mean of each scalar metric over the steps, and the sum
+    of those with an axis. Equal steps on data of equal shapes are compiled once in a process: a
+    step that is a module is equal to another with equal fields.
     """
+    return lambda state, data, key: _advance((step, length, inputs, data, key), state)
 
-    @functools.partial(jax.jit, donate_argnums=0)
-    def steps(state: TrainState, data: PyTree, key: PRNGKeyArray) -> tuple[TrainState, Metrics]:
-        def body(carry, own):
-            return step(carry, data, own, jax.random.fold_in(key, carry.step))
 
-        given = None if inputs is None else inputs(state, data)
-        state, metrics = jax.lax.scan(body, state, given, length=length)
-        return state, jax.tree.map(jnp.mean, metrics)
+@eqx.filter_jit(donate="all-except-first")
+def _advance(
+    fixed: tuple[Step, int, Callable | None, PyTree, PRNGKeyArray], state: TrainState
+) -> tuple[TrainState, Metrics]:
+    step, length, inputs, data, key = fixed
 
-    return steps
+    def body(carry, own):
+        return step(carry, data, own, jax.random.fold_in(key, carry.step))
+
+    given = None if inputs is None else inputs(state, data)
+    state, metrics = jax.lax.scan(body, state, given, length=length)
+    over = lambda x: jnp.mean(x) if x.ndim == 1 else jnp.sum(x, axis=0)
+    return state, jax.tree.map(over, metrics)
 
 
 def trainable(model: eqx.Module, *parts: str) -> PyTree:

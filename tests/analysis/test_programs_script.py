@@ -5,8 +5,9 @@ import runpy
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from scbig import config as C, programs
+from scbig import programs
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "experiments" / "programs.py"
 PARTITIONS = [
@@ -25,6 +26,7 @@ PARTITIONS = [
 ]
 
 
+@pytest.mark.slow
 def test_the_audit_has_a_pulse_on_real_priors(shared_file, tmp_path, capsys):
     script = runpy.run_path(str(SCRIPT))
     run = script["Programs"](
@@ -33,7 +35,7 @@ def test_the_audit_has_a_pulse_on_real_priors(shared_file, tmp_path, capsys):
         interactions=shared_file("priors/string_v12_ge800.tsv.gz"),
         pathways=shared_file("priors/ReactomePathways.gmt"),
         out=tmp_path / "new",
-        programs=C.ProgramsConfig(clusters=8, rounds=3, starts=1),
+        programs=programs.GRC(clusters=8, rounds=3, start=programs.KMeansStart(tries=1)),
         seeds=2,
     )
     audit = script["main"](run)

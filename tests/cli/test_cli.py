@@ -1,5 +1,6 @@
 """The four commands, one after another on one small screen, and what they say of bad input."""
 
+import pathlib
 import subprocess
 import sys
 from typing import Any
@@ -11,10 +12,15 @@ import pytest
 import tyro
 
 from scbig.cli import Fit, main
-from scbig.data import Screen
-from scbig.model import load
+from scbig.data import Screen, record_columns
+from scbig.flow import BrownianBridge
+from scbig.objective import Adam
+from scbig.programs import GRC, KMeans
+from scbig.service import load
 from scbig.simulate import SimulationConfig, simulate_screen
 from scbig.splits import Split
+
+from ..test_experiments import FEW
 
 SIZES = SimulationConfig(
     genes=40, programs=4, perturbations=6, doubles=12, control_cells=60, cells_per_condition=16,
@@ -22,14 +28,28 @@ SIZES = SimulationConfig(
 )  # fmt: skip
 
 SMALL = (
-    "programs.clusters=4", "programs.starts=2", "autoencoder.width=8", "autoencoder.mlp_width=8",
-    "autoencoder.latent=4", "autoencoder.inducing=2", "condition.hidden=8", "condition.width=8",
-    "velocity.hidden=8", "velocity.depth=1", "velocity.frequencies=2", "alignment.cells=4",
-    "alignment.transport.solver=bosh3", "alignment.transport.max_steps=32", "stage1.epochs=2",
-    "stage1.batch=32", "stage1.validate_every=1", "stage2.steps=4", "stage2.steps_per_call=2",
-    "stage2.cells=8", "stage2.groups=2", "stage2.validation_cells=8", "transport.rtol=1e-2",
-    "transport.atol=1e-2", "standardise_latents=False",
+    *(f"{name}={value}" for name, value in FEW.items()),
+    "stage1.batch=32", "stage1.optimiser=Adam(learning_rate=0.001)", "stage2.steps_per_call=2",
+    "transport.solver=Bosh3()", "transport.controller.rtol=1e-2", "standardise_latents=False",
 )  # fmt: skip
+
+FILES = {
+    "prepare": {"counts": "counts.h5ad", "out": "prepared.h5ad"},
+    "fit": {
+        "data": "prepared.h5ad", "embeddings": "genes.npz", "interactions": "pairs.tsv",
+        "pathways": "sets.gmt", "out": "run",
+    },
+    "predict": {"model": "run/model.scbig", "data": "prepared.h5ad", "out": "guess.h5ad"},
+    "evaluate": {"predicted": "guess.h5ad", "data": "prepared.h5ad", "out": "scores.csv"},
+}  # fmt: skip
+
+
+def words(folder, command: str, *more: str, **files: pathlib.Path | None) -> list[str]:
+    """A command with the user's files, some replaced, some left out."""
+    named = {name: folder / file for name, file in FILES[command].items()} | files
+    given = [(f"--{name}", str(path)) for name, path in named.items() if path is not None]
+    less = ("--min-genes", "1") if command == "prepare" else ()
+    return [command, *(word for pair in given for word in pair), *less, *more]
 
 
 @pytest.fixture(scope="module")
@@ -46,50 +66,41 @@ def folder(tmp_path_factory):
     return folder
 
 
-def words(folder, command: str, *more: str) -> list[str]:
-    files = {
-        "prepare": ("--counts", "counts.h5ad", "--out", "prepared.h5ad", "--min-genes", "1"),
-        "fit": (
-            *(
-                "--data",
-                "prepared.h5ad",
-                "--embeddings",
-                "genes.npz",
-                "--interactions",
-                "pairs.tsv",
-            ),
-            *("--pathways", "sets.gmt", "--out", "run"),
-        ),
-        "predict": ("--model", "run/model.scbig", "--data", "prepared.h5ad", "--out", "guess.h5ad"),
-        "evaluate": ("--predicted", "guess.h5ad", "--data", "prepared.h5ad", "--out", "scores.csv"),
-    }[command]
-    named = [str(folder / word) if "." in word or word == "run" else word for word in files]
-    return [command, *named, *more]
+# The second run leaves the cells on disk, and has no interactions, which its programs do not read.
+RUNS = {
+    "in memory": (("--no-on-disk", "--set", *SMALL), {}, GRC),
+    "on disk": (
+        ("--on-disk", "--set", "programs=KMeans(clusters=4)", *SMALL[2:]),
+        {"interactions": None},
+        KMeans,
+    ),
+}
 
 
-@pytest.mark.parametrize("on_disk", ["--no-on-disk", "--on-disk"])
-def test_the_four_commands_lead_from_counts_to_scores(folder, capsys, on_disk):
+@pytest.mark.slow
+@pytest.mark.parametrize("way", RUNS)
+def test_the_four_commands_lead_from_counts_to_scores(folder, capsys, way):
+    more, less, programs = RUNS[way]
     chosen = ("--min-cells", "2", "--variable-genes", "30", "--split", "additive", "--seed", "1")
     assert main(words(folder, "prepare", *chosen)) == 0
     assert "348 cells x" in capsys.readouterr().out  # 60 controls, 18 conditions of 16
-    more = ("--split", str(folder / "prepared.split.json"), on_disk, "--set", *SMALL)
-    run = words(folder, "fit", *more)
-    run[run.index(str(folder / "run"))] = str(folder / f"run{on_disk}")
-    assert main(run) == 0
+    out = folder / way
+    drawn = folder / "prepared.split.json"
+    assert main(words(folder, "fit", *more, split=drawn, out=out, **less)) == 0
     said = capsys.readouterr().out
-    out = folder / f"run{on_disk}"
     split = Split.read(out / "split.json")
     assert f"{len(split.test)} test conditions" in said
     assert split.hash in said
     model = load(out / "model.scbig")
     assert model.config.stage1.epochs == 2
+    assert model.config.stage1.optimiser == Adam(1e-3)
     assert model.config.standardise_latents is False
-    assert (model.config.stage1.buffer is not None) == (on_disk == "--on-disk")
+    assert isinstance(model.config.programs, programs)
+    assert (model.config.stage1.buffer is not None) == (way == "on disk")
     screen = Screen.open(folder / "prepared.h5ad")
     assert model.names.genes == screen.genes
-    guess = words(folder, "predict", "--split", str(out / "split.json"), "--cells", "5")
-    guess[guess.index(str(folder / "run/model.scbig"))] = str(out / "model.scbig")
-    assert main(guess) == 0
+    files = {"model": out / "model.scbig", "split": out / "split.json"}
+    assert main(words(folder, "predict", "--cells", "5", **files)) == 0
     predicted: Any = ad.read_h5ad(folder / "guess.h5ad")
     assert set(predicted.obs["condition"]) == set(split.test)
     assert predicted.n_obs == 5 * len(split.test)
@@ -112,21 +123,67 @@ def test_the_four_commands_lead_from_counts_to_scores(folder, capsys, on_disk):
         ("prepare", ("--out", "screen.txt"), "to .h5ad or .zarr, not to 'screen.txt'"),
         ("fit", ("--set", "stage1.epochs"), "wants name=value"),
         ("fit", ("--set", "seed=3"), "--seed is an option of its own"),
+        ("fit", ("--set", "stage1.epoch=3"), "stage1 has no part 'epoch'"),
+        ("fit", ("--set", "stage1.epochs=many"), "--set stage1.epochs: 'many' is neither a number"),
+        ("fit", ("--set", "stage1.epochs=0"), "epochs must be a whole number >= 1; got 0"),
+        ("fit", ("--set", "flow.path=Bridge()"), "0 imported classes called 'Bridge'"),
+        ("fit", ("--set", "flow.path=BrownianBridge(width=1)"), "no field 'width'"),
+        ("fit", ("--set", "programs.clusters=400"), "at least one gene: got 400"),
+        # A computation that does not reach its end is no bug either.
+        ("fit", ("--set", "programs.iterations=1"), "a transport plan missed its marginals"),
         ("fit", ("--split", "nowhere.json"), "nowhere.json"),
         ("predict", (), "give --conditions or --split"),
         ("evaluate", ("--condition-key", "nothing"), "no column 'nothing'"),
     ],
 )
-def test_what_cannot_be_used_is_said_in_one_line(folder, capsys, command, more, message):
+def test_what_cannot_be_used_is_said_in_one_line(folder, tmp_path, capsys, command, more, message):
     main(words(folder, "prepare"))
     capsys.readouterr()
     if command == "evaluate":
         ad.read_h5ad(folder / "prepared.h5ad")[:5].copy().write_h5ad(folder / "guess.h5ad")
-    assert main(words(folder, command, *more)) == 1
+    own = {"out": tmp_path / "run"} if command == "fit" else {}
+    assert main(words(folder, command, *more, **own)) == 1
     errors = capsys.readouterr().err
     assert message in errors
     assert errors.startswith("scbig: ")
+    assert errors.count("scbig: ") == 1
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("lacking", "message"),
+    [
+        ("embeddings", "Priors need a vector for each perturbation"),
+        ("interactions", "reads interactions (GRC)"),
+        ("pathways", "reads pathways (PathwayAlignment)"),
+    ],
+)
+def test_a_prior_that_the_settings_read_must_be_there(folder, capsys, lacking, message):
+    main(words(folder, "prepare"))
+    assert main(words(folder, "fit", **{lacking: None})) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [ImportError, ModuleNotFoundError])
+def test_a_package_that_is_not_installed_is_said_in_one_line(tmp_path, capsys, monkeypatch, kind):
+    def lacking(self):
+        raise kind("files of PyTorch are read with PyTorch, which is not installed")
+
+    monkeypatch.setattr(Fit, "run", lacking)
+    assert main(words(tmp_path, "fit")) == 1
+    errors = capsys.readouterr().err
+    assert errors == "scbig: files of PyTorch are read with PyTorch, which is not installed\n"
+
+
+def test_settings_are_numbers_and_classes_of_any_part():
+    changes = ("terms.Consistency.weight=0.5", "stage2.ema=None", "stage2.trains=('velocity',)")
+    path = "flow.path=BrownianBridge(0.2)"
+    command = tyro.cli(Fit, args=["--data", "a", "--out", "b", "--set", path, *changes])
+    config: Any = command.config()
+    assert config.flow.path == BrownianBridge(sigma=0.2)
+    assert config.terms[0].weight == 0.5
+    assert config.stage2.ema is None
+    assert config.stage2.trains == ("velocity",)
 
 
 def test_the_command_exits_as_a_shell_expects(folder):
@@ -140,18 +197,17 @@ def test_the_command_exits_as_a_shell_expects(folder):
     for command in ("prepare", "fit", "predict", "evaluate"):
         assert command in shown.stdout
     assert run("fit", "--no-such-option").returncode == 2
-    failed = run(*words(folder, "evaluate", "--data", "nowhere.h5ad"))
+    failed = run(*words(folder, "evaluate", data=pathlib.Path("nowhere.h5ad")))
     assert failed.returncode == 1
     assert "nowhere.h5ad" in failed.stderr
     assert "Traceback" not in failed.stderr
 
 
-def test_another_runs_split_stays_where_it_is(folder, capsys, tmp_path):
+def test_another_runs_split_stays_where_it_is(folder, tmp_path):
     main(words(folder, "prepare"))
-    run = words(folder, "fit", "--split", "additive", "--set", *SMALL)
-    run[run.index(str(folder / "run"))] = str(tmp_path)
     (tmp_path / "config.json").write_text('{"fingerprint": "another"}')
     (tmp_path / "split.json").write_text("another run's")
+    run = words(folder, "fit", "--split", "additive", "--set", *SMALL, out=tmp_path)
     assert main(run) == 1
     assert (tmp_path / "split.json").read_text() == "another run's"
 
@@ -175,12 +231,38 @@ def test_what_was_not_measured_is_left_out_of_the_scores(tmp_path, capsys):
     keys = ("--condition-key", "what", "--context-key", "line")
     assert main(["evaluate", *named, *keys]) == 0
     said = capsys.readouterr().out
-    assert "left out: B in y" in said
-    assert "without a ceiling: C" in said
+    assert "left out: 'B in y'" in said
+    assert "without a ceiling: 'C'" in said
     scores = pd.read_csv(tmp_path / "scores.csv").set_index(["cells", "context", "condition"])
     scored = {*scores.loc["predicted"].index}
     assert scored == {("x", "A"), ("y", "A"), ("x", "B"), ("x", "C"), ("y", "C")}
     assert {*scores.loc["split-half"].index} == scored - {("x", "C")}
+
+
+def test_predicted_cells_are_read_as_the_measured_ones(tmp_path, capsys):
+    """By the same columns, separator and control names; what records its columns, by those."""
+    rng = np.random.default_rng(0)
+    labels = [label for label in ("AAVS1", "A", "B", "A_B") for _ in range(9)]
+    adata: Any = ad.AnnData(np.log1p(rng.poisson(3.0, (36, 6)).astype(np.float32) * 1.3))
+    adata.obs_names = [f"cell{i}" for i in range(36)]
+    adata.obs["what"] = labels
+    adata.write_h5ad(tmp_path / "screen.h5ad")
+    adata.obs["what"] = [{"A_B": "B_A_AAVS1"}.get(label, label) for label in labels]
+    files = {"predicted": "guess.h5ad", "data": "screen.h5ad", "out": "scores.csv"}
+    named = [word for name, file in files.items() for word in (f"--{name}", str(tmp_path / file))]
+    keys = ("--condition-key", "what", "--control", "AAVS1", "--separator", "_", "--no-ceiling")
+    usual: Any = adata.copy()
+    usual.obs = usual.obs.rename(columns={"what": "condition"})
+    recorded: Any = usual.copy()
+    recorded.obs["what"] = "AAVS1"
+    recorded.obs["condition"] = ["A+B"] * 18 + ["A"] * 9 + ["B"] * 9
+    record_columns(recorded, None)
+    for guess in (adata, usual, recorded):
+        guess.write_h5ad(tmp_path / "guess.h5ad")
+        assert main(["evaluate", *named, *keys]) == 0
+        assert "left out" not in capsys.readouterr().out
+        scores = pd.read_csv(tmp_path / "scores.csv")
+        assert list(scores["condition"]) == ["A", "A+B", "B"]
 
 
 def test_a_full_disk_leaves_nothing_and_is_said(folder, tmp_path):
@@ -192,8 +274,7 @@ def test_a_full_disk_leaves_nothing_and_is_said(folder, tmp_path):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
         "scbig.cli.run()"
     )
-    run = words(folder, "prepare", "--min-genes", "1")
-    run[run.index(str(folder / "prepared.h5ad"))] = str(tmp_path / "prepared.h5ad")
+    run = words(folder, "prepare", out=tmp_path / "prepared.h5ad")
     done = subprocess.run([sys.executable, "-c", program, *run], capture_output=True, text=True)
     assert done.returncode == 1
     assert "scbig: " in done.stderr
@@ -209,14 +290,12 @@ def test_old_gene_names_are_matched_through_an_alias_table(folder, capsys, tmp_p
         names = np.where(table["names"] == gene, "OLDNAME", table["names"])
         np.savez(tmp_path / "genes.npz", names=names, embeddings=table["embeddings"])
     (tmp_path / "aliases.tsv").write_text(f"alias\tsymbol\nOLDNAME\t{gene}\n")
-    run = words(folder, "fit", "--set", *SMALL)
-    run[run.index(str(folder / "genes.npz"))] = str(tmp_path / "genes.npz")
-    run[run.index(str(folder / "run"))] = str(tmp_path / "run")
+    files = {"embeddings": tmp_path / "genes.npz", "out": tmp_path / "run"}
+    run = words(folder, "fit", **files)
     capsys.readouterr()
     assert main(run) == 1
     assert gene in capsys.readouterr().err
-    matched = [*run[: -len(SMALL) - 1], "--aliases", str(tmp_path / "aliases.tsv")]
-    command = tyro.cli(Fit, args=matched[1:])
-    priors = command.priors(screen)
+    command = tyro.cli(Fit, args=[*run[1:], "--aliases", str(tmp_path / "aliases.tsv")])
+    priors: Any = command.priors(screen)
     assert gene in priors.genes.names
     assert "1 by alias" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """Path, loss and solve against closed forms."""
 
+import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -78,7 +79,7 @@ def test_the_batch_loss_is_the_mean_over_stratified_times():
 
 
 def test_the_solve_rotates_every_cell_by_its_conditions_angle():
-    transport = flow.make_transport(rtol=1e-6, atol=1e-6)
+    transport = flow.adaptive(1e-6, 1e-6)
     cells = jr.normal(jr.key(0), (2, 5, 2))
     conditions = jnp.array([[0.0], [1.0]])
     moved = transport(Rotation(jnp.array(np.pi / 2)), cells, conditions)
@@ -88,7 +89,7 @@ def test_the_solve_rotates_every_cell_by_its_conditions_angle():
 
 
 def test_the_solve_equals_scipys():
-    transport = flow.make_transport(rtol=1e-6, atol=1e-6)
+    transport = flow.adaptive(1e-6, 1e-6)
     z, c = jr.normal(jr.key(0), (1, 4, 3)), jr.normal(jr.key(1), (1, 3))
     moved = transport(Stiff(), z, c).latents[0]
     for cell in range(4):
@@ -104,34 +105,44 @@ def test_the_solve_equals_scipys():
 
 def test_the_steps_are_those_of_the_hardest_cell():
     error = jnp.zeros((1, 100, 3)).at[0, 7].set(2.0)
-    np.testing.assert_allclose(flow.worst_cell_norm(error), 2.0)
+    np.testing.assert_allclose(flow.WorstCellNorm()(error), 2.0)
 
 
 def test_step_counts_are_reported_and_grow_with_the_tolerance():
     z, c = jnp.ones((1, 2, 3)), jnp.ones((1, 3))
-    loose = flow.make_transport(rtol=1e-2, atol=1e-2)(Stiff(), z, c)
-    tight = flow.make_transport(rtol=1e-6, atol=1e-6)(Stiff(), z, c)
+    loose = flow.adaptive(1e-2, 1e-2)(Stiff(), z, c)
+    tight = flow.adaptive(1e-6, 1e-6)(Stiff(), z, c)
     assert 0 < int(loose.steps) < int(tight.steps)
 
 
 def test_a_solve_that_runs_out_of_steps_is_an_error():
-    transport = flow.make_transport(rtol=1e-6, atol=1e-6, max_steps=3)
+    transport = flow.adaptive(1e-6, 1e-6, max_steps=3)
     solve = eqx.filter_jit(lambda z, c: transport(Stiff(), z, c).latents)
     with pytest.raises(RuntimeError, match="max"):
         solve(jnp.ones((1, 2, 3)), jnp.ones((1, 3)))
 
 
-@pytest.mark.parametrize(("solver", "steps"), [("euler", 400), ("midpoint", 50), ("heun", 50)])
+@pytest.mark.parametrize(
+    ("solver", "steps"), [(None, 400), (dfx.Midpoint(), 50), (dfx.Heun(), 50), (dfx.Tsit5(), 7)]
+)
 def test_fixed_steps_solve_too(solver, steps):
-    transport = flow.make_transport(solver=solver, steps=steps)
+    transport = flow.fixed(steps, solver)
     moved = transport(Rotation(jnp.array(1.0)), jnp.array([[[1.0, 0.0]]]), jnp.zeros((1, 1)))
     np.testing.assert_allclose(moved.latents[0, 0], [np.cos(1), np.sin(1)], atol=5e-3)
     assert int(moved.steps) == steps
 
 
-@pytest.mark.parametrize("adjoint", ["recursive_checkpoint", "direct", "backsolve"])
+ADJOINTS = [
+    dfx.RecursiveCheckpointAdjoint(),
+    dfx.DirectAdjoint(),
+    dfx.ForwardMode(),
+    dfx.BacksolveAdjoint(stepsize_controller=dfx.PIDController(1e-5, 1e-5)),
+]
+
+
+@pytest.mark.parametrize("adjoint", ADJOINTS, ids=lambda a: type(a).__name__)
 def test_gradients_flow_through_the_adaptive_solve(adjoint):
-    transport = flow.make_transport(rtol=1e-5, atol=1e-5, adjoint=adjoint, max_steps=64)
+    transport = flow.adaptive(1e-5, 1e-5, adjoint=adjoint, max_steps=64)
     z = jnp.array([[[1.0, 0.0], [0.5, -0.3]]])
 
     def height(rate):
@@ -139,4 +150,34 @@ def test_gradients_flow_through_the_adaptive_solve(adjoint):
 
     by_hand = lambda r: np.sum(np.sin(r) * np.asarray(z[0, :, 0]) + np.cos(r) * z[0, :, 1])
     slope = (by_hand(1.0 + 1e-3) - by_hand(1.0 - 1e-3)) / 2e-3
-    np.testing.assert_allclose(jax.grad(height)(jnp.array(1.0)), slope, rtol=1e-2)
+    derivative = jax.jacfwd if isinstance(adjoint, dfx.ForwardMode) else jax.grad
+    np.testing.assert_allclose(derivative(height)(jnp.array(1.0)), slope, rtol=1e-2)
+
+
+def test_a_failed_solve_can_be_a_flag():
+    transport = flow.adaptive(1e-6, 1e-6, max_steps=3)
+    moved = transport(Stiff(), jnp.ones((1, 2, 3)), jnp.ones((1, 3)), throw=False)
+    assert not moved.solved
+    assert int(moved.steps) == 3
+    assert flow.fixed(3)(Stiff(), jnp.ones((1, 2, 3)), jnp.ones((1, 3))).solved
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: flow.Transport(controller=dfx.ConstantStepSize()), "needs first_step"),
+        (lambda: flow.Transport(dfx.Euler()), "Euler has no estimate of its error"),
+        (lambda: flow.adaptive(rtol=0.0), "rtol must be a positive number; got 0.0"),
+        (lambda: flow.adaptive(atol=float("nan")), "atol must be a positive number; got nan"),
+        (lambda: flow.adaptive(max_steps=0), "max_steps must be a whole number >= 1"),
+        (lambda: flow.fixed(0), "steps must be a whole number >= 1; got 0"),
+        (lambda: flow.fixed(True), "steps must be a whole number >= 1; got True"),
+        (
+            lambda: flow.Transport(first_step=2.0),
+            "first_step must be a finite number and > 0",
+        ),
+    ],
+)
+def test_a_solve_that_cannot_be_made_is_refused_where_it_is_made(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,248 +1,203 @@
-"""The assembled model: names, prediction, files."""
+"""The pure model: an untrained one from specs, and its functions on one cell or condition."""
 
-import json
-
-import anndata as ad
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import pandas as pd
 import pytest
 
-from scbig import config as C
-from scbig.model import Names, ScBIG, load, make_model, save
-from scbig.nn import AbstractVelocity
+from scbig import nn
+from scbig.flow import adaptive
+from scbig.model import ConditionTokens, Networks, ScBIG, make_model, program_centroids
 from scbig.programs import GenePartition
 
-GENES = tuple(f"g{i}" for i in range(10))
-PERTURBATIONS = ("AHR", "CEBPE", "KLF1")
+GENES, PROGRAMS, FEATURES = 10, 3, 5
+PARTITION = GenePartition.from_labels(np.arange(GENES) % PROGRAMS, PROGRAMS)
+EMBEDDINGS = jr.normal(jr.key(1), (GENES, FEATURES))
+BODY = {"width": 8, "heads": 2, "layers": 1, "inducing": 2, "mlp_width": 8, "dropout": 0.5}
+NETWORKS = Networks(
+    nn.GeneClusterEncoderSpec(**BODY, latent=4),
+    nn.GeneClusterDecoderSpec(**BODY),
+    nn.ConditionEncoderSpec(hidden=8, width=7),
+    nn.VelocityFieldSpec(frequencies=3, top_frequency=3.0, hidden=8, depth=1, dropout=0.0),
+)
 
 
-def small() -> C.ScBIGConfig:
-    return C.ScBIGConfig(
-        programs=C.ProgramsConfig(clusters=3),
-        autoencoder=C.AutoencoderConfig(
-            width=8, heads=2, layers=1, inducing=2, latent=4, mlp_width=8
-        ),
-        condition=C.ConditionConfig(hidden=8, width=8),
-        velocity=C.VelocityConfig(frequencies=3, top_frequency=3.0, hidden=8, depth=1),
-        transport=C.TransportConfig(rtol=1e-4, atol=1e-4, max_steps=64),
+def make(
+    networks=NETWORKS,
+    *,
+    embeddings: jax.Array | None = EMBEDDINGS,
+    contexts=None,
+    dose_features=0,
+    seed=0,
+) -> ScBIG:
+    return make_model(
+        networks,
+        partition=PARTITION,
+        embeddings=embeddings,
+        mean=jnp.linspace(0.1, 2.0, GENES),
+        tokens=jr.normal(jr.key(2), (3, 6)),
+        dose_features=dose_features,
+        contexts=contexts,
+        key=jr.key(seed),
     )
 
 
 @pytest.fixture(scope="module")
 def model() -> ScBIG:
-    made = make_model(
-        small(),
-        partition=GenePartition.from_labels(np.arange(10) % 3, 3),
-        embeddings=jr.normal(jr.key(1), (10, 5)),
-        mean=jnp.linspace(0.1, 2.0, 10),
-        tokens=jr.normal(jr.key(2), (3, 6)),
-        names=Names(genes=GENES, perturbations=PERTURBATIONS),
-        key=jr.key(0),
-    )
     moved = (jnp.arange(4.0), jnp.full(4, 2.0))
-    return eqx.tree_at(lambda m: (m.shift, m.scale), made, moved)
+    return eqx.tree_at(lambda m: (m.shift, m.scale), make(), moved)
 
 
-def controls(cells=7, genes=GENES) -> ad.AnnData:
-    values = np.abs(np.random.default_rng(0).normal(size=(cells, len(GENES)))).astype(np.float32)
-    frame = pd.DataFrame(
-        values, columns=pd.Index(GENES), index=pd.Index([f"c{i}" for i in range(cells)])
+def cell(seed=0):
+    return jnp.abs(jr.normal(jr.key(seed), (GENES,)))
+
+
+def tokens(rows, mask=(True, True), doses=None, context=0):
+    doses = np.zeros((2, 0)) if doses is None else doses
+    return ConditionTokens(
+        rows=jnp.asarray(rows, jnp.int32),
+        mask=jnp.asarray(mask),
+        doses=jnp.asarray(doses, jnp.float32),
+        context=jnp.asarray(context, jnp.int32),
     )
-    return ad.AnnData(frame[list(genes)])
-
-
-def test_prediction_is_encode_solve_decode(model):
-    """Against a plain Euler loop over single cells."""
-    base = controls()
-    found = model.predict(base, ["CEBPE+KLF1"], key=jr.key(0), nonnegative=False)
-    condition = model.condition_encoder(model.tokens[jnp.array([1, 2])], jnp.ones(2, bool))
-    for cell in range(2):
-        z, steps = model.encode(jnp.asarray(base[cell].to_df().to_numpy()[0])), 400
-        for step in range(steps):
-            z = z + model.velocity(jnp.array((step + 0.5) / steps), z, condition) / steps
-        np.testing.assert_allclose(found.X[cell], model.decode(z), rtol=2e-2, atol=2e-2)
 
 
 def test_the_latents_are_standardised_by_shift_and_scale(model):
-    x = jnp.asarray(controls().to_df().to_numpy()[0])
+    x = cell()
     plain = eqx.tree_at(lambda m: (m.shift, m.scale), model, (jnp.zeros(4), jnp.ones(4)))
     raw, z = plain.encode(x), model.encode(x)
     np.testing.assert_allclose(z, (raw - jnp.arange(4.0)) / 2, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(model.decode(z), plain.decode(raw), rtol=1e-4, atol=1e-5)
 
 
-def test_the_prediction_is_ready_for_scanpy(model):
-    labels = ["CEBPE+KLF1", "AHR", "control"]
-    found = model.predict(controls(), labels, key=jr.key(0))
-    assert tuple(found.var_names) == GENES
-    assert found.obs["condition"].value_counts().to_dict() == dict.fromkeys(labels, 7)
-    assert found.obs_names.is_unique
-    assert np.isfinite(found.X).all()
-    assert found.X.min() >= 0
-    assert (found.uns["transport"]["steps"] > 0).all()
-    assert list(found.obs["source"][:7]) == [f"c{i}" for i in range(7)]
+def test_the_networks_see_centred_expression_by_program(model):
+    x = np.asarray(cell()) - np.asarray(model.mean)
+    slots = np.zeros((PROGRAMS, 4), np.float32)
+    for gene in range(GENES):
+        slots[gene % PROGRAMS, gene // PROGRAMS] = x[gene]
+    raw = model.encoder(jnp.asarray(slots), model.facts)
+    np.testing.assert_allclose(model.encode(cell()), (raw - model.shift) / 2, rtol=1e-4, atol=1e-5)
+    out = np.asarray(model.decoder(raw, model.facts))
+    by_gene = [out[gene % PROGRAMS, gene // PROGRAMS] for gene in range(GENES)]
+    found = model.decode(model.encode(cell()))
+    np.testing.assert_allclose(found, by_gene + np.asarray(model.mean), rtol=1e-4, atol=1e-5)
 
 
-def test_the_order_of_the_genes_in_the_data_does_not_matter(model):
-    straight = model.predict(controls(), ["AHR"], key=jr.key(0))
-    shuffled = model.predict(controls(genes=GENES[::-1]), ["AHR"], key=jr.key(0))
-    np.testing.assert_array_equal(straight.X, shuffled.X)
+@pytest.mark.parametrize("batch", [3, 100])
+def test_many_cells_are_encoded_and_decoded_as_each_alone(model, batch):
+    cells = jnp.stack([cell(seed) for seed in range(7)])
+    latents = model.encode_cells(cells, batch=batch)
+    back = model.decode_cells(latents, batch=batch)
+    for i in range(7):
+        np.testing.assert_allclose(latents[i], model.encode(cells[i]), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(back[i], model.decode(latents[i]), rtol=1e-4, atol=1e-5)
 
 
-def test_the_order_within_a_label_does_not_matter(model):
-    found = model.predict(controls(), ["KLF1+AHR", "AHR+KLF1"], key=jr.key(0))
-    np.testing.assert_allclose(found.X[:7], found.X[7:], rtol=1e-4, atol=1e-4)
-    assert list(found.obs["condition"].cat.categories) == ["AHR+KLF1", "KLF1+AHR"]
+def test_prediction_is_encode_solve_decode(model):
+    """Against a plain midpoint loop over single cells."""
+    cells, condition = jnp.stack([cell(0), cell(1)]), model.condition(tokens([1, 2]))
+    starts = jax.vmap(model.encode)(cells)
+    moved = model.transport(starts[None], condition[None], adaptive(1e-4, 1e-4)).latents[0]
+    velocity = eqx.filter_jit(model.velocity)
+    for i in range(2):
+        z, steps = starts[i], 200
+        for step in range(steps):
+            z = z + velocity(jnp.array((step + 0.5) / steps), z, condition) / steps
+        np.testing.assert_allclose(moved[i], z, rtol=2e-2, atol=2e-2)
 
 
-def test_one_compilation_serves_all_conditions(model):
-    traces = []
-
-    class Counted(AbstractVelocity):
-        inner: AbstractVelocity
-
-        def __call__(self, t, z, c, *, key=None):
-            traces.append(1)
-            return self.inner(t, z, c, key=key)
-
-    counted = eqx.tree_at(lambda m: m.velocity, model, Counted(model.velocity))
-    counted.predict(controls(), ["AHR"], key=jr.key(0))
-    once = len(traces)
-    assert once > 0
-    counted.predict(controls(), ["AHR+KLF1", "CEBPE", "control", "KLF1"], key=jr.key(1))
-    assert len(traces) == once
+def test_dropout_acts_only_with_a_key(model):
+    x = cell()
+    assert jnp.array_equal(model.encode(x), model.encode(x))
+    assert not jnp.allclose(model.encode(x, key=jr.key(0)), model.encode(x, key=jr.key(1)))
+    z = model.encode(x)
+    assert not jnp.allclose(model.decode(z, key=jr.key(0)), model.decode(z, key=jr.key(1)))
 
 
-def test_cells_are_drawn_by_key(model):
-    draw = lambda seed, n: model.predict(controls(), ["AHR", "KLF1"], key=jr.key(seed), cells=n)
-    first = draw(0, 5).obs["source"].tolist()
-    assert first == draw(0, 5).obs["source"].tolist()
-    assert first != draw(1, 5).obs["source"].tolist()
-    assert len(set(first[:5])) == 5
-    assert draw(0, 20).n_obs == 40
+def test_the_condition_encoder_reads_embedding_dose_and_context():
+    contexts = jr.normal(jr.key(3), (2, 2))
+    full = make(contexts=contexts, dose_features=2)
+    doses = [[1.0, -1.0], [1.0, 1.0]]
+    vectors = np.hstack([np.asarray(full.tokens)[[0, 2]], doses]).astype(np.float32)
+    expected = full.condition_encoder(jnp.asarray(vectors), jnp.ones(2, bool), contexts[1])
+    found = full.condition(tokens([0, 2], doses=doses, context=1))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    apart = lambda a, b: float(jnp.max(jnp.abs(full.condition(a) - full.condition(b)))) > 1e-4
+    assert apart(tokens([0, 2], doses=doses), tokens([0, 2], doses=doses, context=1))
+    assert apart(tokens([0, 2], doses=doses), tokens([0, 2], doses=doses[::-1]))
+    # No dose is not the dose at the mean.
+    assert apart(tokens([0, 2], doses=[[0, 0], [0, 0]]), tokens([0, 2], doses=[[1, 0], [0, 0]]))
 
 
-def test_an_unknown_gene_is_named(model):
-    with pytest.raises(ValueError, match=r"1 perturbation\(s\): KLF2.*Close to KLF2: KLF1"):
-        model.predict(controls(), ["AHR", "KLF1+KLF2"], key=jr.key(0))
+def test_without_doses_and_contexts_a_model_is_as_wide_as_its_embeddings():
+    widths = lambda m: (m.condition_encoder.token.in_size, m.condition_encoder.out.in_size)
+    assert widths(make()) == (6, 8)
+    assert widths(make(contexts=jnp.ones((2, 3)), dose_features=2)) == (8, 16)
 
 
-def test_too_many_perturbations_in_one_condition(model):
-    with pytest.raises(ValueError, match="AHR\\+CEBPE\\+KLF1.*max_tokens"):
-        model.predict(controls(), ["KLF1+AHR+CEBPE"], key=jr.key(0))
+def test_one_of_many_conditions_is_picked_by_its_place():
+    many = jax.tree.map(lambda *x: jnp.stack(x), tokens([0, 1]), tokens([2, 0], context=1))
+    assert eqx.tree_equal(many[1], tokens([2, 0], context=1))
+    assert eqx.tree_equal(many[jnp.array([1, 1])].rows, jnp.array([[2, 0], [2, 0]]))
 
 
-def test_a_single_string_is_not_a_list_of_conditions(model):
-    with pytest.raises(ValueError, match="list of labels"):
-        model.predict(controls(), "AHR", key=jr.key(0))
+def test_centroids_are_normalised_means_of_unit_embeddings():
+    found = program_centroids(PARTITION, EMBEDDINGS.at[4].set(0.0))
+    x = np.asarray(EMBEDDINGS.at[4].set(0.0), np.float64)
+    unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    for k in range(PROGRAMS):
+        mean = unit[np.arange(GENES) % PROGRAMS == k].mean(0)
+        np.testing.assert_allclose(found[k], mean / np.linalg.norm(mean), rtol=1e-4, atol=1e-5)
 
 
-def test_missing_genes_are_named(model):
-    with pytest.raises(ValueError, match="g0"):
-        model.predict(controls(genes=GENES[1:]), ["AHR"], key=jr.key(0))
+BLIND = Networks(
+    nn.GeneClusterEncoderSpec(
+        **BODY, latent=4, semantics=None, position=nn.LearnedPosition(), pooling=nn.SumPooling()
+    ),
+    nn.GeneClusterDecoderSpec(**BODY, position=nn.LearnedPosition()),
+    NETWORKS.condition,
+    NETWORKS.velocity,
+)
 
 
-def test_saving_and_loading_is_exact(model, tmp_path):
-    save(model, tmp_path / "model.scbig")
-    loaded = load(tmp_path / "model.scbig", genes=GENES)
-    assert eqx.tree_equal(model, loaded)
-    for label in ["AHR", "AHR+KLF1"]:
-        before = model.predict(controls(), [label], key=jr.key(0))
-        after = loaded.predict(controls(), [label], key=jr.key(0))
-        np.testing.assert_array_equal(before.X, after.X)
-
-
-def test_the_file_begins_with_a_readable_header(model, tmp_path):
-    save(model, tmp_path / "model.scbig")
-    header = json.loads((tmp_path / "model.scbig").read_bytes().split(b"\n", 1)[0])
-    assert header["header"]["names"]["genes"] == list(GENES)
-    assert header["versions"]["jax"] == jax.__version__
-    assert C.ScBIGConfig.from_dict(header["header"]["config"]) == model.config
-
-
-def test_a_model_of_other_genes_is_refused(model, tmp_path):
-    save(model, tmp_path / "model.scbig")
-    with pytest.raises(ValueError, match="lacks 1, e.g. g9"):
-        load(tmp_path / "model.scbig", genes=(*GENES[:9], "other"))
-    with pytest.raises(ValueError, match="same order"):
-        load(tmp_path / "model.scbig", genes=GENES[::-1])
-
-
-@pytest.mark.parametrize("cut", ["header", "arrays"])
-def test_a_truncated_file_is_an_error(model, tmp_path, cut):
-    path = tmp_path / "model.scbig"
-    save(model, path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: 40 if cut == "header" else -100])
-    with pytest.raises(ValueError, match="truncated"):
-        load(path)
-
-
-def test_an_altered_file_is_an_error(model, tmp_path):
-    path = tmp_path / "model.scbig"
-    save(model, path)
-    whole = bytearray(path.read_bytes())
-    whole[-5] ^= 1
-    path.write_bytes(whole)
-    with pytest.raises(ValueError, match="SHA-256"):
-        load(path)
-
-
-def test_another_file_is_an_error(tmp_path):
-    (tmp_path / "x").write_bytes(b"\x80\x04pickle\n")
-    with pytest.raises(ValueError, match="not a scBIG model file"):
-        load(tmp_path / "x")
-
-
-def test_a_failed_write_leaves_the_old_file(model, tmp_path, monkeypatch):
-    path = tmp_path / "model.scbig"
-    save(model, path)
-    before = path.read_bytes()
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        save(model, path)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_raw_counts_and_cells_that_are_not_finite_are_refused(model):
-    counts = ad.AnnData(np.round(100 * controls().to_df()))
-    with pytest.raises(ValueError, match="counts"):
-        model.predict(counts, ["AHR"], key=jr.key(0))
-    values = controls().to_df()
-    values.iloc[2, 3] = np.nan
-    with pytest.raises(ValueError, match="g3"):
-        model.predict(ad.AnnData(values), ["AHR"], key=jr.key(0))
+def test_a_model_needs_no_gene_embeddings_if_its_networks_read_none():
+    blind = make(BLIND, embeddings=None)
+    assert blind.facts.centroids is None
+    assert jnp.all(jnp.isfinite(blind.decode(blind.encode(cell()))))
 
 
 @pytest.mark.parametrize(
-    ("conditions", "rows", "cells"), [([], 7, None), (["AHR"], 0, None), (["AHR"], 7, 0)]
+    ("networks", "message"),
+    [
+        (NETWORKS, "GeneClusterEncoderSpec: semantics reads gene embeddings: there are none"),
+        (
+            Networks(BLIND.encoder, NETWORKS.decoder, BLIND.condition, BLIND.velocity),
+            r"RelationalPosition reads gene embeddings.*choose LearnedPosition\(\)",
+        ),
+    ],
 )
-def test_nothing_to_predict_is_an_error(model, conditions, rows, cells):
-    with pytest.raises(ValueError, match="Nothing to predict"):
-        model.predict(controls()[:rows], conditions, key=jr.key(0), cells=cells)
+def test_a_network_that_reads_embeddings_says_so_if_there_are_none(networks, message):
+    with pytest.raises(ValueError, match=message):
+        make(networks, embeddings=None)
 
 
-def test_surplus_genes_are_refused_or_left_out(model):
-    more = controls()
-    wide = ad.AnnData(more.to_df().assign(EXTRA=np.float32(0.5)))
-    with pytest.raises(ValueError, match="EXTRA"):
-        model.predict(wide, ["AHR"], key=jr.key(0))
-    found = model.predict(wide, ["AHR"], key=jr.key(0), extra="ignore")
-    np.testing.assert_array_equal(found.X, model.predict(more, ["AHR"], key=jr.key(0)).X)
+def test_each_network_has_a_draw_of_its_own():
+    first, again, other = make(), make(), make(seed=1)
+    assert eqx.tree_equal(first, again)
+    for name in ("encoder", "decoder", "condition_encoder", "velocity"):
+        assert not eqx.tree_equal(getattr(first, name), getattr(other, name))
+    # The same draw in encoder and decoder would tie parts that are meant to be free.
+    inducing = lambda network: jax.tree.leaves(network.blocks[0].inducing)[0]
+    assert not jnp.array_equal(inducing(first.encoder), inducing(first.decoder))
 
 
-def test_predicted_cells_keep_what_is_known_of_their_source(model):
-    known = controls()
-    known.obs["cell_type"] = ["A172", "T98G"] * 3 + ["A172"]
-    found = model.predict(known, ["AHR", "KLF1"], key=jr.key(0), cells=5)
-    expected = known.obs["cell_type"].loc[found.obs["source"]].tolist()
-    assert found.obs["cell_type"].tolist() == expected
+def test_the_model_is_a_pytree_that_jit_takes_whole(model):
+    run = eqx.filter_jit(
+        eqx.debug.assert_max_traces(lambda m, x: m.decode(m.encode(x)), max_traces=1)
+    )
+    first = run(model, cell())
+    moved = jax.tree.map(lambda x: 1.1 * x if eqx.is_inexact_array(x) else x, model)
+    assert not jnp.allclose(first, run(moved, cell(1)))
+    np.testing.assert_allclose(first, model.decode(model.encode(cell())), rtol=1e-4, atol=1e-5)

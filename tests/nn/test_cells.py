@@ -10,30 +10,32 @@ import numpy as np
 import pytest
 
 from scbig import nn
+from scbig.nn._facts import PositionEncoding
 
 K, C, D, W, L = 3, 4, 5, 8, 6
-OPTIONS: dict[str, Any] = {
-    "width": W, "heads": 2, "layers": 2, "inducing": 2, "latent": L, "mlp_width": 16, "dropout": 0.5
+BODY: dict[str, Any] = {
+    "width": W, "heads": 2, "layers": 2, "inducing": 2, "mlp_width": 16, "dropout": 0.5
 }  # fmt: skip
+SIZES = nn.Sizes(programs=K, slots=C, embedding=D, token=1, context=None, latent=L, condition=1)
 
 
 VECTORS = jr.normal(jr.key(2), (K, C, D))
+STREAMS = {"mean": nn.MeanSemantics(), "weighted": nn.WeightedSemantics(), "none": None}
 
 
-def priors(kind="mean"):
-    centroids, vectors = jr.normal(jr.key(1), (K, D)), VECTORS
-    streams = {
-        "mean": nn.MeanSemantics(vectors[:, 0]),
-        "weighted": nn.WeightedSemantics(vectors),
-        "none": None,
-    }
-    return nn.ProgramPriors(centroids, streams[kind])
+CENTROIDS = jr.normal(jr.key(1), (K, D))
 
 
-def encoder(semantics: Any = "mean", norm: Any = "post", pooling: Any = "mean"):
-    return nn.GeneClusterEncoder(
-        C, D, **OPTIONS, norm=norm, semantics=semantics, pooling=pooling, key=jr.key(0)
-    )
+def facts(kind="mean"):
+    kept = {"mean": VECTORS[:, 0], "weighted": VECTORS, "none": None}
+    return nn.ProgramFacts(CENTROIDS, kept[kind])
+
+
+def encoder(semantics="mean", **options):
+    spec = nn.GeneClusterEncoderSpec(**BODY, latent=L, semantics=STREAMS[semantics], **options)
+    made = spec.build(SIZES, key=jr.key(0))
+    assert isinstance(made, nn.GeneClusterEncoder)
+    return made
 
 
 def layer_norm(x, norm):
@@ -77,10 +79,11 @@ def block_by_hand(block, h):
 
 
 def test_the_encoder_is_equations_2_to_4():
-    module, known = encoder(), priors()
+    module, known = encoder(), facts()
     x = np.asarray(jr.normal(jr.key(3), (K, C)))
     h = x @ np.asarray(module.expression.weight).T + np.asarray(module.expression.bias)
     assert module.semantic is not None
+    assert isinstance(module.position, PositionEncoding)
     h = h + np.asarray(VECTORS[:, 0]) @ np.asarray(module.semantic.weight).T
     position = np.asarray(known.centroids) @ np.asarray(module.position.linear.weight).T
     h = h + layer_norm(position, module.position.norm)
@@ -91,29 +94,32 @@ def test_the_encoder_is_equations_2_to_4():
 
 
 def test_the_position_encoding_has_no_bias():
-    assert encoder().position.linear.bias is None
+    position = encoder().position
+    assert isinstance(position, PositionEncoding)
+    assert position.linear.bias is None
 
 
 def test_the_weighted_stream_depends_on_the_cell():
     slots = jr.normal(jr.key(4), (K, C))
-    stream = nn.WeightedSemantics(VECTORS)
     by_hand = np.zeros((K, D))
     for k in range(K):
         for c in range(C):
             by_hand[k] += float(slots[k, c]) * np.asarray(VECTORS)[k, c] / C
-    np.testing.assert_allclose(stream(slots), by_hand, rtol=1e-4, atol=1e-5)
+    found = nn.WeightedSemantics()(slots, VECTORS)
+    np.testing.assert_allclose(found, by_hand, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("semantics", "norm", "pooling"),
     [
-        ("mean", "post", "mean"),
-        ("weighted", "pre", "attention"),
-        ("none", "post", "pma"),
+        ("mean", nn.PostNorm(), nn.MeanPooling()),
+        ("weighted", nn.PreNorm(), nn.AttentionPooling()),
+        ("none", nn.PostNorm(), nn.SeedPooling(heads=2)),
     ],
 )
 def test_every_variant_encodes_with_finite_gradients(semantics, norm, pooling):
-    module, known = encoder(semantics, norm, pooling), priors(semantics)
+    module, known = encoder(semantics, norm=norm, pooling=pooling), facts(semantics)
     loss = lambda m, x: jnp.sum(m(x, known) ** 2)
     gradient = eqx.filter_grad(loss)(module, jnp.zeros((K, C)))
     leaves = jax.tree.leaves(eqx.filter(gradient, eqx.is_array))
@@ -121,14 +127,14 @@ def test_every_variant_encodes_with_finite_gradients(semantics, norm, pooling):
 
 
 def test_the_encoder_does_not_depend_on_the_order_of_programs():
-    module, known, order = encoder(), priors(), jnp.array([2, 0, 1])
+    module, known, order = encoder(), facts(), jnp.array([2, 0, 1])
     x = jr.normal(jr.key(5), (K, C))
-    moved = nn.ProgramPriors(known.centroids[order], nn.MeanSemantics(VECTORS[order, 0]))
+    moved = nn.ProgramFacts(CENTROIDS[order], VECTORS[order, 0])
     np.testing.assert_allclose(module(x, known), module(x[order], moved), rtol=1e-4, atol=1e-5)
 
 
 def test_dropout_acts_only_with_a_key():
-    module, known = encoder(), priors()
+    module, known = encoder(), facts()
     x = jr.normal(jr.key(6), (K, C))
     assert jnp.array_equal(module(x, known), module(x, known))
     first, second = (module(x, known, key=jr.key(k)) for k in (0, 1))
@@ -136,11 +142,11 @@ def test_dropout_acts_only_with_a_key():
 
 
 def test_the_decoder_tells_programs_apart_by_their_position():
-    decoder = nn.GeneClusterDecoder(C, D, **OPTIONS, norm="post", key=jr.key(0))
-    known, order = priors(), jnp.array([2, 0, 1])
+    decoder = nn.GeneClusterDecoderSpec(**BODY).build(SIZES, key=jr.key(0))
+    known, order = facts(), jnp.array([2, 0, 1])
     z = jr.normal(jr.key(7), (L,))
     out = decoder(z, known)
     assert out.shape == (K, C)
     assert not jnp.allclose(out[0], out[1])
-    moved = nn.ProgramPriors(known.centroids[order], None)
+    moved = nn.ProgramFacts(CENTROIDS[order], None)
     np.testing.assert_allclose(decoder(z, moved), out[order], rtol=1e-4, atol=1e-5)

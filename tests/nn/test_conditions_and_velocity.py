@@ -1,7 +1,5 @@
 """Condition encoder, poolings, time features and the velocity field."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,13 +10,24 @@ import pytest
 from scbig import nn
 
 
-def make(pooling: Any = "attention", dropout=0.0, context=None):
-    return nn.ConditionEncoder(
-        5, hidden=16, width=7, dropout=dropout, pooling=pooling, context=context, key=jr.key(0)
+def sizes(context=None, condition=7):
+    return nn.Sizes(
+        programs=3, slots=4, embedding=None, token=5, context=context, latent=4, condition=condition
     )
 
 
-@pytest.mark.parametrize("pooling", ["attention", "mean", "sum"])
+def make(pooling: nn.AbstractPooling | None = None, dropout=0.0, context=None):
+    pooling = nn.AttentionPooling() if pooling is None else pooling
+    spec = nn.ConditionEncoderSpec(hidden=16, width=7, dropout=dropout, pooling=pooling)
+    encoder = spec.build(sizes(context), key=jr.key(0))
+    assert isinstance(encoder, nn.ConditionEncoder)
+    return encoder
+
+
+POOLINGS = [nn.AttentionPooling(), nn.MeanPooling(), nn.SumPooling(), nn.SeedPooling(heads=4)]
+
+
+@pytest.mark.parametrize("pooling", POOLINGS, ids=lambda p: type(p).__name__)
 def test_control_is_the_same_whatever_stands_in_the_padding(pooling):
     encoder = make(pooling)
     nothing = jnp.zeros(2, bool)
@@ -62,7 +71,7 @@ def test_contexts_leave_the_draws_of_the_other_parts_as_they_are(context):
     encoder, keys = make(context=context), jr.split(jr.key(0), 3)
     width = 16 if context is None else 32
     mlp = lambda inputs, outputs, k: eqx.nn.MLP(inputs, outputs, 16, 1, jax.nn.silu, key=k)
-    expected = (mlp(5, 16, keys[0]), nn.make_pooling("attention", 16, 1, key=keys[1]))
+    expected = (mlp(5, 16, keys[0]), nn.AttentionPooling().build(16, key=keys[1]))
     assert eqx.tree_equal((encoder.token, encoder.pooling), expected)
     assert eqx.tree_equal(encoder.out, mlp(width, 7, keys[2]))
     assert (encoder.context is None) == (context is None)
@@ -87,9 +96,10 @@ def test_a_context_too_many_or_too_few_is_an_error(made):
 
 
 def field(top=3.0, dropout=0.0):
-    return nn.VelocityField(
-        4, 7, frequencies=6, top_frequency=top, hidden=16, depth=2, dropout=dropout, key=jr.key(0)
+    spec = nn.VelocityFieldSpec(
+        frequencies=6, top_frequency=top, hidden=16, depth=2, dropout=dropout
     )
+    return spec.build(sizes(), key=jr.key(0))
 
 
 def test_the_time_features_change_no_faster_than_the_top_frequency():

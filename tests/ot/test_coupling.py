@@ -117,5 +117,5 @@ def test_rows_are_drawn_independently():
 
 
 def test_a_coupling_without_temperature_is_an_error():
-    with pytest.raises(ValueError, match="epsilon must be positive"):
+    with pytest.raises(ValueError, match="epsilon must be a finite number and > 0"):
         scbig.ot.SinkhornCoupling(epsilon=0.0, iterations=10, threshold=1e-2)

@@ -1,6 +1,7 @@
 import itertools
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -10,15 +11,12 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from scbig import programs
-from scbig.config import ProgramsConfig
-from scbig.programs import _clustering
 
 sinkhorn: Any = pot.sinkhorn  # POT annotates too many kinds of results
-compiled_routine: Any = _clustering._from_scratch
 GENES, FEATURES, CLUSTERS = 98, 8, 6
 EPSILON = 0.1
 SETTINGS: dict[str, Any] = dict(
-    clusters=CLUSTERS, rounds=10, epsilon=EPSILON, iterations=2000, threshold=1e-4
+    clusters=CLUSTERS, rounds=20, epsilon=EPSILON, iterations=2000, threshold=1e-4
 )
 
 
@@ -45,12 +43,17 @@ def planted(seed=0, *, noise=0.6, within=0.35, between=0.03):
 
 
 def cluster(embeddings, source, target, *, key=None, **changes):
-    beside = ("throw", "confidence", "errors", "start")
-    given = {name: changes.pop(name) for name in beside if name in changes}
-    settings: dict[str, Any] = SETTINGS | dict(starts=5) | changes
-    config = ProgramsConfig(**settings)
+    """`own`, the labels to go on from; `sure`, of the interactions; the rest is of the GRC."""
+    beside = {"throw": "throw", "sure": "confidence", "errors": "errors", "own": "start"}
+    given = {beside[name]: changes.pop(name) for name in beside if name in changes}
+    settings: dict[str, Any] = SETTINGS | {"start": programs.KMeansStart(tries=5)} | changes
+    grc = programs.GRC(**settings)
+    return made(grc, embeddings, source, target, **given, key=key)
+
+
+def made(clustering, embeddings, source, target, *, key=None, **given):
     key = jr.key(0) if key is None else key
-    return programs.cluster_genes(embeddings, source, target, config, **given, key=key)
+    return programs.cluster_genes(embeddings, source, target, clustering, **given, key=key)
 
 
 def relations(embeddings, source, target, semantic=1.0, interaction=1.0):
@@ -63,8 +66,14 @@ def relations(embeddings, source, target, semantic=1.0, interaction=1.0):
     )
 
 
+@eqx.filter_jit
+def solve(grc, known, start):
+    return grc.solve(known, start)
+
+
 def alternate(embeddings, source, target, start, **settings):
-    return programs.alternate(relations(embeddings, source, target), jnp.asarray(start), **settings)
+    known = relations(embeddings, source, target)
+    return solve(programs.GRC(**SETTINGS | settings), known, jnp.asarray(start))
 
 
 def reference_round(embeddings, source, target, labels, capacities):
@@ -112,7 +121,7 @@ def test_clustering_is_the_method_written_as_loops(seed):
 
 def test_of_two_partitions_that_follow_each_other_the_cheaper_is_taken():
     embeddings, source, target, _ = planted(4, noise=1.5, within=0.2, between=0.05)
-    found = cluster(embeddings, source, target, rounds=60)
+    found = cluster(embeddings, source, target)
     filled = np.bincount(found.run.start, minlength=CLUSTERS)
     capacities = np.full(CLUSTERS, GENES // CLUSTERS)
     capacities[np.argsort(-filled, kind="stable")[: GENES % CLUSTERS]] += 1
@@ -162,7 +171,7 @@ def test_clear_programs_are_found_exactly():
 def test_stable_programs_stay_when_clustering_goes_on_from_them():
     embeddings, source, target, _ = planted(noise=0.2)
     first = cluster(embeddings, source, target)
-    again = alternate(embeddings, source, target, first.partition.labels, **SETTINGS)
+    again = cluster(embeddings, source, target, own=first.partition.labels).run
     assert first.run.stable
     assert again.rounds == 1
     np.testing.assert_array_equal(again.labels, first.partition.labels)
@@ -176,7 +185,7 @@ def test_rounds_are_counted_and_the_objective_ends_with_that_of_the_result():
     assert jnp.all(run.objective[run.rounds :] == run.objective[-1])
     assert run.objective[-1] < run.objective[0]
     np.testing.assert_allclose(run.objective[-1], found.objective)
-    once = alternate(embeddings, source, target, run.start, **SETTINGS | dict(rounds=1))
+    once = alternate(embeddings, source, target, run.start, rounds=1)
     assert once.rounds == 1
     assert not once.stable
     np.testing.assert_allclose(once.objective, run.objective[:2], rtol=1e-6)
@@ -191,18 +200,32 @@ def test_weights_choose_between_the_priors():
     assert adjusted_rand_score(truth, seeing.partition.labels) > 0.9
 
 
+TRACES = []
+
+
+class Counted(programs.AbstractStart):
+    """Counts how often the routine around it is compiled."""
+
+    def __call__(self, relations, clusters, count, *, key):
+        TRACES.append(1)
+        return programs.RandomStart()(relations, clusters, count, key=key)
+
+
 def test_new_numbers_do_not_compile_again():
     embeddings, source, target, _ = planted()
-    cluster(embeddings, source, target)
-    compiled = compiled_routine._cache_size()
-    cluster(2 * embeddings, source, target, semantic_weight=0.3, epsilon=0.2, key=jr.key(9))
-    assert compiled_routine._cache_size() == compiled
+    start = Counted()
+    cluster(embeddings, source, target, start=start)
+    assert len(TRACES) == 1
+    changed = {"semantic_weight": 0.3, "interaction_weight": 2.0, "epsilon": 0.2, "threshold": 1e-3}
+    cluster(2 * embeddings, source, target, start=start, **changed, key=jr.key(9))
+    cluster(embeddings, source, target, start=start, soft=programs.Soft(0.2))
+    assert len(TRACES) == 1
 
 
 def test_clustering_has_one_answer_for_a_key():
     embeddings, source, target, _ = planted(noise=1.5)
     first, again = (cluster(embeddings, source, target, key=jr.key(1)) for _ in range(2))
-    other = cluster(embeddings, source, target, key=jr.key(2), starts=5)
+    other = cluster(embeddings, source, target, key=jr.key(2))
     np.testing.assert_array_equal(first.partition.labels, again.partition.labels)
     assert jnp.any(first.run.start != other.run.start)
 
@@ -221,11 +244,10 @@ def test_a_round_that_failed_is_not_forgotten():
     start = cluster(embeddings, source, target).run.start
 
     def clustered(threshold):
-        settings = SETTINGS | dict(iterations=10, threshold=threshold)
-        return alternate(embeddings, source, target, start, **settings)
+        return alternate(embeddings, source, target, start, iterations=10, threshold=threshold)
 
     # The worst round is not the last one.
-    worst = float(clustered(0.0).error)
+    worst = float(clustered(1e-30).error)
     assert not clustered(0.9 * worst).converged
     assert clustered(1.1 * worst).converged
 
@@ -254,7 +276,7 @@ def test_bad_input_is_named():
     embeddings, source, target, _ = planted()
     with pytest.raises(ValueError, match="got 99 clusters for 98 genes"):
         cluster(embeddings, source, target, clusters=99)
-    with pytest.raises(ValueError, match="rounds, iterations, starts, components: positive"):
+    with pytest.raises(ValueError, match="GRC: rounds must be a whole number >= 1; got 0"):
         cluster(embeddings, source, target, rounds=0)
     broken = embeddings.copy()
     broken[[7, 11], 0] = np.nan, np.inf
@@ -283,8 +305,27 @@ def test_several_starts_are_clustered_in_one_program():
     embeddings, source, target, truth = planted()
     starts = jnp.stack([jnp.asarray(truth), jnp.arange(GENES) % CLUSTERS])
     known = relations(embeddings, source, target)
-    batch = jax.vmap(lambda start: programs.alternate(known, start, **SETTINGS))(starts)
+    grc = programs.GRC(**SETTINGS)
+    batch = jax.vmap(lambda start: grc.solve(known, start))(starts)
     for i, start in enumerate(starts):
-        alone = programs.alternate(known, start, **SETTINGS)
+        alone = solve(grc, known, start)
         np.testing.assert_array_equal(batch.labels[i], alone.labels)
         assert batch.rounds[i] == alone.rounds
+
+
+def test_rounds_can_be_replayed_one_by_one_from_a_script():
+    embeddings, source, target, _ = planted(1, noise=1.0, within=0.3, between=0.02)
+    known, grc = relations(embeddings, source, target), programs.GRC(**SETTINGS)
+    whole = solve(grc, known, jnp.arange(GENES) % CLUSTERS)
+    assert whole.rounds > 2
+    state, step = grc.init(known, jnp.arange(GENES) % CLUSTERS), eqx.filter_jit(programs.GRC.step)
+    courses = []
+    while not grc.terminate(known, state):
+        state = step(grc, known, state)
+        courses.append(np.asarray(state.labels))
+        assert int(state.count) == len(courses)
+    done = len(courses)
+    assert done == whole.rounds
+    np.testing.assert_array_equal(courses[-1], whole.labels)
+    np.testing.assert_allclose(state.objective[:done], whole.objective[:done], rtol=1e-6)
+    assert state.stable == whole.stable

@@ -34,9 +34,9 @@ def test_narrow_rows_stay_as_they_are():
 def test_the_start_alone_sees_them():
     embeddings, source, target, _ = planted(1, noise=0.4)
     wide = np.concatenate([embeddings, np.zeros((GENES, 5), np.float32)], axis=1)
-    few = cluster(wide, source, target, start_components=2)
+    few = cluster(wide, source, target, start=programs.KMeansStart(tries=5, components=2))
     whole = cluster(embeddings, source, target)
     assert np.any(few.run.start != whole.run.start)
     # From the same labels both alternations read the same costs.
-    again = cluster(embeddings, source, target, start=few.run.start)
+    again = cluster(embeddings, source, target, own=few.run.start)
     np.testing.assert_array_equal(again.labels, few.labels)

@@ -26,7 +26,7 @@ def shared(partition):
 def test_shares_are_the_plan_of_the_hard_programs_at_the_temperature(priors):
     embeddings, source, target = priors
     hard = cluster(embeddings, source, target)
-    soft = cluster(embeddings, source, target, temperature=0.2, overlap=CLUSTERS)
+    soft = cluster(embeddings, source, target, soft=programs.Soft(0.2, CLUSTERS))
     known = programs.Relations(
         unit=programs.unit_rows(jnp.asarray(embeddings)),
         source=jnp.asarray(source),
@@ -49,7 +49,7 @@ def test_shares_are_the_plan_of_the_hard_programs_at_the_temperature(priors):
 
 
 def test_a_lower_temperature_shares_less(priors):
-    cold, warm = (cluster(*priors, temperature=t).partition for t in (0.02, 0.5))
+    cold, warm = (cluster(*priors, soft=programs.Soft(t)).partition for t in (0.02, 0.5))
     assert isinstance(cold, programs.SoftPartition)
     assert isinstance(warm, programs.SoftPartition)
     largest = lambda partition: float(jnp.mean(jnp.max(partition.shares, axis=1)))
@@ -59,7 +59,7 @@ def test_a_lower_temperature_shares_less(priors):
 
 
 def test_labels_are_the_largest_shares(priors):
-    soft = cluster(*priors, temperature=0.1)
+    soft = cluster(*priors, soft=programs.Soft(0.1))
     np.testing.assert_array_equal(soft.labels, shared(soft.partition).argmax(1))
 
 
@@ -86,7 +86,7 @@ def test_shares_that_make_no_sense_are_named():
 
 
 def test_it_works_inside_jit_and_has_gradients(priors):
-    partition = cluster(*priors, temperature=0.2).partition
+    partition = cluster(*priors, soft=programs.Soft(0.2)).partition
     x = jnp.asarray(np.random.default_rng(0).normal(size=GENES), jnp.float32)
     loss = jax.jit(lambda x: jnp.sum(partition.scatter(jnp.tanh(partition.gather(x))) ** 2))
     assert jnp.all(jnp.isfinite(jax.grad(loss)(x)))
@@ -96,7 +96,7 @@ def test_it_works_inside_jit_and_has_gradients(priors):
 def test_genes_of_which_nothing_is_known_do_not_crowd_into_some_programs(value):
     nothing = np.zeros(0, np.int32)
     embeddings = np.full((GENES, 4), value, np.float32)
-    found = cluster(embeddings, nothing, nothing, temperature=0.1, overlap=2)
+    found = cluster(embeddings, nothing, nothing, soft=programs.Soft(0.1, 2))
     sizes = np.asarray(found.partition.sizes)
     assert sizes.max() <= 2 * 17
     assert sizes.min() >= 2 * 16 - 3
@@ -104,11 +104,11 @@ def test_genes_of_which_nothing_is_known_do_not_crowd_into_some_programs(value):
 
 def test_a_gene_keeps_its_hard_program(priors):
     hard = np.asarray(cluster(*priors).labels)
-    soft = cluster(*priors, temperature=0.5, overlap=2).partition
+    soft = cluster(*priors, soft=programs.Soft(0.5, 2)).partition
     assert isinstance(soft, programs.SoftPartition)
     assert np.all(np.any(np.asarray(soft.programs) == hard[:, None], axis=1))
 
 
 def test_at_the_lowest_temperatures_every_gene_still_has_its_whole_share(priors):
-    found = cluster(*priors, temperature=1e-4, overlap=2, throw=False)
+    found = cluster(*priors, soft=programs.Soft(1e-4, 2), throw=False)
     np.testing.assert_allclose(shared(found.partition).sum(1), 1, rtol=1e-5)

@@ -87,9 +87,9 @@ def test_programs_follow_the_genes_of_the_data_by_name(hard, soft):
 
 
 def test_other_genes_are_an_error_unless_something_is_said_about_them(hard, soft):
-    with pytest.raises(ValueError, match="2 of 4 genes are in no program: MYC, FOS"):
+    with pytest.raises(ValueError, match="2 of 4 genes are in no program: 'MYC', 'FOS'"):
         hard.align(("MYC", "KLF1", "FOS", "TP53"))
-    with pytest.raises(ValueError, match="3 genes of the table.*GATA1, MT-CO1, NA"):
+    with pytest.raises(ValueError, match="3 genes of the table.*'GATA1', 'MT-CO1', 'NA'"):
         hard.align(("MYC", "KLF1", "TP53"), missing="together")
     with pytest.raises(ValueError, match="none of the 2 genes"):
         hard.align(("ENSG1", "ENSG2"), missing="together", extra="drop")
@@ -105,19 +105,25 @@ def test_other_genes_are_an_error_unless_something_is_said_about_them(hard, soft
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("gene,cluster\nA,1\n", r"without the columns \['program'\]"),
+        (
+            "gene,cluster\nA,1\n",
+            "with the columns 'gene' and 'program'; got 1 rows with 'gene', 'cluster'",
+        ),
         ("gene,program\n", "0 rows"),
         ("", "cannot be read as csv"),
         ("gene,program\nA,1\nB,\n", r"1 rows lack.*\[2\]"),
-        ("gene,program\nA,1\nB,1\nA,2\n", "1 genes are there more than once: A. A gene in several"),
-        ("gene,program,share\nA,1,1\nA,1,1\n", "more than once: A.$"),
+        (
+            "gene,program\nA,1\nB,1\nA,2\n",
+            "1 genes are there more than once: 'A'. A gene in several",
+        ),
+        ("gene,program,share\nA,1,1\nA,1,1\n", "more than once: 'A'.$"),
         ("gene,program,share\nA,1,0\n", "no share"),
         ("gene,program,share\nA,1,x\n", r"1 rows lack.*a share is no number.*\[1\]"),
         (
             '# scBIG gene programs {"programs": ["P0"]\ngene,program\nA,P0\n',
             "first line is damaged",
         ),
-        ('# scBIG gene programs {"programs": ["P0"]}\ngene,program\nA,P1\n', "does not name P1"),
+        ('# scBIG gene programs {"programs": ["P0"]}\ngene,program\nA,P1\n', "does not name 'P1'"),
     ],
 )
 def test_a_broken_table_is_named(text, message, tmp_path):

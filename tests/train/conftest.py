@@ -1,18 +1,30 @@
 """A screen and a configuration so small that compiling is most of the work."""
 
-import dataclasses
+from typing import Any
 
+import diffrax as dfx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
 
-from scbig import config as C
+from scbig.alignment import CorrelationAlignment, PathwayAlignment
 from scbig.data import Screen
-from scbig.model import Names, make_model
+from scbig.flow import adaptive
+from scbig.method import AutoencoderTraining, FlowTraining, ScBIGConfig, Weighted, but
+from scbig.model import make_model
+from scbig.nn import (
+    ConditionEncoderSpec,
+    GeneClusterDecoderSpec,
+    GeneClusterEncoderSpec,
+    VelocityFieldSpec,
+)
+from scbig.objective import Adam, Consistency, FlowCriterion, FlowMatching, ResponseCriterion
+from scbig.ot import IndependentCoupling, SinkhornCoupling
 from scbig.preprocess import PreprocessConfig, preprocess
 from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
-from scbig.programs import GenePartition
+from scbig.programs import GRC, GenePartition, KMeansStart
+from scbig.service import Names, TrainedModel
 from scbig.simulate import SimulationConfig, simulate_screen
 from scbig.train import Priors
 
@@ -21,37 +33,41 @@ SIMULATION = SimulationConfig(
     features=4,
 )  # fmt: skip
 
-TINY = C.ScBIGConfig(
-    programs=C.ProgramsConfig(clusters=3, starts=2),
-    autoencoder=C.AutoencoderConfig(
-        width=8, heads=2, layers=1, inducing=2, latent=4, mlp_width=8, dropout=0.1
-    ),
-    condition=C.ConditionConfig(hidden=8, width=8),
-    velocity=C.VelocityConfig(frequencies=2, top_frequency=3.0, hidden=8, depth=1),
-    coupling=C.CouplingConfig(iterations=50),
-    transport=C.TransportConfig(solver="bosh3", rtol=1e-2, atol=1e-2, max_steps=32),
-    alignment=C.AlignmentConfig(
-        conditions=2,
-        cells=6,
-        iterations=20,
-        transport=C.TransportConfig(solver="bosh3", rtol=1e-2, atol=1e-2, max_steps=32),
-    ),
-    stage1=C.AutoencoderTraining(learning_rate=1e-2, batch=32, epochs=4),
-    stage2=C.FlowTraining(
-        learning_rate=1e-2,
-        groups=3,
-        cells=8,
+BODY: dict[str, Any] = {
+    "width": 8,
+    "heads": 2,
+    "layers": 1,
+    "inducing": 2,
+    "mlp_width": 8,
+    "dropout": 0.1,
+}
+QUICK = adaptive(1e-2, 1e-2, solver=dfx.Bosh3(), max_steps=32)
+LOSSES = (Weighted(CorrelationAlignment(), 0.1), Weighted(PathwayAlignment(iterations=20), 0.1))
+MATCHING = FlowMatching(coupling=SinkhornCoupling(iterations=50), groups=3, cells=8)
+CONSISTENCY = Consistency(LOSSES, QUICK, groups=2, cells=6)
+# One value for most tests: what is equal is compiled once.
+TINY = ScBIGConfig(
+    programs=GRC(clusters=3, start=KMeansStart(tries=2)),
+    encoder=GeneClusterEncoderSpec(**BODY, latent=4),
+    decoder=GeneClusterDecoderSpec(**BODY),
+    condition=ConditionEncoderSpec(hidden=8, width=8),
+    velocity=VelocityFieldSpec(frequencies=2, top_frequency=3.0, hidden=8, depth=1),
+    flow=MATCHING,
+    terms=(Weighted(CONSISTENCY, 1.0),),
+    transport=QUICK,
+    stage1=AutoencoderTraining(Adam(1e-2), batch=32, epochs=4),
+    stage2=FlowTraining(
+        Adam(1e-2),
         steps=12,
         accumulate=1,
         steps_per_call=4,
         validate_every=1,
-        validation_cells=16,
-    ),  # fmt: skip
+        criterion=ResponseCriterion(cells=16),
+    ),
 )
-
-
-def stage2(config: C.ScBIGConfig, **changes) -> C.ScBIGConfig:
-    return dataclasses.replace(config, stage2=dataclasses.replace(config.stage2, **changes))
+# Without the alignment losses, which are most of what is compiled.
+PAIRED = but(MATCHING, coupling=IndependentCoupling())
+LEAN = but(TINY, flow=PAIRED, terms=(), **{"stage2.criterion": FlowCriterion(PAIRED)})
 
 
 @pytest.fixture(scope="session")
@@ -62,8 +78,7 @@ def simulated():
 @pytest.fixture(scope="session")
 def screen(simulated):
     settings = PreprocessConfig(min_genes=1, min_cells=1)
-    adata = preprocess(simulated.counts, settings)
-    return Screen.from_anndata(adata)
+    return Screen.from_anndata(preprocess(simulated.counts, settings))
 
 
 @pytest.fixture(scope="session")
@@ -76,17 +91,24 @@ def priors(simulated):
 
 
 @pytest.fixture(scope="session")
-def model(screen, priors):
-    table = priors.genes.standardised()
-    return make_model(
-        TINY,
+def trained(screen, priors):
+    """An untrained model with its names."""
+    table = priors.tokens
+    pure = make_model(
+        TINY.networks,
         partition=GenePartition.from_labels(np.arange(screen.num_genes) % 3, 3),
         embeddings=jnp.asarray(priors.genes.vectors),
         mean=jnp.asarray(screen.mean()),
         tokens=jnp.asarray(table.vectors),
-        names=Names(genes=screen.genes, perturbations=table.names),
         key=jr.key(0),
     )
+    names = Names(genes=screen.genes, perturbations=table.names)
+    return TrainedModel(pure=pure, names=names, config=TINY)
+
+
+@pytest.fixture(scope="session")
+def model(trained):
+    return trained.pure
 
 
 @pytest.fixture

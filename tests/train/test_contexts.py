@@ -11,19 +11,22 @@ import pytest
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
 
-from scbig import config as C, train
-from scbig._typing import Array, Float, Int, Scalar
+from scbig import train
+from scbig._typing import Array, Float, Int, PRNGKeyArray, Scalar
 from scbig.alignment import AbstractAlignment
 from scbig.data import Condition, Screen
-from scbig.flow import make_transport
-from scbig.model import Dosing, Names, make_model
-from scbig.nn import AbstractVelocity
+from scbig.flow import fixed
+from scbig.method import Weighted, but
+from scbig.model import Dosing, make_model
+from scbig.nn import AbstractVelocity, ConditionEncoderSpec, VelocityFieldSpec
+from scbig.objective import Consistency, FlowCriterion
 from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
-from scbig.programs import GenePartition
-from scbig.train._flow import aligned, matching
+from scbig.programs import AbstractPartition, GenePartition
+from scbig.sampling import CellIndex
+from scbig.service import Names, TrainedModel
 from scbig.train._materials import identity_of
 
-from .conftest import TINY, stage2
+from .conftest import MATCHING, TINY
 
 GENES = tuple(f"g{i:02d}" for i in range(12))
 DOSES = (0.1, 1.0, 10.0)
@@ -86,41 +89,62 @@ class Constant(AbstractVelocity):
 class FarthestStart(AbstractAlignment):
     """The largest distance of a predicted cell from the profile of its own group's context."""
 
-    profile: Float[Array, "groups genes"]
+    def prepare(
+        self,
+        screen: Screen,
+        index: CellIndex,
+        partition: AbstractPartition,
+        pathways: PathwayLibrary | None,
+    ) -> None:
+        """Nothing: the profiles are given."""
 
     def __call__(
         self,
         predicted: Float[Array, "groups cells genes"],
         groups: Int[Array, " groups"],
-        rows: Int[Array, "groups cells"],
+        facts: Float[Array, "all_groups genes"],
+        *,
+        key: PRNGKeyArray,
     ) -> Scalar:
-        return jnp.max(jnp.abs(predicted - self.profile[groups][:, None, :]))
+        return jnp.max(jnp.abs(predicted - facts[groups][:, None, :]))
 
 
 @pytest.fixture(scope="module")
-def model(screen):
+def trained(screen):
     """Its contexts are in another order than the screen's, and it knows one more."""
+    names = Names(
+        genes=GENES,
+        perturbations=("D", "E"),
+        contexts=("b", "c", "a"),
+        dosing=Dosing.of(screen.conditions),
+    )
     made = make_model(
-        TINY,
+        TINY.networks,
         partition=GenePartition.from_labels(np.arange(12) % 3, 3),
         embeddings=jr.normal(jr.key(1), (12, 3)),
         mean=jnp.asarray(screen.mean()),
         tokens=jnp.eye(2, 3),
         contexts=jr.normal(jr.key(2), (3, 4)),
-        names=Names(
-            genes=GENES,
-            perturbations=("D", "E"),
-            contexts=("b", "c", "a"),
-            dosing=Dosing.of(screen.conditions),
-        ),
+        dose_features=names.dose_features,
         key=jr.key(0),
     )
-    return dataclasses.replace(made, velocity=Constant(jnp.array(0.0)))
+    pure = dataclasses.replace(made, velocity=Constant(jnp.array(0.0)))
+    return TrainedModel(pure=pure, names=names, config=TINY)
 
 
 @pytest.fixture(scope="module")
-def data(model, screen):
-    return train.flow_data(model, screen)
+def model(trained):
+    return trained.pure
+
+
+@pytest.fixture(scope="module")
+def setting(trained, screen):
+    return train.make_setting(trained.pure, trained.names, screen, TINY)
+
+
+@pytest.fixture(scope="module")
+def data(setting):
+    return train.flow_data(setting)
 
 
 def test_each_group_is_read_with_its_own_dose_and_context(model, screen, data):
@@ -139,12 +163,10 @@ def test_each_group_is_read_with_its_own_dose_and_context(model, screen, data):
         np.testing.assert_allclose(found[group], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_validation_asks_for_each_group_in_its_own_context(model, screen):
-    transport = make_transport(**dataclasses.asdict(TINY.transport))
-    valid = train.ResponseValidation.from_screen(screen, model, transport, cells=4, key=jr.key(0))
-    names = [screen.contexts[int(place)] for place in valid.context]
+def test_validation_asks_for_each_group_in_its_own_context(trained, screen, setting):
+    names = [screen.contexts[int(place)] for place in setting.index.context]
     assert names == ["a", "b"] * 3
-    assert [model.names.contexts[int(row)] for row in valid.tokens.context] == names
+    assert [trained.names.contexts[int(row)] for row in setting.tokens.context] == names
 
 
 def far_apart(data):
@@ -156,20 +178,18 @@ def far_apart(data):
 def test_cells_are_paired_with_controls_of_their_own_context(model, data):
     """A field that stands still pays the squared length of each pair, here 0 or 100."""
     groups = jnp.arange(6)
-    pay = eqx.filter_jit(lambda data: matching(model, data, TINY, groups=groups, key=jr.key(0))[0])
+    pay = eqx.filter_jit(lambda data: MATCHING.on_groups(model, data, groups, key=jr.key(0))[0])
     assert float(pay(far_apart(data))) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_predicted_populations_start_at_controls_of_their_own_context(model, data):
     apart = far_apart(data)
     profiles = jax.vmap(model.decode)(jnp.array([[0.0] * 4, [10.0] * 4]))
-    probe = FarthestStart(profiles[data.index.context])
-    inputs = dataclasses.replace(apart, alignments={"correlation": probe})
-    transport = make_transport(solver="euler", steps=1)
-    config = dataclasses.replace(TINY, alignment=dataclasses.replace(TINY.alignment, conditions=12))
-    far = eqx.filter_jit(lambda data: aligned(model, data, config, transport, key=jr.key(0)))
+    term = Consistency((Weighted(FarthestStart(), 1.0),), fixed(1), groups=12, cells=6)
+    inputs = dataclasses.replace(apart, own=(profiles[data.index.context],))
+    far = eqx.filter_jit(lambda data: term.evaluate(model, data, key=jr.key(0)))
     assert float(jnp.max(jnp.abs(profiles[0] - profiles[1]))) > 0.1
-    assert float(far(inputs)["correlation"]) < 1e-3
+    assert float(far(inputs)["FarthestStart"]) < 1e-3
 
 
 def materials(screen, priors, validation=()):
@@ -177,12 +197,12 @@ def materials(screen, priors, validation=()):
 
 
 def test_what_a_table_of_contexts_lacks_is_named(screen):
-    with pytest.raises(ValueError, match=r"1 context\(s\) without a vector: b\. The model knows a"):
+    with pytest.raises(ValueError, match=r"without a vector: 'b'\. The model knows 'a'"):
         materials(screen, drug_priors(train.one_hot_contexts(["a", "c"])))
     bare = dataclasses.replace(
         screen, contexts=("",), context_index=np.zeros(screen.num_cells, np.int32)
     )
-    with pytest.raises(ValueError, match="The cells have no contexts, but the model knows a, b"):
+    with pytest.raises(ValueError, match="no contexts, but the model knows 'a', 'b'"):
         materials(bare, drug_priors(train.one_hot_contexts(["a", "b"])))
 
 
@@ -248,13 +268,22 @@ def test_control_profiles_are_the_components_of_the_control_means():
         train.control_profiles(one, components=1)
 
 
-QUICK = dataclasses.replace(
-    stage2(TINY, groups=6, cells=16, steps=300, steps_per_call=100, criterion="flow"),
-    alignment=dataclasses.replace(TINY.alignment, correlation_weight=0.0, pathway_weight=0.0),
-    stage1=dataclasses.replace(TINY.stage1, epochs=40, validate_every=10),
-    condition=C.ConditionConfig(hidden=16, width=16),
-    velocity=C.VelocityConfig(frequencies=2, top_frequency=3.0, hidden=16, depth=1, dropout=0.0),
-    autoencoder=dataclasses.replace(TINY.autoencoder, dropout=0.0),
+OWN = but(MATCHING, groups=6, cells=16)
+QUICK = but(
+    TINY,
+    flow=OWN,
+    terms=(),
+    condition=ConditionEncoderSpec(hidden=16, width=16),
+    velocity=VelocityFieldSpec(frequencies=2, top_frequency=3.0, hidden=16, depth=1, dropout=0.0),
+    **{
+        "encoder.dropout": 0.0,
+        "decoder.dropout": 0.0,
+        "stage1.epochs": 40,
+        "stage1.validate_every": 10,
+        "stage2.steps": 300,
+        "stage2.steps_per_call": 100,
+        "stage2.criterion": FlowCriterion(OWN),
+    },
 )
 
 
@@ -267,6 +296,7 @@ def strengths(model, screen, labels) -> list[list[float]]:
     return ((cells.mean(axis=2) - origin[:, None]) @ PATTERN / 6).tolist()
 
 
+@pytest.mark.slow
 def test_a_model_with_contexts_learns_effects_that_differ_between_them(screen):
     priors = drug_priors(train.one_hot_contexts(screen.contexts))
     model = train.fit(screen, priors, QUICK, progress=False, key=jr.key(0)).model
@@ -278,6 +308,7 @@ def test_a_model_with_contexts_learns_effects_that_differ_between_them(screen):
     assert low < high - 0.3
     assert less > more + 0.3
     # The cells themselves do not say where they are: with one vector for both, both are one.
-    blind = dataclasses.replace(model, contexts=jnp.zeros((2, 2)))
+    none = dataclasses.replace(model.pure, contexts=jnp.zeros((2, 2)))
+    blind = dataclasses.replace(model, pure=none)
     (_, high), (_, more) = strengths(blind, screen, labels)
     assert abs(high - more) < 0.3

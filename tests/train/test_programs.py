@@ -2,23 +2,37 @@
 
 import dataclasses
 
-import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
 
 from scbig.data import Screen
-from scbig.model import load
+from scbig.method import but, plain
+from scbig.objective import ResponseCriterion
 from scbig.priors import coexpression
-from scbig.programs import GenePartition, ProgramTable, SoftPartition, read_programs
-from scbig.train import Grouping, fit, response_errors
+from scbig.programs import (
+    Coexpression,
+    Feedback,
+    GenePartition,
+    Given,
+    Pretrained,
+    ProgramTable,
+    SideBySide,
+    Soft,
+    SoftPartition,
+    read_programs,
+)
+from scbig.service import load
+from scbig.train import ClusteringInput, fit, response_errors
+from scbig.train._priors import AlignedPriors
 
-from .conftest import TINY, stage2
+from .conftest import LEAN, TINY
+from .test_fit import same
 
 
 def programs_of(**changes):
-    return dataclasses.replace(TINY, programs=dataclasses.replace(TINY.programs, **changes))
+    return but(LEAN, **{f"programs.{name}": new for name, new in changes.items()})
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +47,7 @@ def own(screen):
 @pytest.fixture(scope="module")
 def with_own(screen, priors, own, tmp_path_factory):
     out = tmp_path_factory.mktemp("own")
-    made = fit(screen, priors, TINY, programs=own, out=out, progress=False, key=jr.key(0))
+    made = fit(screen, priors, LEAN, programs=own, out=out, progress=False, key=jr.key(0))
     return made, out
 
 
@@ -41,23 +55,24 @@ def test_ones_own_programs_are_trained_on(with_own, screen, own):
     made, out = with_own
     assert made.clustering is None
     wanted = dict(zip(own.genes, np.asarray(own.partition.labels), strict=True))
-    found = dict(zip(screen.genes, np.asarray(made.model.partition.labels), strict=True))
+    found = dict(zip(screen.genes, np.asarray(made.model.pure.partition.labels), strict=True))
     assert found == wanted
     written = read_programs(out / "programs.csv")
     assert written.names == own.names
     assert written.provenance == {"by": "hand"}
     again = load(out / "model.scbig", genes=screen.genes)
-    assert eqx.tree_equal(again, made.model)
+    assert same(again, made.model)
+    assert made.model.config == but(LEAN, programs=Given())
 
 
 def test_other_programs_are_another_run(with_own, screen, priors, own):
     _, out = with_own
     with pytest.raises(ValueError, match="another run"):
-        fit(screen, priors, TINY, out=out, progress=False, key=jr.key(0))
+        fit(screen, priors, LEAN, out=out, progress=False, key=jr.key(0))
     labels = np.roll(np.asarray(own.partition.labels), 1)
     moved = dataclasses.replace(own, partition=GenePartition.from_labels(labels, 4))
     with pytest.raises(ValueError, match="another run"):
-        fit(screen, priors, TINY, programs=moved, out=out, progress=False, key=jr.key(0))
+        fit(screen, priors, LEAN, programs=moved, out=out, progress=False, key=jr.key(0))
 
 
 def test_programs_of_other_genes_are_refused(screen, priors, own):
@@ -67,9 +82,9 @@ def test_programs_of_other_genes_are_refused(screen, priors, own):
 
 
 def test_soft_programs_train_predict_and_are_kept(screen, priors, tmp_path):
-    config = programs_of(temperature=0.3, overlap=2)
+    config = programs_of(soft=Soft(temperature=0.3, overlap=2))
     made = fit(screen, priors, config, out=tmp_path, progress=False, key=jr.key(0))
-    partition = made.model.partition
+    partition = made.model.pure.partition
     assert isinstance(partition, SoftPartition)
     assert int(jnp.sum(partition.sizes)) > screen.num_genes
     assert np.isfinite(made.history["reconstruction"].dropna()).all()
@@ -85,14 +100,14 @@ def test_soft_programs_train_predict_and_are_kept(screen, priors, tmp_path):
     np.testing.assert_allclose(shares.average(x), partition.average(x), rtol=1e-5)
 
 
-def grouping(screen, priors, **changes):
-    genes = priors.genes.align(screen.genes)
-    graph = priors.interactions.align(screen.genes)
-    return Grouping.of(screen, genes, graph, programs_of(**changes).programs)
+def grouping(screen, priors, features):
+    config = programs_of(features=features)
+    aligned = AlignedPriors.of(priors, config, screen.genes)
+    return ClusteringInput.of(screen, aligned, config.programs)
 
 
 def test_coexpression_reads_the_controls_alone(screen, priors):
-    found = grouping(screen, priors, features="coexpression", components=3)
+    found = grouping(screen, priors, Coexpression(3))
     controls = screen.dense(np.flatnonzero(screen.is_control))
     naive = coexpression(controls, screen.genes, components=3).vectors
     np.testing.assert_allclose(found.features @ found.features.T, naive @ naive.T, atol=1e-5)
@@ -100,24 +115,21 @@ def test_coexpression_reads_the_controls_alone(screen, priors):
     factor = np.where(screen.is_control, 1.0, 0.5)[:, None]
     louder = louder.multiply(factor).tocsr().astype(np.float32)
     other: Screen = dataclasses.replace(screen, expression=louder)
-    again = grouping(other, priors, features="coexpression", components=3)
+    again = grouping(other, priors, Coexpression(3))
     np.testing.assert_array_equal(again.features, found.features)
 
 
 def test_both_features_weigh_the_same(screen, priors):
     cosine = lambda x: (lambda u: u @ u.T)(x / np.linalg.norm(x, axis=1, keepdims=True))
-    parts = {
-        features: cosine(grouping(screen, priors, features=features, components=3).features)
-        for features in ("pretrained", "coexpression", "both")
-    }
-    mean = (parts["pretrained"] + parts["coexpression"]) / 2
-    np.testing.assert_allclose(parts["both"], mean, atol=1e-5)
+    kinds = (Pretrained(), Coexpression(3), SideBySide(Coexpression(3)))
+    first, second, both = (cosine(grouping(screen, priors, kind).features) for kind in kinds)
+    np.testing.assert_allclose(both, (first + second) / 2, atol=1e-5)
 
 
 def test_errors_are_predicted_less_measured_means(screen, with_own):
     model = with_own[0].model
-    wide = stage2(model.config, validation_cells=int(screen.is_control.sum()) * 40)
-    model = dataclasses.replace(model, config=wide)
+    many = ResponseCriterion(cells=int(screen.is_control.sum()) * 40)
+    model = dataclasses.replace(model, config=but(TINY, **{"stage2.criterion": many}))
     errors = np.asarray(response_errors(model, screen, key=jr.key(0)))
     adata = screen.to_anndata()
     controls = adata[adata.obs["condition"] == "control"]
@@ -133,7 +145,7 @@ def test_errors_are_predicted_less_measured_means(screen, with_own):
 
 def test_programs_are_updated_by_what_a_training_missed(screen, priors, tmp_path, monkeypatch):
     held = [c.name for c in screen.conditions if len(c.perturbations) == 2][:1]
-    config = programs_of(feedback=1, feedback_weight=5.0, features="coexpression", components=3)
+    config = programs_of(feedback=Feedback(1, weight=5.0), features=Coexpression(3))
     seen = {}
 
     def errors(model, cells, **options):
@@ -145,7 +157,7 @@ def test_programs_are_updated_by_what_a_training_missed(screen, priors, tmp_path
         return coexpression(expression, genes, **options)
 
     monkeypatch.setattr("scbig.train._fit.response_errors", errors)
-    monkeypatch.setattr("scbig.train._programs.coexpression", components)
+    monkeypatch.setattr("scbig.programs._features.coexpression", components)
     made = fit(screen, priors, config, validation=held, out=tmp_path, progress=False, key=jr.key(0))
     assert made.clustering is not None
     assert {path.name for path in (tmp_path / "update0").iterdir()} >= {
@@ -155,7 +167,7 @@ def test_programs_are_updated_by_what_a_training_missed(screen, priors, tmp_path
     first = read_programs(tmp_path / "update0" / "programs.csv").align(screen.genes)
     np.testing.assert_array_equal(made.clustering.run.start, first.partition.labels)
     assert np.any(made.clustering.labels != made.clustering.run.start)
-    np.testing.assert_array_equal(made.model.partition.labels, made.clustering.labels)
+    np.testing.assert_array_equal(made.model.pure.partition.labels, made.clustering.labels)
     last = read_programs(tmp_path / "programs.csv").align(screen.genes)
     np.testing.assert_array_equal(last.partition.labels, made.clustering.labels)
     # The programs learn from no cell that selects parameters: not the validation conditions', and
@@ -168,6 +180,6 @@ def test_programs_are_updated_by_what_a_training_missed(screen, priors, tmp_path
 
 def test_a_run_says_what_its_programs_were_made_with(screen, priors):
     facts = priors.provenance(TINY)
-    assert facts["config"] == dataclasses.asdict(TINY.programs)
+    assert facts["config"] == plain(TINY.programs)
     assert facts["embeddings"] == priors.genes.checksum
     assert facts["interactions"] == priors.interactions.checksum

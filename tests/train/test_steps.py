@@ -8,22 +8,31 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+import optax
 import pytest
 
 from scbig import train
+from scbig.alignment import correlation_targets
+from scbig.objective import Adam, pearson
 from scbig.programs import GenePartition
-from scbig.train import CellIndex
+from scbig.sampling import CellIndex, Order
+
+ADAM = Adam(0.1, clip_norm=1.0).build()
 
 
 def quadratic(params):
-    loss = jnp.sum((params["w"] - 3.0) ** 2)
-    return loss, {"loss": loss}
+    return jnp.sum((params["w"] - 3.0) ** 2), {}
+
+
+def part(loss):
+    """One part of weight one."""
+    return [train.Part("own", 1.0, loss)]
 
 
 def steps(state, optimiser, count, **options):
     metrics = {}
     for _ in range(count):
-        state, metrics = train.update(state, quadratic, optimiser, **options)
+        state, metrics = train.update(state, part(quadratic), optimiser, **options)
     return state, metrics
 
 
@@ -32,7 +41,7 @@ def start(optimiser, **options):
 
 
 def test_accumulation_moves_only_at_every_kth_step():
-    optimiser = train.make_optimiser(0.1, 1.0, accumulate=3)
+    optimiser = train.accumulated(ADAM, 3)
     state = start(optimiser)
     twice, _ = steps(state, optimiser, 2)
     thrice, _ = steps(state, optimiser, 3)
@@ -41,31 +50,61 @@ def test_accumulation_moves_only_at_every_kth_step():
     np.testing.assert_allclose(thrice.params["w"], 0.1, rtol=1e-4)
 
 
-def test_the_average_is_exponential():
-    optimiser = train.make_optimiser(0.1, 1.0)
-    state = start(optimiser, average=True)
-    by_hand = np.zeros(2)
+def test_the_average_weighs_the_past_less_and_the_initial_parameters_not_at_all():
+    state = start(ADAM, average=True)
+    seen = []
     for _ in range(4):
-        state, _ = train.update(state, quadratic, optimiser, ema=0.75)
-        by_hand = 0.75 * by_hand + 0.25 * np.asarray(state.params["w"])
+        state, _ = train.update(state, part(quadratic), ADAM, ema=0.75)
+        seen.append(np.asarray(state.params["w"]))
+    by_hand = np.average(seen, axis=0, weights=0.75 ** np.arange(4)[::-1])
     np.testing.assert_allclose(state.average["w"], by_hand, rtol=1e-5)
     assert state.chosen is state.average
 
 
+def test_a_slow_average_of_a_short_run_is_of_its_own_parameters():
+    """A decay of 0.999 over 100 updates gave 0.042 where the parameter was 0.776."""
+    state = train.TrainState(
+        {"w": jnp.zeros(1)}, None, {"w": jnp.zeros(1)}, jnp.zeros((), jnp.int32)
+    )
+    still = optax.set_to_zero()
+    state = dataclasses.replace(state, optimiser=still.init(state.params))
+    state = dataclasses.replace(state, params={"w": jnp.full(1, 0.776)})
+    for _ in range(100):
+        state, _ = train.update(state, part(quadratic), still, ema=0.999)
+    np.testing.assert_allclose(state.average["w"], 0.776, rtol=1e-4)
+
+
+def test_each_parts_share_is_of_the_length_of_its_weighted_gradient():
+    one = lambda p: (jnp.sum(p["w"]) * 3.0, {})
+    two = lambda p: (p["w"][0] * 2.0, {})
+    parts = [train.Part("one", 1.0, one), train.Part("two", 0.5, two)]
+    _, metrics = train.update(start(ADAM), parts, ADAM)
+    lengths = np.array([3 * np.sqrt(2), 1.0])
+    found = [metrics["one_share"], metrics["two_share"]]
+    np.testing.assert_allclose(found, lengths / lengths.sum(), rtol=1e-5)
+    np.testing.assert_allclose(metrics["gradient_norm"], np.hypot(4, 3), rtol=1e-5)
+
+
+def test_two_parts_of_one_name_are_refused():
+    twice = [*part(quadratic), *part(quadratic)]
+    with pytest.raises(ValueError, match="Two terms log 'own': give one of them"):
+        train.update(start(ADAM), twice, ADAM)
+
+
 def test_the_gradient_norm_is_logged_before_clipping():
-    optimiser = train.make_optimiser(0.1, 1e-3)
+    optimiser = Adam(0.1, clip_norm=1e-3).build()
     _, metrics = steps(start(optimiser), optimiser, 1)
     np.testing.assert_allclose(metrics["gradient_norm"], 6 * np.sqrt(2), rtol=1e-5)
 
 
 def test_the_steps_of_a_call_are_compiled_once_and_average_their_metrics():
     traces = []
-    optimiser = train.make_optimiser(0.1, 1.0)
+    optimiser = ADAM
 
     def step(state, data, own, key):
         traces.append(1)
         loss = lambda p: (jnp.sum((p["w"] - data) ** 2), {"seen": state.step.astype(jnp.float32)})
-        return train.update(state, loss, optimiser)
+        return train.update(state, part(loss), optimiser)
 
     advance = train.compile_steps(step, 5)
     state = start(optimiser)
@@ -76,12 +115,12 @@ def test_the_steps_of_a_call_are_compiled_once_and_average_their_metrics():
 
 
 def test_a_steps_key_depends_on_the_step_alone():
-    optimiser = train.make_optimiser(0.1, 1.0)
+    optimiser = ADAM
 
     def step(state, data, own, key):
         drawn = jr.uniform(key)
         loss = lambda p: (jnp.sum(p["w"]) * drawn, {"drawn": drawn})
-        return train.update(state, loss, optimiser)
+        return train.update(state, part(loss), optimiser)
 
     one = train.compile_steps(step, 1)
     state, seen = start(optimiser), []
@@ -107,10 +146,10 @@ def test_only_the_named_parts_are_trainable():
 
 
 def test_each_step_of_a_call_gets_its_own_input():
-    optimiser = train.make_optimiser(0.1, 1.0)
+    optimiser = ADAM
 
     def step(state, data, own, key):
-        return train.update(state, lambda p: (jnp.sum(p["w"]), {"own": own}), optimiser)
+        return train.update(state, part(lambda p: (jnp.sum(p["w"]), {"own": own})), optimiser)
 
     inputs = lambda state, data: 10.0 * state.step.astype(jnp.float32) + data
     advance = train.compile_steps(step, 3, inputs=inputs)
@@ -121,7 +160,7 @@ def test_each_step_of_a_call_gets_its_own_input():
 
 @pytest.mark.parametrize("block", [1, 4])
 def test_an_epoch_never_repeats_a_cell(block):
-    order = train.Order.of(50, 3, None, block, key=jr.key(0))
+    order = Order.of(50, 3, None, block, key=jr.key(0))
     first, second = itertools.islice(order.calls(0), 2)
     assert first.shape == (16, 3)
     assert len(np.unique(first)) == 48
@@ -129,7 +168,7 @@ def test_an_epoch_never_repeats_a_cell(block):
 
 
 def test_calls_of_an_epoch_share_out_its_cells_and_can_start_anywhere():
-    order = train.Order.of(100, 4, 20, 8, key=jr.key(0))
+    order = Order.of(100, 4, 20, 8, key=jr.key(0))
     assert (order.steps, order.calls_per_epoch) == (5, 5)
     calls = list(itertools.islice(order.calls(0), 12))
     for epoch in (calls[:5], calls[5:10]):
@@ -138,9 +177,9 @@ def test_calls_of_an_epoch_share_out_its_cells_and_can_start_anywhere():
     # Neighbours come together: a call of 20 cells touches 3 or 4 blocks of 8, one of them cut.
     assert all(len(np.unique(call // 8)) <= 5 for call in calls)
     # A buffer that does not divide the cells costs no more than a batch or so of an epoch.
-    uneven = train.Order.of(1000, 4, 640, 8, key=jr.key(0))
+    uneven = Order.of(1000, 4, 640, 8, key=jr.key(0))
     assert (uneven.steps, uneven.calls_per_epoch) == (125, 2)
-    plain = train.Order.of(100, 4, 20, 1, key=jr.key(0))
+    plain = Order.of(100, 4, 20, 1, key=jr.key(0))
     assert all(len(np.unique(call // 8)) > 6 for call in itertools.islice(plain.calls(0), 5))
 
 
@@ -164,7 +203,7 @@ def test_a_condition_of_a_single_cell_is_named(screen, key):
 def test_correlation_targets_use_all_cells_of_a_group(screen):
     partition = GenePartition.from_labels(np.arange(screen.num_genes) % 3, 3)
     index = CellIndex.from_screen(screen)
-    targets = train.correlation_targets(screen, index, partition)
+    targets = correlation_targets(screen, index, partition)
     for group in range(index.num_groups):
         cells = screen.dense(screen.rows(screen.conditions[int(index.condition[group])]))
         means = np.stack([cells[:, k::3].mean(1) for k in range(3)])
@@ -173,9 +212,9 @@ def test_correlation_targets_use_all_cells_of_a_group(screen):
 
 def test_pearson_is_numpys_and_zero_for_a_constant():
     x, y = jr.normal(jr.key(0), (2, 30))
-    np.testing.assert_allclose(train.pearson(x, y), np.corrcoef(x, y)[0, 1], rtol=1e-4)
-    assert float(train.pearson(jnp.ones(30), y)) == 0.0
-    gradient = jax.grad(lambda v: train.pearson(v, y))(jnp.ones(30))
+    np.testing.assert_allclose(pearson(x, y), np.corrcoef(x, y)[0, 1], rtol=1e-4)
+    assert float(pearson(jnp.ones(30), y)) == 0.0
+    gradient = jax.grad(lambda v: pearson(v, y))(jnp.ones(30))
     assert jnp.all(jnp.isfinite(gradient))
 
 
@@ -188,7 +227,7 @@ def stage_of(losses):
         moved = dataclasses.replace(state, params=params, step=state.step + 1)
         return moved, {"loss": jnp.asarray(losses[call])}
 
-    validate = lambda params: -jnp.asarray(losses[int(params["w"][0]) - 1])
+    validate = lambda params: (-jnp.asarray(losses[int(params["w"][0]) - 1]), {})
     return train.Stage(
         name="toy",
         advance=advance,
@@ -201,7 +240,7 @@ def stage_of(losses):
 
 
 def run_toy(losses):
-    optimiser = train.make_optimiser(0.1, 1.0)
+    optimiser = ADAM
     recorder = train.Recorder(progress=False)
     state = train.initial_state({"w": jnp.zeros(2)}, optimiser)
     return train.run(stage_of(losses), state, recorder, key=jr.key(0)), recorder
@@ -220,7 +259,7 @@ def test_a_loss_that_is_not_finite_is_an_error():
 
 
 def test_a_validation_that_is_not_finite_is_an_error():
-    stage = dataclasses.replace(stage_of([1.0]), validate=lambda *_: jnp.array(jnp.nan))
-    state = train.initial_state({"w": jnp.zeros(2)}, train.make_optimiser(0.1, 1.0))
+    stage = dataclasses.replace(stage_of([1.0]), validate=lambda *_: (jnp.array(jnp.nan), {}))
+    state = train.initial_state({"w": jnp.zeros(2)}, ADAM)
     with pytest.raises(FloatingPointError, match="validation not finite"):
         train.run(stage, state, train.Recorder(progress=False), key=jr.key(0))

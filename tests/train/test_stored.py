@@ -13,15 +13,22 @@ from anndata.io import write_elem
 
 from scbig import train
 from scbig.data import Screen
-from scbig.train import CellIndex
+from scbig.method import Weighted, but
+from scbig.objective import Reconstruction
+from scbig.sampling import CellIndex
+from scbig.train._latents import latents_of
 
-from .conftest import TINY, stage2
+from .conftest import TINY
 
 # A buffer of two batches, and blocks that neither it nor the number of cells is a multiple of.
-STREAMED = dataclasses.replace(
+STREAMED = but(
     TINY,
-    stage1=dataclasses.replace(TINY.stage1, epochs=2, buffer=64, block=7),
-    alignment=dataclasses.replace(TINY.alignment, pool=9),
+    **{
+        "stage1.epochs": 2,
+        "stage1.buffer": 64,
+        "stage1.block": 7,
+        "terms.Consistency.losses.PathwayAlignment.pool": 9,
+    },
 )
 
 
@@ -39,6 +46,7 @@ def stored(screen, tmp_path_factory):
     return on_disk(screen, tmp_path_factory.mktemp("stored") / "screen.h5ad")
 
 
+@pytest.mark.slow
 def test_training_from_disk_gives_the_numbers_of_training_from_memory(
     screen, stored, priors, tmp_path
 ):
@@ -46,7 +54,7 @@ def test_training_from_disk_gives_the_numbers_of_training_from_memory(
         cells, priors, STREAMED, out=tmp_path / out, progress=False, key=jr.key(3)
     )
     memory, disk = run(screen, "memory"), run(stored, "disk")
-    arrays = lambda fit: jax.tree.leaves(eqx.filter(fit.model, eqx.is_array))
+    arrays = lambda fit: jax.tree.leaves(eqx.filter(fit.model.pure, eqx.is_array))
     for one, other in zip(arrays(memory), arrays(disk), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     timeless = lambda fit: fit.history.drop(columns="steps_per_second")
@@ -57,29 +65,29 @@ def test_training_from_disk_gives_the_numbers_of_training_from_memory(
     assert len(latents) == 1
     assert not list((tmp_path / "memory").glob("latents-*.npy"))
     rows = np.load(latents[0], mmap_mode="r")
-    assert rows.shape[1] == STREAMED.autoencoder.latent
+    assert rows.shape[1] == STREAMED.encoder.latent
     assert 0 < rows.shape[0] < screen.num_cells
 
 
 @pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
 def test_a_run_that_goes_on_reads_the_latents_that_are_there(screen, model, tmp_path, suffix):
     stored = on_disk(screen, tmp_path / f"screen.{suffix}")
-    first = train.latents_of(model, stored, folder=tmp_path)
+    first = latents_of(model, stored, folder=tmp_path)
     np.testing.assert_allclose(
         first, model.encode_cells(jnp.asarray(screen.dense())), rtol=1e-5, atol=1e-6
     )
     (path,) = tmp_path.glob("*.npy")
     np.save(path, 0 * np.asarray(first))
-    assert not np.any(train.latents_of(model, stored, folder=tmp_path))
+    assert not np.any(latents_of(model, stored, folder=tmp_path))
     # Another encoder's latents, or those of other cells, are not mistaken for these.
     fewer = stored.select([next(c for c in stored.conditions if not c.is_control)])
-    assert train.latents_of(model, fewer, folder=tmp_path).shape[0] == fewer.num_cells
+    assert latents_of(model, fewer, folder=tmp_path).shape[0] == fewer.num_cells
     np.save(path, np.asarray(first)[:3])
     with pytest.raises(ValueError, match="shape"):
-        train.latents_of(model, stored, folder=tmp_path)
+        latents_of(model, stored, folder=tmp_path)
     np.save(path, np.asarray(first))
     other = dataclasses.replace(model, mean=model.mean + 1)
-    assert np.any(train.latents_of(other, stored, folder=tmp_path))
+    assert np.any(latents_of(other, stored, folder=tmp_path))
 
 
 def test_the_pool_keeps_cells_of_each_condition_and_all_of_a_small_one(screen):
@@ -99,6 +107,8 @@ def test_the_pool_keeps_cells_of_each_condition_and_all_of_a_small_one(screen):
 def test_what_needs_all_cells_in_memory_is_refused(stored, priors):
     with pytest.raises(ValueError, match="stage1.buffer"):
         train.fit(stored, priors, TINY, progress=False, key=jr.key(0))
-    whole = stage2(STREAMED, trainable="all")
+    terms = (*STREAMED.terms, Weighted(Reconstruction(32), 1.0))
+    parts = ("velocity", "encoder", "decoder")
+    whole = but(STREAMED, terms=terms, **{"stage2.trains": parts})
     with pytest.raises(ValueError, match="only the flow can train"):
         train.fit(stored, priors, whole, progress=False, key=jr.key(0))

@@ -11,13 +11,14 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from scbig import train
-from scbig.flow import make_transport
+from scbig.flow import AbstractProbabilityPath, LinearPath, adaptive
+from scbig.method import but
 from scbig.nn import AbstractVelocity
-from scbig.train._flow import PARTS, aligned, matching
+from scbig.objective import FlowCriterion, ResponseCriterion
+from scbig.ot import IndependentCoupling, SinkhornCoupling
+from scbig.train._autoencoder import autoencoder_stage
 
-from .conftest import TINY, stage2
-
-TRANSPORT = make_transport(**dataclasses.asdict(TINY.alignment.transport))
+from .conftest import CONSISTENCY, LOSSES, MATCHING, TINY
 
 
 class Constant(AbstractVelocity):
@@ -41,16 +42,27 @@ def contexts(screen):
 
 
 @pytest.fixture(scope="module")
-def data(model, contexts, priors):
-    return train.flow_data(model, contexts, priors.pathways.align(contexts.genes).matrix)
+def setting(trained, contexts, priors):
+    return train.make_setting(trained.pure, trained.names, contexts, TINY, priors.pathways)
 
 
-def test_every_group_gets_its_own_conditions_tokens(model, contexts, data):
+@pytest.fixture(scope="module")
+def data(setting):
+    return train.flow_data(setting)
+
+
+@pytest.fixture(scope="module")
+def aligning(setting, data):
+    """The cells, with what the alignment losses read."""
+    return dataclasses.replace(data, own=CONSISTENCY.prepare(setting))
+
+
+def test_every_group_gets_its_own_conditions_tokens(trained, model, contexts, data):
     groups = jnp.arange(data.index.num_groups)
     found = data.conditions(model, groups, key=None)
     for group in range(data.index.num_groups):
         condition = contexts.conditions[int(data.index.condition[group])]
-        rows = [model.names.perturbations.index(name) for name in condition.perturbations]
+        rows = [trained.names.perturbations.index(name) for name in condition.perturbations]
         padded = jnp.array([*rows, 0])[: TINY.max_tokens]
         mask = jnp.arange(TINY.max_tokens) < len(rows)
         expected = model.condition_encoder(model.tokens[padded], mask)
@@ -64,7 +76,7 @@ def test_condition_dropout_acts_in_training_only(model, data):
 
     def loss(chosen, dropout):
         groups = jnp.array([0])
-        return float(matching(chosen, data, TINY, groups=groups, key=jr.key(1), dropout=dropout)[0])
+        return float(MATCHING.on_groups(chosen, data, groups, key=jr.key(1), dropout=dropout)[0])
 
     assert loss(dropped, True) != loss(without, True)
     assert loss(dropped, False) == loss(without, False)
@@ -76,118 +88,182 @@ def two_clouds(data, cells):
     return eqx.tree_at(lambda d: d.latents, data, latents)
 
 
-@pytest.mark.parametrize(("kind", "paired"), [("sinkhorn", True), ("independent", False)])
-def test_cells_are_matched_as_the_coupling_pairs_them(model, contexts, data, kind, paired):
+@pytest.mark.parametrize(
+    ("coupling", "paired"),
+    [(SinkhornCoupling(epsilon=0.01, iterations=500), True), (IndependentCoupling(), False)],
+)
+def test_cells_are_matched_as_the_coupling_pairs_them(model, contexts, data, coupling, paired):
     """With a field that stands still the loss is the mean squared length of the pairs.
 
     Two clouds at a distance of 10: about half of independent pairs lie across, squared length 100;
     transport crosses only for what one side has too many of.
     """
-    coupling = dataclasses.replace(TINY.coupling, kind=kind, epsilon=0.01, iterations=500)
-    config = dataclasses.replace(stage2(TINY, cells=64), coupling=coupling)
+    matching = but(MATCHING, coupling=coupling, cells=64)
     still = eqx.tree_at(lambda m: m.velocity, model, Constant(jnp.array(0.0)))
     inputs = two_clouds(data, contexts.num_cells)
-    loss, _ = matching(still, inputs, config, groups=jnp.array([0, 1]), key=jr.key(0))
+    loss, _ = matching.on_groups(still, inputs, jnp.array([0, 1]), key=jr.key(0))
     assert (float(loss) < 25) == paired
 
 
 def test_the_noise_of_the_path_reaches_the_loss(model, data):
     grow = eqx.tree_at(lambda m: m.velocity, model, Constant(jnp.array(1.0)))
-    at = lambda sigma: float(
-        matching(grow, data, stage2(TINY, sigma=sigma), groups=jnp.array([0]), key=jr.key(0))[0]
-    )
+    noisy = lambda sigma: but(MATCHING, path=LinearPath(sigma))
+    loss = lambda sigma: noisy(sigma).on_groups(grow, data, jnp.array([0]), key=jr.key(0))[0]
+    at = lambda sigma: float(loss(sigma))
     # The field follows the noise, the target does not: the loss gains sigma^2.
     assert at(3.0) - at(0.0) == pytest.approx(9.0, rel=0.5)
 
 
-def weighted(correlation, pathway):
-    weights = {"correlation_weight": correlation, "pathway_weight": pathway}
-    return dataclasses.replace(TINY, alignment=dataclasses.replace(TINY.alignment, **weights))
-
-
-def test_each_alignment_loss_has_its_own_weight(model, data):
-    config = weighted(0.3, 0.7)
-    loss, metrics = train.objective(
-        model, data, config, TRANSPORT, jnp.zeros((), jnp.int32), key=jr.key(0)
-    )
-    total = metrics["flow"] + 0.3 * metrics["correlation"] + 0.7 * metrics["pathway"]
+def test_each_alignment_loss_has_its_own_weight(model, aligning):
+    losses = tuple(but(loss, weight=w) for loss, w in zip(LOSSES, (0.3, 0.7), strict=True))
+    term = but(CONSISTENCY, losses=losses)
+    loss, metrics = term(model, aligning, jnp.zeros((), jnp.int32), key=jr.key(0))
+    total = 0.3 * metrics["correlation"] + 0.7 * metrics["pathway"]
     np.testing.assert_allclose(loss, total, rtol=1e-5)
 
 
+def test_a_loss_of_weight_zero_is_not_made(setting, data, model):
+    only = but(CONSISTENCY, **{"losses.1.weight": 0.0})
+    bare = dataclasses.replace(setting, pathways=None)
+    facts = dataclasses.replace(data, own=only.prepare(bare))
+    _, metrics = only(model, facts, jnp.zeros((), jnp.int32), key=jr.key(0))
+    assert "correlation" in metrics
+    assert "pathway" not in metrics
+    with pytest.raises(ValueError, match="no loss has a weight"):
+        but(only, **{"losses.0.weight": 0.0})
+
+
 @pytest.mark.parametrize("name", ["correlation", "pathway"])
-def test_alignment_losses_train_the_flow(model, data, name):
+def test_alignment_losses_train_the_flow(model, aligning, name):
     """Their gradient passes the decoder and the solve, and agrees with finite differences."""
     field = lambda scale: eqx.tree_at(lambda m: m.velocity, model, Constant(scale))
-    tight = make_transport(rtol=1e-5, atol=1e-5, max_steps=64)
-    loss = jax.jit(lambda scale: aligned(field(scale), data, TINY, tight, key=jr.key(0))[name])
+    tight = but(CONSISTENCY, transport=adaptive(1e-5, 1e-5, max_steps=64))
+    loss = jax.jit(lambda scale: tight.evaluate(field(scale), aligning, key=jr.key(0))[name])
     slope = jax.grad(loss)(jnp.array(0.5))
     change = (loss(jnp.array(0.55)) - loss(jnp.array(0.45))) / 0.1
     assert abs(float(slope)) > 1e-6
     np.testing.assert_allclose(slope, change, rtol=0.1)
 
 
-def test_responses_are_measured_from_the_controls_of_their_own_context(contexts, model):
-    valid = train.ResponseValidation.from_screen(contexts, model, TRANSPORT, cells=6, key=jr.key(0))
+def test_a_solve_that_runs_out_of_steps_is_counted_and_teaches_nothing(model, aligning):
+    """The raw error stopped a run before, at the same step on every resume."""
+    wild = lambda scale: eqx.tree_at(lambda m: m.velocity, model, Constant(scale))
+    short = but(CONSISTENCY, transport=adaptive(1e-7, 1e-7, max_steps=1))
+
+    def loss(scale):
+        return short(wild(scale), aligning, jnp.zeros((), jnp.int32), key=jr.key(0))
+
+    (value, metrics), slope = jax.value_and_grad(loss, has_aux=True)(jnp.array(3.0))
+    assert float(value) == float(slope) == 0.0
+    assert float(metrics["consistency_unsolved_share"]) == 1.0
+    # Which conditions: those that were drawn, each once for each draw.
+    assert float(jnp.sum(metrics["consistency_unsolved"])) == short.groups
+
+
+def test_what_a_loss_is_to_be_held_against(model, aligning, setting):
+    """Controls as they are, and other measured cells: of a perfect flow the second is reached."""
+    found = CONSISTENCY.references(model, aligning, key=jr.key(0))
+    names = {"correlation", "pathway"}
+    expected = {f"{n}_{kind}" for n in names for kind in ("no_change", "noise_floor")}
+    assert set(found) == expected
+    still = eqx.tree_at(lambda m: m.velocity, model, Constant(jnp.array(0.0)))
+    loss = MATCHING.references(still, aligning, key=jr.key(0))["no_change"]
+    every = jnp.arange(aligning.index.num_groups)
+    rows = [MATCHING.on_groups(still, aligning, every, key=jr.key(seed))[0] for seed in range(4)]
+    np.testing.assert_allclose(loss, np.mean(rows), rtol=0.3)
+
+
+class Faster(AbstractProbabilityPath):
+    """A path whose target is twice as fast as a straight one's."""
+
+    def __call__(self, t, start, end, *, key):
+        return (1 - t) * start + t * end, 2 * (end - start)
+
+
+def test_the_reference_of_flow_matching_is_that_of_its_own_path(model, aligning):
+    straight, faster = (
+        but(MATCHING, path=path).references(model, aligning, key=jr.key(0))["no_change"]
+        for path in (LinearPath(), Faster())
+    )
+    np.testing.assert_allclose(faster, 4 * straight, rtol=1e-5)
+
+
+def test_responses_are_measured_from_the_controls_of_their_own_context(contexts, setting):
+    facts = ResponseCriterion(cells=6).prepare(setting, key=jr.key(0))
     everything = contexts.dense()
-    for group, context in enumerate(np.asarray(valid.context)):
+    for group, context in enumerate(np.asarray(setting.index.context)):
         here = contexts.context_index == context
         origin = everything[here & contexts.is_control].mean(0)
-        place = int(train.flow_data(model, contexts).index.condition[group])
+        place = int(setting.index.condition[group])
         cells = everything[here & (contexts.condition_index == place)].mean(0)
-        np.testing.assert_allclose(valid.origin[context], origin, atol=1e-4)
-        np.testing.assert_allclose(valid.response[group], cells - origin, atol=1e-4)
-        drawn = np.asarray(valid.controls[context])
+        np.testing.assert_allclose(facts.origin[context], origin, atol=1e-4)
+        np.testing.assert_allclose(facts.response[group], cells - origin, atol=1e-4)
+        drawn = np.asarray(facts.controls[context])
         known = everything[here & contexts.is_control]
         assert all((np.abs(known - cell).max(1) < 1e-5).any() for cell in drawn)
 
 
-def test_the_response_score_is_the_mean_correlation_of_predicted_means(screen, model):
-    transport = make_transport(**dataclasses.asdict(TINY.transport))
-    valid = train.ResponseValidation.from_screen(screen, model, transport, cells=6, key=jr.key(0))
+@pytest.fixture(scope="module")
+def judged(trained, screen):
+    """The screen without contexts, to be judged on."""
+    return train.make_setting(trained.pure, trained.names, screen, TINY)
+
+
+def test_the_response_score_is_the_mean_correlation_of_predicted_means(screen, trained, judged):
+    criterion = ResponseCriterion(cells=6)
+    facts = criterion.prepare(judged, key=jr.key(0))
     controls = screen.take(np.flatnonzero(screen.is_control)[:6]).to_anndata()
-    controls.X = np.asarray(valid.controls[0])
+    controls.X = np.asarray(facts.controls[0])
     origin = screen.mean(np.flatnonzero(screen.is_control))
     scores = []
     for condition in screen.conditions:
         if not condition.is_control:
-            predicted = model.predict(controls, [condition.name], key=jr.key(0), nonnegative=False)
+            predicted = trained.predict(
+                controls, [condition.name], key=jr.key(0), nonnegative=False
+            )
             observed = screen.mean(screen.rows(condition)) - origin
             shift = predicted.to_df().to_numpy().mean(0) - origin
             scores.append(np.corrcoef(shift, observed)[0, 1])
-    np.testing.assert_allclose(valid(model), np.mean(scores), atol=2e-3)
+    data = dataclasses.replace(train.flow_data(judged), own=facts)
+    score, metrics = criterion(trained.pure, data)
+    np.testing.assert_allclose(score, np.mean(scores), atol=2e-3)
+    assert float(jnp.sum(metrics["validation_unsolved"])) == 0
+
+
+def test_a_group_that_cannot_be_solved_scores_zero_and_is_counted(trained, judged):
+    criterion = ResponseCriterion(cells=6, transport=adaptive(1e-7, 1e-7, max_steps=1))
+    data = dataclasses.replace(
+        train.flow_data(judged), own=criterion.prepare(judged, key=jr.key(0))
+    )
+    score, metrics = criterion(trained.pure, data)
+    assert float(score) == 0.0
+    assert np.all(np.asarray(metrics["validation_unsolved"]) == 1)
 
 
 def test_the_flow_score_is_minus_the_loss_of_every_group(model, data):
-    valid = train.FlowValidation(data, TINY)
+    valid = FlowCriterion(MATCHING)
     still = eqx.tree_at(lambda m: m.velocity, model, Constant(jnp.array(0.0)))
     wild = eqx.tree_at(lambda m: m.velocity, model, Constant(jnp.array(50.0)))
-    assert float(valid(wild)) < float(valid(still)) < 0
+    assert float(valid(wild, data)[0]) < float(valid(still, data)[0]) < 0
 
 
 @pytest.mark.parametrize("buffer", [None, 33])
 def test_the_autoencoder_score_is_minus_the_error_on_held_out_cells(screen, model, buffer):
     kept, held = train.hold_out_cells(screen, 0.25, key=jr.key(0))
     assert held.num_cells > 33
-    config = dataclasses.replace(TINY.stage1, buffer=buffer)
-    stage, state, _ = train.autoencoder_stage(model, kept, held, config, key=jr.key(0))
+    config = but(TINY.stage1, buffer=buffer)
+    stage, state, _ = autoencoder_stage(model, kept, held, config, key=jr.key(0))
     cells = held.dense()
     rebuilt = np.asarray(model.decode_cells(model.encode_cells(jnp.asarray(cells))))
     np.testing.assert_allclose(
-        stage.validate(state.best), -np.mean((rebuilt - cells) ** 2), rtol=1e-4
+        stage.validate(state.best)[0], -np.mean((rebuilt - cells) ** 2), rtol=1e-4
     )
 
 
-@pytest.mark.parametrize(
-    ("choice", "expected"),
-    [
-        ("flow", {"condition_encoder", "velocity"}),
-        ("flow+decoder", {"condition_encoder", "velocity", "decoder"}),
-        ("all", {"condition_encoder", "velocity", "decoder", "encoder"}),
-    ],
-)
-def test_what_trains_is_what_the_configuration_says(model, choice, expected):
-    spec = train.trainable(model, *PARTS[choice])
+@pytest.mark.parametrize("parts", [("velocity",), ("condition_encoder", "velocity", "decoder")])
+def test_what_trains_is_what_the_configuration_says(model, parts):
+    spec = train.trainable(model, *parts)
     fields = [field.name for field in dataclasses.fields(model)]
     # Static fields are no booleans, but hold something.
     trains = lambda name: any(leaf is True for leaf in jax.tree.leaves(getattr(spec, name)))
-    assert {name for name in fields if trains(name)} == expected
+    assert {name for name in fields if trains(name)} == set(parts)

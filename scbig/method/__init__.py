@@ -1,0 +1,25 @@
+"""A whole run as one value, and the presets."""
+
+from scbig._value import (
+    Value as Value,
+    Weighted as Weighted,
+    but as but,
+    fingerprint as fingerprint,
+    plain as plain,
+    read as read,
+    real as real,
+    walk as walk,
+    whole as whole,
+)
+
+from ._config import (
+    AutoencoderTraining as AutoencoderTraining,
+    FlowTraining as FlowTraining,
+    ScBIGConfig as ScBIGConfig,
+)
+from ._presets import (
+    cpu as cpu,
+    on_disk as on_disk,
+    paper as paper,
+    released as released,
+)

@@ -1,0 +1,210 @@
+"""A trained model with its names: AnnData in, AnnData out, and one file."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import anndata as ad
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from scbig._errors import NumericalFailure
+from scbig._files import read_tree, write_tree
+from scbig._names import examples
+from scbig._typing import ExpressionBatch, LatentBatch, PRNGKeyArray
+from scbig.data import Columns, Screen, check_log_normalised, control_cells, expression_of
+from scbig.flow import Transport, Transported
+from scbig.method import ScBIGConfig
+from scbig.model import ConditionTokens, ScBIG
+
+from ._names import Names
+from ._populations import Populations, assemble
+from ._skeleton import describe, skeleton
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedModel:
+    """What a training makes: the pure model, what its rows are called, and how it was made.
+
+    **Fields:** `pure`, the pytree of arrays and its pure functions; `names`; `config`.
+    """
+
+    pure: ScBIG
+    names: Names
+    config: ScBIGConfig
+
+    def predict(
+        self,
+        controls: Screen | ad.AnnData,
+        conditions: Sequence[str],
+        *,
+        context_key: str | Sequence[str] | None = None,
+        key: PRNGKeyArray,
+        cells: int | None = None,
+        nonnegative: bool = True,
+        extra: Literal["error", "ignore"] = "error",
+        transport: Transport | None = None,
+        throw: bool = True,
+    ) -> ad.AnnData:
+        """Predicts the population that each condition makes of the given control cells.
+
+        With `context_key`, of the control cells of each context.
+
+        **Arguments:**
+
+        - `controls`: a screen or an AnnData of log-normalised cells, for its controls; with the
+            model's genes in any order. Where an AnnData has `obs["condition"]`, its controls are
+            the cells that it calls so (`scbig.data.CONTROLS`), and without that column all cells.
+        - `conditions`: labels such as `"CEBPE+KLF1"` or `"Panobinostat@0.1"`; the order within a
+            label does not matter. `"control"` is the flow of an empty set, which no training cell
+            has shown the model.
+        - `context_key`: in an AnnData, the column of `obs` with the context of each control cell,
+            or several, as in training; a screen knows its contexts. Each condition is then
+            predicted in each context, from that context's controls alone. A model that was trained
+            with vectors of contexts needs it.
+        - `key`: draws the controls if `cells` is given.
+        - `cells`: control cells to transport for each condition, in each context; all of them by
+            default, drawn with replacement if there are fewer. The result is dense: choose a
+            number where many conditions meet many controls.
+        - `nonnegative`: whether predicted expression below zero becomes zero.
+        - `extra`: whether genes that the model does not have are an error or are left out.
+        - `transport`: the solve; the configuration's by default.
+        - `throw`: whether a solve that ran out of steps is an error, or only a flag of
+            `uns["transport"]`.
+
+        **Returns:** an AnnData of predicted cells with the model's genes; `obs["condition"]` is
+        the label as given, `obs["source"]` the control cell, whose other columns of `obs`, the
+        context's among them, are kept, and `uns["transport"]` the solver's steps for each
+        population; `uns["scbig_columns"]` names the columns of conditions and contexts, by which
+        `scbig.evaluate` reads them. One program is compiled for each number of cells, so with
+        `cells` only one.
+
+        **Raises:** `ValueError` naming unknown perturbations, unknown contexts or missing genes,
+        or saying why the controls are not log-normalised; `NumericalFailure` naming the population
+        whose solve ran out of steps.
+        """
+        if isinstance(conditions, str):
+            raise ValueError(f"conditions must be a list of labels; got the string {conditions!r}.")
+        controls, context_key = control_cells(controls, Columns(context=context_key))
+        if not conditions or not controls.n_obs or (cells is not None and cells < 1):
+            raise ValueError(
+                f"Nothing to predict: {len(conditions)} conditions, {controls.n_obs} controls, "
+                f"cells={cells}; each must be at least one."
+            )
+        if self.pure.contexts is not None and context_key is None:
+            raise ValueError(
+                "The model tells contexts apart: pass `context_key`, the column of obs with the "
+                f"context of each control. It knows {examples(self.names.contexts, most=10)}."
+            )
+        wanted = Populations.of(controls, conditions, context_key, cells, key=key)
+        tokens = self.names.tokens(
+            wanted.conditions, self.config.max_tokens, contexts=wanted.contexts
+        )
+        expression = expression_of(controls, self.names.genes, extra=extra)
+        check_log_normalised(csr_matrix(expression), self.names.genes)
+        latents = self.pure.encode_cells(jnp.asarray(expression))
+        solve = self.config.transport if transport is None else transport
+        parts, steps = [], []
+        for place, rows in enumerate(wanted.rows):
+            cells_of, moved = _carry(self.pure, solve, latents[rows], tokens[place])
+            if throw and not bool(moved.solved):
+                raise _unsolved(wanted, place, solve)
+            values = np.asarray(cells_of)
+            parts.append(np.maximum(values, 0.0) if nonnegative else values)
+            steps.append((int(moved.steps), int(moved.rejected), bool(moved.solved)))
+        frame = pd.DataFrame(controls.obs)
+        return assemble(wanted, parts, self.names.genes, frame, steps, context_key)
+
+
+@eqx.filter_jit
+def _carry(
+    model: ScBIG, transport: Transport, latents: LatentBatch, tokens: ConditionTokens
+) -> tuple[ExpressionBatch, Transported]:
+    """Transports and decodes one population."""
+    condition = model.condition(tokens)
+    moved = model.transport(latents[None], condition[None], transport, throw=False)
+    return model.decode_cells(moved.latents[0]), moved
+
+
+def _unsolved(wanted: Populations, place: int, solve: Transport) -> NumericalFailure:
+    context = "" if wanted.contexts is None else f" in {wanted.contexts[place]}"
+    return NumericalFailure(
+        f"The solve for {wanted.conditions[place]}{context} ran out of {solve.max_steps} steps. "
+        "Raise transport.max_steps or the tolerances of its controller, or pass throw=False."
+    )
+
+
+def save(model: TrainedModel, path: str | os.PathLike[str]) -> None:
+    """Writes a model atomically: config, names, sizes and versions as JSON, then its arrays.
+
+    **Raises:** `ValueError` for a model whose networks are not those that its config builds.
+    """
+    header = {
+        "format": FORMAT,
+        "config": model.config.to_dict(),
+        "names": dataclasses.asdict(model.names),
+        "sizes": describe(model.pure),
+    }
+    rebuilt = _rebuilt(header)
+    if jax.tree.structure(rebuilt) != jax.tree.structure(eqx.filter_eval_shape(lambda: model.pure)):
+        fields = ("encoder", "decoder", "condition_encoder", "velocity", "partition", "facts")
+        differ = [
+            name
+            for name in fields
+            if jax.tree.structure(getattr(rebuilt, name))
+            != jax.tree.structure(eqx.filter_eval_shape(lambda n=name: getattr(model.pure, n)))
+        ]
+        raise ValueError(
+            f"The model's {examples(differ)} is not what its configuration builds, so that the "
+            "file could not be read again. Give the configuration a spec that builds it."
+        )
+    write_tree(path, "model", header, model.pure)
+
+
+def load(path: str | os.PathLike[str], *, genes: Sequence[str] | None = None) -> TrainedModel:
+    """Reads a model that `save` wrote.
+
+    Classes of one's own, in its configuration, must have been imported.
+
+    **Arguments:** `genes`, the names that the data has, if they are to be checked: the model's
+    names in the model's order.
+
+    **Raises:** `ValueError` if the file is no model, of another version, truncated or damaged, if
+    it names a class that is not imported, or if its genes differ from `genes`.
+    """
+    header, pure = read_tree(path, "model", lambda header: _checked(header, path))
+    names = Names.from_dict(header["names"])
+    config = ScBIGConfig.from_dict(header["config"])
+    if genes is not None and tuple(genes) != names.genes:
+        missing = [gene for gene in names.genes if gene not in set(genes)]
+        raise ValueError(
+            f"{path}: the model's {len(names.genes)} genes are not the data's {len(genes)} "
+            f"in the same order; the data lacks {len(missing)}, e.g. "
+            f"{examples(missing) or 'none'}. Select and order them as in `model.names.genes`."
+        )
+    return TrainedModel(pure=pure, names=names, config=config)
+
+
+FORMAT = 2
+"""Of the file's header; 1 was that of scBIG 0.1, which had no number."""
+
+
+def _checked(header: dict[str, Any], path: str | os.PathLike[str]) -> ScBIG:
+    found = header.get("format", 1)
+    if found != FORMAT:
+        raise ValueError(
+            f"{path} has format {found} (scBIG {'0.1' if found == 1 else 'of a later version'}), "
+            f"and this version reads format {FORMAT}. Train again, or use that version."
+        )
+    return _rebuilt(header)
+
+
+def _rebuilt(header: dict[str, Any]) -> ScBIG:
+    """The shapes of a model; nothing is allocated."""
+    config, names = ScBIGConfig.from_dict(header["config"]), Names.from_dict(header["names"])
+    return eqx.filter_eval_shape(lambda: skeleton(header["sizes"], config.networks, names))

@@ -1,0 +1,32 @@
+"""Cells of every condition that are held out from stage 1."""
+
+import jax.random as jr
+import numpy as np
+
+from scbig._names import examples
+from scbig._typing import PRNGKeyArray
+from scbig.data import Screen
+
+
+def hold_out_cells(screen: Screen, share: float, *, key: PRNGKeyArray) -> tuple[Screen, Screen]:
+    """Splits the cells of every condition in every context, at random, by the same share.
+
+    **Returns:** the kept and the held-out screen. Each gets at least one cell of every condition.
+
+    **Raises:** `ValueError` naming the conditions that have a single cell in some context.
+    """
+    group = screen.condition_index.astype(np.int64) * len(screen.contexts) + screen.context_index
+    noise = np.asarray(jr.uniform(key, (screen.num_cells,)))
+    order = np.lexsort((noise, group))
+    _, start, size = np.unique(group[order], return_index=True, return_counts=True)
+    single = [screen.conditions[screen.condition_index[order[s]]].name for s in start[size < 2]]
+    if single:
+        raise ValueError(
+            f"{len(single)} conditions have a single cell, which cannot be both trained and "
+            f"validated on: {examples(single)}. Drop them with `screen.without`."
+        )
+    held = np.clip(np.round(share * size).astype(int), 1, size - 1)
+    rank = np.arange(screen.num_cells) - np.repeat(start, size)
+    is_held = np.zeros(screen.num_cells, bool)
+    is_held[order] = rank < np.repeat(held, size)
+    return screen.take(np.flatnonzero(~is_held)), screen.take(np.flatnonzero(is_held))

@@ -1,0 +1,128 @@
+"""What is known before a screen, as `fit` takes it; read only where the configuration does."""
+
+import dataclasses
+from typing import Any, Literal
+
+from scbig._value import plain, walk
+from scbig.method import ScBIGConfig
+from scbig.priors import (
+    AlignedEmbeddings,
+    AlignedGraph,
+    EmbeddingTable,
+    InteractionGraph,
+    PathwayLibrary,
+)
+
+_KINDS = ("genes", "interactions", "pathways")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Priors:
+    """What is known before the screen, as `fit` takes it.
+
+    What the configuration's algorithms read must be here; what none of them reads is not looked at.
+
+    **Fields:** `genes`, embeddings of the screen's genes, with `missing`, the policy for genes
+    that the table lacks (`EmbeddingTable.align`); `interactions`, a graph between genes;
+    `pathways`, gene sets for the pathway alignment; `perturbations`, embeddings of what can be
+    perturbed (genes, drugs), `genes` by default; `contexts`, a vector for each context of the
+    screen, and for others that are to be predicted in (`one_hot_contexts` and `control_profiles`
+    make such tables). Every feature of `perturbations` and of `contexts` is standardised over its
+    table. Without `contexts` the model does not tell contexts apart, though controls are still
+    drawn from the context of the cells that they are matched with.
+
+    **Raises:** `ValueError` without `perturbations` and without `genes`.
+    """
+
+    genes: EmbeddingTable | None = None
+    interactions: InteractionGraph | None = None
+    pathways: PathwayLibrary | None = None
+    perturbations: EmbeddingTable | None = None
+    contexts: EmbeddingTable | None = None
+    missing: Literal["error", "zero", "mean"] = "error"
+
+    def __post_init__(self) -> None:
+        if self.genes is None and self.perturbations is None:
+            raise ValueError(
+                "Priors need a vector for each perturbation: give perturbations=, or genes=, whose "
+                "vectors then serve genes and perturbations alike."
+            )
+
+    @property
+    def tokens(self) -> EmbeddingTable:
+        """The vectors of what can be perturbed, each feature standardised over the table."""
+        table = self.genes if self.perturbations is None else self.perturbations
+        assert table is not None
+        return table.standardised()
+
+    def provenance(self, config: ScBIGConfig) -> dict[str, Any]:
+        """What gene programs were made with: configuration, and a checksum of each prior read."""
+        read = readers(config)
+        found: dict[str, Any] = {"config": plain(config.programs)}
+        if self.genes is not None and "genes" in read:
+            found |= {"embeddings": self.genes.checksum, "missing": self.missing}
+        if self.interactions is not None and "interactions" in read:
+            found["interactions"] = self.interactions.checksum
+        return found
+
+
+def readers(config: ScBIGConfig) -> dict[str, list[Any]]:
+    """The algorithms of a configuration by the prior that they read, as their `reads` say."""
+    found: dict[str, list[Any]] = {}
+    for value in walk(config):
+        for kind in getattr(value, "reads", ()):
+            found.setdefault(kind, []).append(value)
+    return found
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class AlignedPriors:
+    """The priors that a configuration reads, for exactly a screen's genes; `None` for the others.
+
+    **Fields:** `genes`, `graph`, aligned; `pathways`, the sets as given; `coverage`, one line for
+    each prior.
+    """
+
+    genes: AlignedEmbeddings | None
+    graph: AlignedGraph | None
+    pathways: PathwayLibrary | None
+    coverage: tuple[str, ...]
+
+    @classmethod
+    def of(cls, priors: Priors, config: ScBIGConfig, names: tuple[str, ...]) -> "AlignedPriors":
+        """Aligns what the configuration reads with these genes.
+
+        **Raises:** `ValueError` naming a prior that is missing and what reads it, or genes that
+        it lacks.
+        """
+        read = readers(config)
+        _check_given(priors, read)
+        genes = priors.genes if "genes" in read else None
+        graph = priors.interactions if "interactions" in read else None
+        pathways = priors.pathways if "pathways" in read else None
+        aligned = None if genes is None else genes.align(names, missing=priors.missing)
+        edges = None if graph is None else graph.align(names)
+        coverage = [] if aligned is None else [aligned.coverage.summary()]
+        coverage += [] if edges is None else [edges.coverage.summary()]
+        if pathways is not None:
+            # Each loss restricts the sets by itself, after stage 1: too late for an error.
+            least = {getattr(value, "min_genes", 1) for value in read["pathways"]}
+            coverage += [pathways.align(names, min_genes=n).summary() for n in sorted(least)]
+        return cls(genes=aligned, graph=edges, pathways=pathways, coverage=tuple(coverage))
+
+
+def _check_given(priors: Priors, read: dict[str, list[Any]]) -> None:
+    unknown = sorted(set(read) - set(_KINDS))
+    if unknown:
+        owner = type(read[unknown[0]][0]).__name__
+        raise ValueError(
+            f"{owner}.reads names {unknown[0]!r}, which is no prior: choose among "
+            f"{', '.join(_KINDS)}."
+        )
+    for kind in _KINDS:
+        if kind in read and getattr(priors, kind) is None:
+            owners = ", ".join(dict.fromkeys(type(value).__name__ for value in read[kind]))
+            raise ValueError(
+                f"The configuration reads {kind} ({owners}), and the priors have none: give "
+                f"Priors {kind}=, or choose algorithms that do without."
+            )

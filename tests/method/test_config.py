@@ -1,0 +1,209 @@
+"""Configurations are values: checked when made, and the same after a round trip."""
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+import jaxtyping
+import pytest
+
+from scbig import method as m, nn, objective, programs
+from scbig._value import walk
+from scbig.alignment import PathwayAlignment
+from scbig.flow import BrownianBridge, Transport, adaptive, fixed
+
+
+def stored() -> m.ScBIGConfig:
+    return m.on_disk(m.paper())
+
+
+PRESETS = [m.paper, m.released, m.cpu, stored]
+
+
+@pytest.fixture
+def unchecked():
+    """Without the tests' type checker, which users do not have and which would refuse first."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_survives_json(preset):
+    text = json.dumps(preset().to_dict(), allow_nan=False)
+    again = m.ScBIGConfig.from_dict(json.loads(text))
+    assert again == preset()
+    assert hash(again) == hash(preset())
+    assert m.fingerprint(again) == m.fingerprint(preset())
+    assert json.dumps(again.to_dict()) == text
+
+
+def test_presets_differ_and_so_do_their_fingerprints():
+    assert len({m.fingerprint(p()) for p in PRESETS}) == len(PRESETS)
+    assert len({hash(p()) for p in PRESETS}) == len(PRESETS)
+
+
+def test_the_paper_is_the_default_and_its_numbers_are_those_of_its_appendix():
+    paper = m.paper()
+    assert paper == m.ScBIGConfig()
+    assert paper.encoder.latent == 50
+    assert (paper.stage2.steps, paper.stage2.accumulate) == (500_000, 20)
+    assert m.released().programs == programs.GRC(rounds=3)
+    assert m.released().standardise_latents is False
+
+
+@pytest.mark.parametrize("base", [m.paper(), m.cpu()])
+def test_a_run_on_disk_changes_what_is_read_at_once_and_nothing_else(base):
+    found = m.on_disk(base)
+    assert (found.stage1.buffer, found.stage1.block) == (16_384, 256)
+    pools = [value.pool for value in walk(found) if isinstance(value, PathwayAlignment)]
+    assert pools == [512]
+    back = {"stage1.buffer": None, "stage1.block": 1, "terms.Consistency.losses.1.term.pool": None}
+    assert m.but(found, **back) == base
+    assert m.on_disk(m.but(base, terms=())).terms == ()
+
+
+WRONG = [
+    (lambda: nn.GeneClusterEncoderSpec(width=30, heads=4), "width must be a multiple of heads"),
+    (lambda: nn.GeneClusterDecoderSpec(width=30, heads=4), "width must be a multiple of heads"),
+    (lambda: nn.GeneClusterEncoderSpec(heads=0), "heads must be a whole number >= 1; got 0"),
+    (lambda: m.Weighted(PathwayAlignment(), -1.0), "Weighted: weight must be .* >= 0; got -1.0"),
+    (lambda: PathwayAlignment(epsilon=0.0), "epsilon must be a finite number and > 0; got 0.0"),
+    (lambda: objective.Adam(learning_rate=-1.0), "learning_rate must be .* > 0; got -1.0"),
+    (lambda: objective.WarmupCosine(10, 10), "warmup must be less than updates"),
+    (lambda: m.ScBIGConfig(max_tokens=0), "max_tokens must be a whole number >= 1; got 0"),
+    (
+        lambda: m.but(m.paper(), **{"terms.Consistency.period": 7}),
+        "must be a multiple of the 7 steps between two evaluations of Consistency",
+    ),
+    (lambda: objective.Consistency(losses=()), "no loss has a weight"),
+    (lambda: m.AutoencoderTraining(batch=64, buffer=63), "buffer >= batch"),
+    (lambda: m.FlowTraining(trains=()), "trains must name some of"),
+    (lambda: m.FlowTraining(trains=("decoder", "decoder")), "trains must name some of"),
+    (lambda: m.FlowTraining(trains=("programs",)), "trains must name some of"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), WRONG)
+def test_a_value_that_means_nothing_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+CHOICES: list[tuple[type, str, Any, str]] = [
+    (nn.GeneClusterEncoderSpec, "norm", "pre", "'PostNorm', 'PreNorm'"),
+    (nn.GeneClusterEncoderSpec, "norm", nn.PreNorm, "'PostNorm', 'PreNorm'"),
+    (nn.GeneClusterEncoderSpec, "semantics", nn.MeanPooling(), "'MeanSemantics'"),
+    (nn.ConditionEncoderSpec, "pooling", "sum", "'SumPooling'"),
+    (objective.FlowMatching, "coupling", None, "'SinkhornCoupling'"),
+    (Transport, "adjoint", "none", "AbstractAdjoint"),
+    (m.FlowTraining, "criterion", "pearson", "'ResponseCriterion'"),
+    (m.FlowTraining, "trains", ["velocity"], "a tuple of str"),
+    (m.ScBIGConfig, "terms", (objective.Consistency(),), "a tuple of Weighted"),
+    (m.ScBIGConfig, "terms", (m.Weighted(PathwayAlignment()),), "a tuple of Weighted"),
+    (m.ScBIGConfig, "standardise_latents", "no", "bool"),
+    (programs.GRC, "confidence", 1, "bool"),
+]
+
+
+@pytest.mark.parametrize(("cls", "field", "value", "known"), CHOICES)
+def test_a_choice_that_is_none_of_the_choices_is_refused(unchecked, cls, field, value, known):
+    with pytest.raises(ValueError, match=rf"{cls.__name__}: {field} must be ") as found:
+        cls(**{field: value})
+    assert known in str(found.value)
+
+
+def numbers():
+    """Every field of every class that a configuration can be made of here, if it is a number."""
+    made = [preset() for preset in PRESETS]
+    others = [
+        BrownianBridge(), fixed(3), programs.KMeans(), programs.FileOrder(), programs.Feedback(),
+        programs.RandomPrograms(), programs.Soft(), programs.Coexpression(), nn.SeedPooling(),
+        objective.WarmupCosine(), objective.Reconstruction(), adaptive(),
+    ]  # fmt: skip
+    found = {}
+    for value in walk([*made, *others]):
+        if type(value).__module__.startswith("scbig."):
+            for field in dataclasses.fields(value):
+                known = getattr(value, field.name)
+                number = isinstance(known, int | float) and not isinstance(known, bool)
+                if number or "scbig" in field.metadata:
+                    found.setdefault((type(value).__name__, field.name), (value, field))
+    return found
+
+
+NUMBERS = numbers()
+
+
+def test_every_number_of_the_library_is_there():
+    assert len(NUMBERS) > 60
+    for name in [
+        ("AutoencoderTraining", "patience"), ("ResponseCriterion", "cells"),
+        ("Transport", "max_steps"), ("ConditionEncoderSpec", "hidden"),
+        ("VelocityFieldSpec", "top_frequency"), ("SinkhornCoupling", "threshold"),
+        ("FlowTraining", "steps"), ("Adam", "learning_rate"), ("Weighted", "weight"),
+    ]:  # fmt: skip
+        assert name in NUMBERS
+
+
+ALWAYS = [-1, float("nan"), float("inf"), -float("inf"), True, "3", [3], (3,), {}, 1 + 0j]
+
+
+@pytest.mark.parametrize("name", NUMBERS, ids=".".join)
+def test_a_number_that_a_field_cannot_hold_is_refused_where_it_is_defined(name, unchecked):
+    value, field = NUMBERS[name]
+    assert "scbig" in field.metadata, "this field is not checked: make it of `real` or `whole`"
+    wrong = list(ALWAYS)
+    if field.type in (int, int | None):
+        wrong += [1.5, 3.0]
+    if type(value).__name__ in ("GeneClusterEncoderSpec", "GeneClusterDecoderSpec"):
+        zero = field.name not in ("layers", "dropout")
+    else:
+        zero = field.name not in (
+            "dropout", "sigma", "weight", "semantic_weight", "interaction_weight", "tolerance",
+            "weight_decay", "warmup", "final",
+        )  # fmt: skip
+    wrong += [0] if zero else []
+    wrong += [] if type(None) in getattr(field.type, "__args__", ()) else [None]
+    said = re.escape(f"{type(value).__name__}: {field.name} must be a ")
+    for number in wrong:
+        with pytest.raises(ValueError, match=rf"{said}.*; got {re.escape(repr(number))}"):
+            m.but(value, **{field.name: number})
+    if not zero:
+        assert getattr(m.but(value, **{field.name: 0}), field.name) == 0
+
+
+def test_a_change_of_any_field_changes_the_fingerprint():
+    for value, field in NUMBERS.values():
+        known = getattr(value, field.name)
+        for other in (7, 1, 2, 0.5, 0.25, 16, 512, 5000):
+            try:
+                changed = m.but(value, **{field.name: other})
+            except ValueError:
+                continue
+            if other != known:
+                assert m.fingerprint(changed) != m.fingerprint(value)
+                assert changed != value
+                assert m.read(type(value), m.plain(changed)) == changed
+                break
+        else:
+            pytest.fail(f"no other number fits {field.name}")
+
+
+def test_an_unknown_field_is_named():
+    data = m.paper().to_dict()
+    data["stage2"]["stepz"] = 3
+    with pytest.raises(ValueError, match=r"config.stage2: FlowTraining has no field 'stepz'"):
+        m.ScBIGConfig.from_dict(data)
+
+
+def test_a_configuration_of_an_older_version_is_named():
+    with pytest.raises(ValueError, match="written by scBIG 0.1"):
+        m.ScBIGConfig.from_dict({"stage2": {"steps": 3}})
+
+
+def test_the_objective_begins_with_the_flow():
+    config = m.paper()
+    assert config.objective == (m.Weighted(config.flow, 1.0), *config.terms)
+    assert config.networks.condition is config.condition

@@ -1,0 +1,416 @@
+"""Values: checked where they are defined, replaced in part, kept as JSON."""
+
+import json
+import runpy
+import subprocess
+import sys
+from typing import Any
+
+import diffrax as dfx
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from scbig import method as m
+from scbig._value import (
+    Value,
+    Weighted,
+    but,
+    find_class,
+    fingerprint,
+    label_of,
+    plain,
+    read,
+    real,
+    walk,
+    whole,
+)
+from scbig.alignment import CorrelationAlignment, PathwayAlignment
+from scbig.flow import (
+    AbstractProbabilityPath,
+    BrownianBridge,
+    LinearPath,
+    Transport,
+    adaptive,
+    fixed,
+)
+from scbig.objective import Consistency, FlowMatching, Reconstruction
+from scbig.ot import AbstractCoupling, IndependentCoupling, SinkhornCoupling
+
+
+class Numbers(Value):
+    """A user's own value."""
+
+    share: float = real(0.5, above=0, below=1)
+    size: int = whole(3, least=2)
+    free: float = real(0.0)
+    most: float = real(1.0, least=0, most=2)
+    maybe: float | None = real(None, above=0)
+    count: int | None = whole(None)
+    flag: bool = False
+    name: str = "plain"
+
+    def __check_init__(self) -> None:
+        if self.size * self.share > 100:
+            raise ValueError("Numbers: too large together")
+
+
+class Wave(AbstractProbabilityPath):
+    """A user's own path."""
+
+    height: float = real(0.5, above=0)
+    inner: Numbers = Numbers()
+
+    def __call__(self, t, start, end, *, key):
+        return start + self.height * t, end
+
+
+BAD = [
+    (
+        "share",
+        [0, 1, -0.1, 1.5, float("nan"), float("inf"), True, None, "x", [0.5], 1j],
+    ),
+    (
+        "size",
+        [1, 0, -3, 2.5, 3.0, float("nan"), True, "3", [3], np.float32(3)],
+    ),
+    ("free", [float("nan"), float("inf"), -float("inf"), False, None, "0"]),
+    ("most", [-0.001, 2.001, float("nan")]),
+    ("maybe", [0, -1, float("inf"), True, ()]),
+    ("count", [0, -1, 0.5, True, ()]),
+    ("flag", [0, 1, None, "no", np.bool_(True)]),
+    ("name", [None, 3, b"x"]),
+]
+
+
+@pytest.mark.parametrize(("field", "wrong"), BAD)
+def test_a_field_is_checked_where_it_is_made(field, wrong):
+    for value in wrong:
+        with pytest.raises(ValueError, match=rf"Numbers: {field} must be ") as found:
+            Numbers(**{field: value})
+        assert repr(value) in str(found.value)
+        with pytest.raises(ValueError, match=rf"Numbers: {field} must be "):
+            but(Numbers(), **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "right"),
+    [
+        ("share", [0.5, 1e-30, np.float32(0.25), np.float64(0.25)]),
+        ("size", [2, 150, np.int32(4)]),
+        ("free", [-1e30, 0, 3, np.int64(2)]),
+        ("most", [0, 2, 0.0, 2.0]),
+        ("maybe", [None, 1, 0.1]),
+        ("count", [None, 1, np.uint8(7)]),
+        ("flag", [True, False]),
+        ("name", ["", "x"]),
+    ],
+)
+def test_what_a_field_is_for_it_holds_in_one_form(field, right):
+    for value in right:
+        held = getattr(Numbers(**{field: value}), field)
+        assert held == value
+        form = type(getattr(Numbers(), field)) if getattr(Numbers(), field) is not None else None
+        assert type(held) in {form, int, float, type(None)}
+        assert not isinstance(held, np.generic)
+    assert Numbers(most=2) == Numbers(most=2.0)
+    assert fingerprint(Numbers(most=2)) == fingerprint(Numbers(most=2.0))
+
+
+def test_what_fields_must_be_together_is_checked_after_each_alone():
+    with pytest.raises(ValueError, match="too large together"):
+        Numbers(share=0.9, size=1000)
+    with pytest.raises(ValueError, match="size must be a whole number"):
+        Numbers(share=0.9, size="many")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_number_that_changes_has_no_value_to_check():
+    made = jax.jit(lambda x: BrownianBridge(x).sigma * 2)(jnp.asarray(0.3))
+    np.testing.assert_allclose(made, 0.6, rtol=1e-6)
+    slope = jax.grad(lambda x: SinkhornCoupling(epsilon=x).epsilon ** 2)(jnp.asarray(0.3))
+    np.testing.assert_allclose(slope, 0.6, rtol=1e-6)
+
+
+def test_values_are_equal_and_hash_alike_where_all_their_parts_are():
+    first, same = (Wave(0.25, Numbers(size=5)) for _ in range(2))
+    assert first == same
+    assert first is not same
+    assert hash(first) == hash(same)
+    for other in (Wave(0.5, Numbers(size=5)), Wave(0.25), LinearPath(0.25)):
+        assert first != other
+        assert hash(first) != hash(other)
+    with pytest.raises(AttributeError):
+        first.height = 1.0  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_weight_is_at_least_zero():
+    assert Weighted(LinearPath(), 0).weight == 0.0
+    with pytest.raises(ValueError, match="Weighted: weight must be a finite number and >= 0"):
+        Weighted(LinearPath(), -1e-9)
+
+
+def test_a_label_is_the_class_attribute_or_the_name_of_the_class():
+    assert label_of(PathwayAlignment()) == "pathway"
+    assert label_of(Numbers()) == "Numbers"
+
+
+def test_walking_meets_every_value_the_outermost_first():
+    terms = (Weighted(Consistency((Weighted(CorrelationAlignment()),))), Weighted(FlowMatching()))
+    names = [type(value).__name__ for value in walk(terms)]
+    assert names[:4] == ["Weighted", "Consistency", "Weighted", "CorrelationAlignment"]
+    assert names[-4:] == ["Weighted", "FlowMatching", "LinearPath", "SinkhornCoupling"]
+    assert "PIDController" in names
+
+
+PAPER = m.paper()
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "reach"),
+    [
+        ("max_tokens", 3, lambda c: c.max_tokens),
+        ("flow.path", BrownianBridge(0.2), lambda c: c.flow.path),
+        ("flow.coupling.epsilon", 0.5, lambda c: c.flow.coupling.epsilon),
+        ("terms.0.weight", 0.5, lambda c: c.terms[0].weight),
+        ("terms.Consistency.weight", 0.5, lambda c: c.terms[0].weight),
+        ("terms.Consistency.period", 50, lambda c: c.terms[0].term.period),
+        ("terms.Consistency.term.period", 50, lambda c: c.terms[0].term.period),
+        ("terms.0.losses.1.epsilon", 0.5, lambda c: c.terms[0].term.losses[1].term.epsilon),
+        (
+            "terms.Consistency.losses.PathwayAlignment.weight",
+            2.0,
+            lambda c: c.terms[0].term.losses[1].weight,
+        ),
+        ("terms", (), lambda c: c.terms),
+        ("stage2.ema", None, lambda c: c.stage2.ema),
+        ("transport.controller.rtol", 1e-2, lambda c: c.transport.controller.rtol),
+    ],
+)
+def test_one_part_is_replaced_and_nothing_else(path, new, reach):
+    changed = but(PAPER, **{path: new})
+    assert reach(changed) == new
+    before = json.dumps(plain(PAPER)).split(", ")
+    after = json.dumps(plain(changed)).split(", ")
+    if len(before) == len(after) and path != "flow.path":
+        assert sum(a != b for a, b in zip(before, after, strict=True)) == (reach(PAPER) != new)
+    assert m.paper() == PAPER
+
+
+def test_parts_that_only_fit_together_are_replaced_together():
+    changed = but(PAPER, **{"encoder.width": 30, "encoder.heads": 5, "terms.0.period": 50})
+    assert changed.encoder == but(PAPER.encoder, width=30, heads=5)
+    both = {"stage2.steps_per_call": 49, "terms.Consistency.period": 7}
+    assert but(PAPER, **both).stage2.steps_per_call == 49
+    with pytest.raises(ValueError, match="multiple of"):
+        but(PAPER, **{"terms.Consistency.period": 7})
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("stage3", "ScBIGConfig has no part 'stage3'; it is a ScBIGConfig with 'programs', "),
+        (
+            "stage2.step",
+            "stage2 has no part 'step'; it is a FlowTraining with 'optimiser'",
+        ),
+        ("max_tokens.x", "max_tokens has no part 'x'; it is a int with no parts"),
+        ("terms.1.weight", "terms has 0 parts '1'; it has 'Consistency', in this order"),
+        ("terms.Flow.weight", "terms has 0 parts 'Flow'; it has 'Consistency'"),
+        ("terms.Consistency.peroid", "terms.Consistency.term has no part 'peroid'; it is a Cons"),
+        ("terms.0.losses.-1.weight", "losses has 0 parts '-1'; it has 'CorrelationAlignment', 'P"),
+        ("flow.path.", "flow.path has no part ''"),
+    ],
+)
+def test_a_path_that_leads_nowhere_says_what_is_there(path, message):
+    with pytest.raises(ValueError, match=message) as found:
+        but(PAPER, **{path: 1})
+    assert found.value.__cause__ is None
+    assert len(str(found.value)) < 600
+
+
+def test_a_class_that_is_there_twice_is_found_by_its_place_alone():
+    twice = (Weighted(PathwayAlignment(0.1)), Weighted(PathwayAlignment(0.2)))
+    both = Consistency(twice)
+    with pytest.raises(ValueError, match="losses has 2 parts 'PathwayAlignment'"):
+        but(both, **{"losses.PathwayAlignment.epsilon": 1.0})
+    assert but(both, **{"losses.1.epsilon": 1.0}).losses[1].term == PathwayAlignment(1.0)
+
+
+FOREIGN = [
+    fixed(7), fixed(3, dfx.Heun()), adaptive(1e-2, solver=dfx.Dopri5()),
+    adaptive(solver=dfx.Kvaerno3()),
+    adaptive(adjoint=dfx.DirectAdjoint()), adaptive(adjoint=dfx.ForwardMode()),
+    adaptive(adjoint=dfx.BacksolveAdjoint(stepsize_controller=dfx.PIDController(1e-4, 1e-3))),
+    adaptive(adjoint=dfx.RecursiveCheckpointAdjoint(checkpoints=5)),
+    Transport(controller=dfx.PIDController(1e-3, 1e-4, pcoeff=0.3, dtmax=0.5), first_step=0.1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [*FOREIGN, Wave(), Wave(0.25, Numbers(size=9, name="é"))])
+def test_a_value_comes_back_from_json(value):
+    text = json.dumps(plain(value), allow_nan=False)
+    again = read(type(value), json.loads(text))
+    assert type(again) is type(value)
+    assert again == value
+    assert fingerprint(again) == fingerprint(value)
+
+
+def test_a_users_class_comes_back_wherever_its_abstract_class_may_stand():
+    config = but(PAPER, **{"flow.path": Wave(0.25)})
+    again = m.ScBIGConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config
+    assert isinstance(again.flow, FlowMatching)
+    assert type(again.flow.path) is Wave
+    assert fingerprint(again) != fingerprint(PAPER)
+    assert find_class("Wave", AbstractProbabilityPath, "x") is Wave
+
+
+def test_a_class_that_is_not_imported_is_named_and_nothing_is_imported():
+    data = PAPER.to_dict()
+    data["flow"]["path"] = {"is": "this", "module": "this"}
+    with pytest.raises(ValueError) as found:  # noqa: PT011
+        m.ScBIGConfig.from_dict(data)
+    said = str(found.value)
+    assert (
+        "config.flow.path: 0 imported classes called 'this' are a AbstractProbabilityPath" in said
+    )
+    assert "Import the module that defines it first" in said
+    assert "'BrownianBridge'" in said
+    assert "'LinearPath'" in said
+    assert "this" not in sys.modules
+
+
+def test_a_file_names_no_class_but_those_that_belong_into_the_field():
+    """A class of the same name elsewhere, or one that is no part of a configuration, is none."""
+    data: dict[str, Any] = PAPER.to_dict()
+    for name in ("SinkhornCoupling", "Popen", "os.system", "builtins.eval"):
+        data["flow"]["path"] = {"is": name}
+        with pytest.raises(ValueError, match=f"called {name!r} are a AbstractProbabilityPath"):
+            m.ScBIGConfig.from_dict(data)
+
+
+def test_reading_a_file_imports_nothing():
+    code = """
+import json, sys
+from scbig import method as m
+text = json.loads(sys.stdin.read())
+before = set(sys.modules)
+m.ScBIGConfig.from_dict(text)
+print(sorted(set(sys.modules) - before))
+"""
+    text = json.dumps(m.cpu().to_dict())
+    ran = subprocess.run(
+        [sys.executable, "-c", code], input=text, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "[]"
+
+
+def test_two_classes_of_one_name_are_an_error_and_one_defined_again_is_not():
+    def define(module: str):
+        return type(
+            "Twin", (AbstractProbabilityPath,), {"__call__": Wave.__call__, "__module__": module}
+        )
+
+    first, again = define("notebook"), define("notebook")
+    assert find_class("Twin", AbstractProbabilityPath, "here") is again
+    assert first is not again
+    other = define("elsewhere")
+    with pytest.raises(ValueError, match="here: 2 imported classes called 'Twin'.*another name"):
+        find_class("Twin", AbstractProbabilityPath, "here")
+    assert other is not again
+
+
+def test_a_number_that_its_class_refuses_is_refused_from_a_file_too():
+    data = PAPER.to_dict()
+    data["flow"]["coupling"]["epsilon"] = -1
+    with pytest.raises(ValueError, match="SinkhornCoupling: epsilon must be"):
+        m.ScBIGConfig.from_dict(data)
+
+
+def test_a_field_that_is_lacking_has_its_default_and_one_without_is_named():
+    data = PAPER.to_dict()
+    del data["flow"]["coupling"]["epsilon"]
+    assert m.ScBIGConfig.from_dict(data) == PAPER
+    with pytest.raises(ValueError, match="Weighted cannot be made of"):
+        read(Weighted[AbstractProbabilityPath], {"is": "Weighted", "weight": 1.0})
+
+
+class Listener(Value):
+    """Holds a function, which has no form in JSON."""
+
+    listen: Any = jnp.tanh
+
+
+def test_what_has_no_form_in_json_is_named_unless_it_is_the_default():
+    assert read(Listener, plain(Listener())) == Listener()
+    with pytest.raises(ValueError, match="value.listen is a .*, which has no form in JSON"):
+        plain(Listener(jnp.sin))
+    with pytest.raises(ValueError, match=r"value.height is a .*Array.*no form in JSON"):
+        plain(eqx.tree_at(lambda w: w.height, Wave(), jnp.ones(())))
+
+
+def test_the_order_of_terms_is_part_of_a_value():
+    parts = Weighted(Consistency()), Weighted(Reconstruction())
+    trains = {"stage2.trains": ("velocity", "decoder")}
+    one, other = (but(PAPER, terms=order, **trains) for order in (parts, parts[::-1]))
+    assert one != other
+    assert fingerprint(one) != fingerprint(other)
+    assert SinkhornCoupling() == SinkhornCoupling(0.1, 500, 1e-2)
+
+
+def test_annotations_as_text_are_read_like_others(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from __future__ import annotations\n"
+        "from scbig.method import Value, real\n"
+        "class Late(Value):\n"
+        "    sigma: float | None = real(None, least=0)\n"
+    )
+    space = runpy.run_path(str(path))
+    assert space["Late"]().sigma is None
+    with pytest.raises(ValueError, match="sigma must be a finite number"):
+        space["Late"](-1.0)
+
+
+class Two(Value):
+    """A tuple of one of each."""
+
+    parts: tuple[AbstractProbabilityPath, AbstractCoupling] = (LinearPath(), IndependentCoupling())
+
+
+def test_a_tuple_of_different_parts_is_read_part_by_part():
+    value = Two((BrownianBridge(0.3), SinkhornCoupling()))
+    assert read(Two, json.loads(json.dumps(plain(value)))) == value
+    with pytest.raises(ValueError, match="parts must be a tuple"):
+        Two((SinkhornCoupling(), BrownianBridge(0.3)))  # pyright: ignore[reportArgumentType]
+
+
+def test_a_number_in_an_array_is_that_number_and_others_are_refused():
+    bridge: Any = BrownianBridge
+    assert bridge(jnp.float32(0.5)) == BrownianBridge(0.5)
+    with pytest.raises(ValueError, match="sigma must be a finite number"):
+        bridge(jnp.float32(-1))
+    with pytest.raises(ValueError, match="sigma must be a finite number"):
+        bridge(jnp.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rtol": "a"}, "controller.rtol must be a positive number"),
+        ({"dtmin": "x"}, "controller.dtmin must be a number"),
+        ({"atol": -1.0}, "controller.atol must be a positive number"),
+    ],
+)
+def test_a_controllers_numbers_are_checked_too(change, message):
+    controller = dfx.PIDController(**{"rtol": 1e-3, "atol": 1e-3, **change})
+    with pytest.raises(ValueError, match=message):
+        Transport(controller=controller)
+
+
+def test_constant_steps_must_reach_the_end():
+    assert fixed(10).max_steps * (fixed(10).first_step or 0) >= 1
+    with pytest.raises(ValueError, match=r"3 steps of 0.1 do not reach the end"):
+        Transport(dfx.Euler(), dfx.ConstantStepSize(), first_step=0.1, max_steps=3)
