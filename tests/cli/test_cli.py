@@ -6,14 +6,18 @@ import sys
 from typing import Any
 
 import anndata as ad
+import diffrax as dfx
 import numpy as np
 import pandas as pd
 import pytest
 import tyro
 
+from scbig.alignment import CorrelationAlignment
 from scbig.cli import Fit, main
+from scbig.cli._settings import changed
 from scbig.data import Screen, record_columns
 from scbig.flow import BrownianBridge
+from scbig.method import Weighted, but, cpu
 from scbig.objective import Adam
 from scbig.programs import GRC, KMeans
 from scbig.service import load
@@ -299,3 +303,14 @@ def test_old_gene_names_are_matched_through_an_alias_table(folder, capsys, tmp_p
     priors: Any = command.priors(screen)
     assert gene in priors.genes.names
     assert "1 by alias" in capsys.readouterr().out
+
+
+def test_a_class_is_looked_for_among_those_that_the_field_takes():
+    """Two libraries have an adjoint of this name."""
+    found = changed(cpu(), ["transport.adjoint=RecursiveCheckpointAdjoint(checkpoints=4)"])
+    assert found == but(cpu(), **{"transport.adjoint": dfx.RecursiveCheckpointAdjoint(4)})
+    losses = (Weighted(CorrelationAlignment(), 0.3),)
+    (term,) = changed(cpu(), ["terms.0.losses=(Weighted(CorrelationAlignment(), 0.3),)"]).terms
+    assert term == but(cpu(), **{"terms.0.losses": losses}).terms[0]
+    with pytest.raises(ValueError, match="called 'Adam' are a AbstractProbabilityPath"):
+        changed(cpu(), ["flow.path=Adam(1e-3)"])
