@@ -1,17 +1,23 @@
 """Strict numerics for every test; compilation as cheap as it gets, since it is most of the time."""
 
+import gc
 import os
 import pathlib
 from collections.abc import Iterator
 
-# Read when XLA starts: quick code generation in place of quick code.
+# Read when XLA starts: quick code generation in place of quick code. The fusion emitters alone
+# take half of the time of a compilation; a second thread of it is a core that the other worker has.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    + " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 )
 
 import jax
 import pytest
+
+# Traced programs are many objects that stay: the collector would go through them ever again.
+gc.set_threshold(100_000, 20, 20)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -80,7 +80,7 @@ def main(run: Programs) -> pd.DataFrame:
         given = {"confidence": sure, "key": key}
         for name, clustering in variants(run.programs).items():
             found = programs.cluster_genes(vectors.vectors, *edges, clustering, **given)
-            made[name], costs[name] = found.partition, float(found.objective)
+            made[name], costs[name] = found.partition, float(found.mean_cost)
         mixed = jr.permutation(key, made["GRC"].labels)
         made["random"] = programs.GenePartition.from_labels(mixed, run.programs.clusters)
         options = {"background": run.background, "permutations": 1}

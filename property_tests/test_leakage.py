@@ -125,6 +125,7 @@ def what_training_reads(screen: Screen, split: Split, priors: train.Priors) -> A
     return screens, [*cells, *map(np.asarray, arrays), mean, grouping.features, profiles.vectors]
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(
     order=st.permutations(CONDITIONS),

@@ -102,13 +102,13 @@ def measure_scbig(run: GenePrograms, genes: int, clusters: int) -> dict:
     call |= {"at rest GiB": rest, "rounds": int(found.run.rounds), "edges": len(data[1])}
     parts, pieces = replay(data, grc, start, found.run.start, keys[0])
     small = genes <= run.exact_until
-    rounding = roundings(*pieces, scipy_too=small) | {"greedy objective": float(found.objective)}
+    rounding = roundings(*pieces, scipy_too=small) | {"greedy mean cost": float(found.mean_cost)}
     if small:
         by_cost = method.but(grc, rounding=programs.ExactRounding())
         exact = programs.cluster_genes(*data, by_cost, key=keys[0])
-        rounding["exact objective"] = float(exact.objective)
+        rounding["exact mean cost"] = float(exact.mean_cost)
     return {
-        "call": call | {"objective": float(found.objective)},
+        "call": call | {"mean cost": float(found.mean_cost)},
         "parts": parts,
         "rounding": rounding,
         "start": np.asarray(found.run.start),
@@ -223,7 +223,7 @@ def measure_plain(run: GenePrograms, genes: int, clusters: int, scbig: dict) -> 
     agree = float(np.mean(end.labels == scbig["labels"]))
     return {
         "call": {"plain s": whole, "plain GiB": peak, "plain at rest GiB": rest}
-        | {"plain rounds": end.rounds, "plain objective": end.objective[-1], "same labels": agree},
+        | {"plain rounds": end.rounds, "plain mean cost": end.mean_cost[-1], "same labels": agree},
         "parts": parts,
     }
 

@@ -20,7 +20,7 @@ class Alternation:
 
     labels: np.ndarray
     rounds: int
-    objective: list[float]
+    mean_cost: list[float]
     """Mean cost of a gene in its own program: at the start, then after each round."""
     error: float
     """The largest L1 error of a plan's program masses."""
@@ -167,7 +167,7 @@ def alternate(
     genes, labels, before, duals, count = len(unit), start, None, None, 0
     capacities = balanced_capacities(start, clusters)
     masses = np.full(genes, 1 / genes, unit.dtype), (capacities / genes).astype(unit.dtype)
-    objective, error, steps, stable = [], 0.0, 0, False
+    mean_cost, error, steps, stable = [], 0.0, 0, False
     # POT measures the programs' masses in the L2 norm: the L1 norm is at most so much larger.
     # Half the threshold, because that is where scBIG's own solver stops.
     stop = threshold / 2 / math.sqrt(clusters)
@@ -179,20 +179,20 @@ def alternate(
         )
         duals, steps = (log["log_u"], log["log_v"]), steps + log["niter"] + 1
         new = timed("rounding", round_greedily, plan, costs, capacities)
-        objective.append(float(costs[np.arange(genes), labels].mean()))
+        mean_cost.append(float(costs[np.arange(genes), labels].mean()))
         error = max(error, float(np.abs(plan.sum(axis=0) - masses[1]).sum()))
         back = before is not None and np.array_equal(new, before)
         stable = back or np.array_equal(new, labels)
         before, labels, count = labels, new, count + 1
     last = cost(unit, graph, labels, clusters)[np.arange(genes), labels].mean()
     if (
-        stable and before is not None and objective[-1] < last
+        stable and before is not None and mean_cost[-1] < last
     ):  # of two that follow each other, the cheaper
-        labels, last = before, objective[-1]
+        labels, last = before, mean_cost[-1]
     return Alternation(
         labels=labels,
         rounds=count,
-        objective=[*objective, float(last)],
+        mean_cost=[*mean_cost, float(last)],
         error=error,
         iterations=steps / count,
         seconds=seconds,

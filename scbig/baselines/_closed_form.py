@@ -10,7 +10,7 @@ from anndata import AnnData
 from jaxtyping import Float
 
 from scbig._typing import PRNGKeyArray
-from scbig.data import Condition, Screen
+from scbig.data import Columns, Condition, Screen
 
 from ._emit import predict_cells
 
@@ -42,10 +42,10 @@ class AbstractEffects(eqx.Module):
         self,
         controls: Screen | AnnData,
         conditions: Sequence[str],
+        columns: Columns = Columns(),
         *,
         key: PRNGKeyArray,
         cells: int | None = None,
-        context_key: str | Sequence[str] | None = None,
     ) -> AnnData:
         """Control cells moved to their mean plus the effect: see `predict_cells`."""
         return predict_cells(
@@ -53,7 +53,7 @@ class AbstractEffects(eqx.Module):
             self.genes,
             controls,
             conditions,
+            columns,
             key=key,
             cells=cells,
-            context_key=context_key,
         )

@@ -92,7 +92,7 @@ def compare(
     # A screen has read its columns, whatever those of the other cells are.
     known = Columns() if isinstance(controls, Screen) else columns
     start, context_key = control_cells(controls, known)
-    asked = _Asked(start, context_key, wanted, measured.genes, cells, key)
+    asked = _Asked(start, Columns(context=context_key), wanted, measured.genes, cells, key)
     tables = {name: truth.table(asked.populations(p, name)) for name, p in predictors.items()}
     return pd.concat({**tables, CEILING: ceiling}, names=["predictor"])
 
@@ -102,7 +102,7 @@ class _Asked:
     """What is asked of every predictor."""
 
     controls: AnnData
-    context_key: str | Sequence[str] | None
+    columns: Columns
     wanted: dict[str, list[str]]
     genes: tuple[str, ...]
     cells: int | None
@@ -112,8 +112,9 @@ class _Asked:
         """Each predicted population with its context and condition, some conditions at a time."""
         # A predictor that knows of no contexts, or of no number of cells, can still be compared
         # where there are none.
-        options: dict[str, Any] = {"context_key": self.context_key, "cells": self.cells}
-        options = {name: value for name, value in options.items() if value is not None}
+        options: dict[str, Any] = {"columns": self.columns, "cells": self.cells}
+        usual = {"columns": Columns(), "cells": None}
+        options = {name: value for name, value in options.items() if value != usual[name]}
         names = next(iter(self.wanted.values()))
         for start in range(0, len(names), self.at_once):
             part = names[start : start + self.at_once]
@@ -130,7 +131,7 @@ class _Asked:
         self, predicted: AnnData, names: Sequence[str], title: str
     ) -> Iterator[tuple[str, str, Any]]:
         what = f"predicted ({title})"
-        found = LabelledCells.of(predicted, Columns(context=self.context_key), what=what)
+        found = LabelledCells.of(predicted, self.columns, what=what)
         found = found.ordered(self.genes, what=what)
         pairs = [(context, name) for context in self.wanted for name in names]
         lacking = [named(n, c) for c, n in pairs if n not in found.populations.get(c, ())]

@@ -33,15 +33,15 @@ class Predictor(Protocol):
         controls: AnnData,
         conditions: Sequence[str],
         *,
+        columns: Columns = Columns(),
         key: PRNGKeyArray,
         cells: int | None = None,
-        context_key: str | Sequence[str] | None = None,
     ) -> AnnData:
         """Predicted cells of each condition, stacked, labelled in `obs["condition"]` as given.
 
-        With `context_key`, a column of the controls' `obs` or several, each context is predicted
-        from its own controls, and the predicted cells keep the columns. With `cells`, so many
-        cells are predicted for each condition and context.
+        With `columns.context`, a column of the controls' `obs` or several, each context is
+        predicted from its own controls, and the predicted cells keep the columns. With `cells`, so
+        many cells are predicted for each condition and context.
         """
         ...
 
@@ -83,10 +83,10 @@ def predict_cells(
     genes: Sequence[str],
     controls: Screen | AnnData,
     conditions: Sequence[str],
+    columns: Columns = Columns(),
     *,
     key: PRNGKeyArray,
     cells: int | None = None,
-    context_key: str | Sequence[str] | None = None,
 ) -> AnnData:
     """Cells of each condition: the controls, moved to their own mean plus the condition's effect.
 
@@ -97,16 +97,15 @@ def predict_cells(
     - `effects`: changes of the mean profile, a row for each condition, the same in all contexts.
     - `genes`: the genes of the effects.
     - `controls`: a screen or an AnnData, for its controls in the contexts to predict in, with the
-        same genes in any order. Where an AnnData has `obs["condition"]`, its controls are the cells
-        that it calls so (`scbig.data.CONTROLS`), and without that column all cells.
+        same genes in any order. Where an AnnData has the column of conditions, its controls are
+        the cells that it calls so, and without that column all cells.
     - `conditions`: labels, such as `"A+B"`; `"A+ctrl"` or `"control"`.
+    - `columns`: what the columns of an AnnData's `obs` mean; a screen has read its own. With
+        contexts, the effect is added to the mean of each context's own controls.
     - `key`: of the draw of control cells, which depends on nothing else but the condition and the
         context: other predictors that draw with it, a trained model among them, draw the same.
     - `cells`: control cells drawn for each condition, from each context, with replacement only if
         there are fewer; None: each control once.
-    - `context_key`: column of `obs` with the contexts, or several: the effect is added to the
-        mean of each context's own controls. Without it all controls of an AnnData are of one
-        context; a screen knows its contexts.
 
     **Returns:** the predicted cells, by context and then by condition, genes in the order of
     `genes`, `obs["condition"]` as given, `obs["source"]` the control cell, and its other columns;
@@ -115,7 +114,7 @@ def predict_cells(
     **Raises:** a ValueError for genes or labels that do not fit, controls that are not expression,
     a control without a context.
     """
-    controls, context_key = control_cells(controls, Columns(context=context_key))
+    controls, context_key = control_cells(controls, columns)
     parsed = _check_request(conditions, cells, context_key)
     base = expression_of(controls, genes)
     if len(base) == 0 or not np.isfinite(base).all():
@@ -146,10 +145,10 @@ def _check_request(
         raise ValueError(f"cells must be positive or None: got {cells}.")
     if len(conditions) == 0 or isinstance(conditions, str):
         raise ValueError(f"A list of condition labels is needed: got {conditions!r}.")
-    keys = Columns(context=context_key).context or ()
-    if "condition" in ([keys] if isinstance(keys, str) else keys):
+    keys = context_key or ()
+    if "condition" in ((keys,) if isinstance(keys, str) else keys):
         raise ValueError(
-            "context_key must not be 'condition', where the predicted conditions are written. "
+            "The context must not be obs['condition'], where the predicted conditions are written. "
             "Name the column with the contexts."
         )
     return [Condition.parse(label) for label in conditions]

@@ -41,7 +41,7 @@ class Predict:
         from rich.progress import track
 
         from scbig._files import atomic
-        from scbig.data import record_columns, write_store
+        from scbig.data import Columns, record_columns, write_store
         from scbig.service import load
         from scbig.splits import Split
 
@@ -57,9 +57,9 @@ class Predict:
             if context_key is None:
                 raise ValueError("The split tests some contexts only: name their --context-key.")
             controls = controls[controls.obs["context"].isin(split.test_contexts)].copy()
-        options = {"cells": self.cells, "context_key": context_key, "extra": "ignore"}
+        options = {"cells": self.cells, "columns": Columns(context=context_key)}
         parts = [
-            model.predict(controls, some, key=jr.key(self.seed), **options)
+            model.predict(controls, some, key=jr.key(self.seed), extra="ignore", **options)
             for some in track([wanted[i : i + 32] for i in range(0, len(wanted), 32)], "predicting")
         ]
         predicted = ad.concat(parts, index_unique="-")

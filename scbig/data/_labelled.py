@@ -244,7 +244,7 @@ def control_cells(
     if not isinstance(controls, Screen):
         return _controls_among(controls, columns), columns.context
     if columns.context is not None:
-        raise ValueError(f"A screen knows its contexts: leave out context_key={columns.context!r}.")
+        raise ValueError(f"A screen knows its contexts: leave out context={columns.context!r}.")
     own = controls.controls
     return own.to_anndata(), None if own.contexts == ("",) else "context"
 

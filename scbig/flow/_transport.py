@@ -77,6 +77,12 @@ class Transport(Value):
             self,
             f"{self.max_steps} steps of {self.first_step} do not reach the end, flow time 1",
         )
+        require(
+            not isinstance(self.adjoint, dfx.ImplicitAdjoint),
+            self,
+            "ImplicitAdjoint differentiates a steady state, and the flow ends at time 1 in none: "
+            "take RecursiveCheckpointAdjoint",
+        )
         for name in ("rtol", "atol", "dtmin", "dtmax", "pcoeff", "icoeff", "dcoeff", "safety"):
             number = getattr(self.controller, name, None)
             tolerance = name in ("rtol", "atol") and hasattr(self.controller, name)
@@ -150,7 +156,8 @@ def adaptive(
     with an error estimate, Tsit5 by default; `max_steps`, the most steps tried; `adjoint`,
     recursive checkpointing by default. `BacksolveAdjoint` needs a step size controller of its own
     (`stepsize_controller=diffrax.PIDController(rtol, atol)`): its backward solve carries cotangents
-    too, which no norm over cells has the shape of.
+    too, which no norm over cells has the shape of. It keeps them in a dictionary, so that a
+    transport with it can be compared, trained with and saved, but not hashed.
     """
     return Transport(
         dfx.Tsit5() if solver is None else solver,

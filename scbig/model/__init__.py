@@ -4,6 +4,7 @@ from ._build import (
     Networks as Networks,
     make_model as make_model,
     program_centroids as program_centroids,
+    with_new_flow as with_new_flow,
 )
 from ._scbig import ScBIG as ScBIG
 from ._tokens import ConditionTokens as ConditionTokens, Dosing as Dosing

@@ -53,15 +53,8 @@ def make_model(
     **Raises:** `ValueError` if a network reads embeddings and there are none.
     """
     encoder_key, decoder_key, condition_key, velocity_key = jr.split(key, 4)
-    sizes = Sizes(
-        programs=partition.clusters,
-        slots=partition.slots,
-        embedding=None if embeddings is None else embeddings.shape[1],
-        token=tokens.shape[1] + dose_features,
-        context=None if contexts is None else contexts.shape[1],
-        latent=networks.encoder.latent,
-        condition=networks.condition.width,
-    )
+    width = None if embeddings is None else embeddings.shape[1]
+    sizes = _sizes(networks, partition, width, tokens, dose_features, contexts)
     return ScBIG(
         partition=partition,
         facts=ProgramFacts(
@@ -77,6 +70,58 @@ def make_model(
         contexts=contexts,
         condition_encoder=networks.condition.build(sizes, key=condition_key),
         velocity=networks.velocity.build(sizes, key=velocity_key),
+    )
+
+
+def with_new_flow(
+    model: ScBIG,
+    networks: Networks,
+    *,
+    tokens: Float[Array, "perturbations token_features"],
+    dose_features: int = 0,
+    contexts: Float[Array, "contexts context_features"] | None = None,
+    key: PRNGKeyArray,
+) -> ScBIG:
+    """A model's programs and autoencoder, with an untrained flow between its raw latents.
+
+    **Arguments:** as for `make_model`, which makes the same condition encoder and velocity field
+    with this key; of `networks` the encoder and the decoder must be the model's.
+    """
+    _, _, condition_key, velocity_key = jr.split(key, 4)
+    centroids = model.facts.centroids
+    width = None if centroids is None else centroids.shape[1]
+    sizes = _sizes(networks, model.partition, width, tokens, dose_features, contexts)
+    return ScBIG(
+        partition=model.partition,
+        facts=model.facts,
+        mean=model.mean,
+        encoder=model.encoder,
+        decoder=model.decoder,
+        shift=jnp.zeros(sizes.latent),
+        scale=jnp.ones(sizes.latent),
+        tokens=tokens,
+        contexts=contexts,
+        condition_encoder=networks.condition.build(sizes, key=condition_key),
+        velocity=networks.velocity.build(sizes, key=velocity_key),
+    )
+
+
+def _sizes(
+    networks: Networks,
+    partition: AbstractPartition,
+    embedding: int | None,
+    tokens: Float[Array, "perturbations token_features"],
+    dose_features: int,
+    contexts: Float[Array, "contexts context_features"] | None,
+) -> Sizes:
+    return Sizes(
+        programs=partition.clusters,
+        slots=partition.slots,
+        embedding=embedding,
+        token=tokens.shape[1] + dose_features,
+        context=None if contexts is None else contexts.shape[1],
+        latent=networks.encoder.latent,
+        condition=networks.condition.width,
     )
 
 

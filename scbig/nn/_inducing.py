@@ -24,13 +24,13 @@ class AbstractNormPlacement(Value):
         normalise: Callable[[Float[Array, "any width"]], Float[Array, "any width"]],
         drop: Callable[[Tokens], Tokens],
         tokens: Tokens,
-        context: Float[Array, "others width"],
+        others: Float[Array, "others width"],
     ) -> Tokens:
-        """The tokens after the block `step(tokens, context)`, its residual and its norm."""
+        """The tokens after the block `step(tokens, others)`, its residual and its norm."""
 
 
 class PostNorm(AbstractNormPlacement):
-    """After each residual: `norm(x + step(x, context))`, as in the paper."""
+    """After each residual: `norm(x + step(x, others))`, as in the paper."""
 
     def __call__(
         self,
@@ -38,13 +38,13 @@ class PostNorm(AbstractNormPlacement):
         normalise: Callable[[Float[Array, "any width"]], Float[Array, "any width"]],
         drop: Callable[[Tokens], Tokens],
         tokens: Tokens,
-        context: Float[Array, "others width"],
+        others: Float[Array, "others width"],
     ) -> Tokens:
-        return normalise(tokens + drop(step(tokens, context)))
+        return normalise(tokens + drop(step(tokens, others)))
 
 
 class PreNorm(AbstractNormPlacement):
-    """Before each step: `x + step(norm(x), norm(context))`."""
+    """Before each step: `x + step(norm(x), norm(others))`."""
 
     def __call__(
         self,
@@ -52,10 +52,10 @@ class PreNorm(AbstractNormPlacement):
         normalise: Callable[[Float[Array, "any width"]], Float[Array, "any width"]],
         drop: Callable[[Tokens], Tokens],
         tokens: Tokens,
-        context: Float[Array, "others width"],
+        others: Float[Array, "others width"],
     ) -> Tokens:
-        # In the compress step the context has another length: both sides share the norm.
-        return tokens + drop(step(normalise(tokens), normalise(context)))
+        # In the compress step the others are of another number: both sides share the norm.
+        return tokens + drop(step(normalise(tokens), normalise(others)))
 
 
 class InducingBlock(eqx.Module):
@@ -112,10 +112,17 @@ class InducingBlock(eqx.Module):
         tokens = self._residual(2, steps[2], tokens, points, keys[2])
         return self._residual(3, steps[3], tokens, points, keys[3])
 
-    def _residual(self, place, step, x, context, key):
+    def _residual(
+        self,
+        place: int,
+        step: Callable[[Tokens, Float[Array, "others width"]], Tokens],
+        tokens: Tokens,
+        others: Float[Array, "others width"],
+        key: PRNGKeyArray | None,
+    ) -> Tokens:
         normalise = jax.vmap(self.norms[place])
         drop = lambda y: self.dropout(y, key=key, inference=key is None)
-        return self.norm(step, normalise, drop, x, context)
+        return self.norm(step, normalise, drop, tokens, others)
 
 
 def stack(

@@ -6,7 +6,7 @@ from ._criteria import (
     FlowCriterion as FlowCriterion,
     ResponseCriterion as ResponseCriterion,
     ResponseFacts as ResponseFacts,
-    pearson as pearson,
+    pearson_or_zero as pearson_or_zero,
     predicted_responses as predicted_responses,
 )
 from ._data import FlowData as FlowData, Setting as Setting

@@ -71,7 +71,7 @@ class ResponseCriterion(AbstractCriterion):
 
     def __call__(self, model: ScBIG, data: FlowData) -> tuple[Scalar, Metrics]:
         predicted, solved = predicted_responses(model, data)
-        scores = jax.vmap(pearson)(predicted, data.own.response)
+        scores = jax.vmap(pearson_or_zero)(predicted, data.own.response)
         failed = jnp.where(solved, 0.0, 1.0)
         return jnp.mean(jnp.where(solved, scores, 0.0)), {
             "validation_unsolved": failed,
@@ -117,7 +117,7 @@ class FlowCriterion(AbstractCriterion):
         return -jnp.mean(jax.lax.map(loss, jnp.arange(data.index.num_groups))), {}
 
 
-def pearson(x: Expression, y: Expression) -> Scalar:
+def pearson_or_zero(x: Expression, y: Expression) -> Scalar:
     """Pearson correlation over genes; 0 if either is constant."""
     x, y = x - jnp.mean(x), y - jnp.mean(y)
     power = jnp.sum(x**2) * jnp.sum(y**2)

@@ -1,4 +1,4 @@
-"""Transport plans and what is made of them: the one door to ott."""
+"""Plans of optimal transport and what is made of them: the one door to ott."""
 
 from ._coupling import (
     AbstractCoupling as AbstractCoupling,

@@ -48,7 +48,7 @@ class IndependentCoupling(AbstractCoupling):
 
 
 class SinkhornCoupling(AbstractCoupling):
-    """Pairs cells by entropic transport in latent space, squared Euclidean.
+    """Pairs cells by entropic optimal transport in latent space, squared Euclidean.
 
     **Fields:** `epsilon`, the regularisation relative to the mean squared distance between source
     and target; `iterations`, the most of Sinkhorn; `threshold`, the largest accepted L1 error of

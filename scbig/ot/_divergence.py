@@ -50,8 +50,8 @@ def sinkhorn_divergence(
     x, y, shift = split_shift(x, y)
     across = squared_distances(x, y)
     scale = temperature(epsilon, shift + jnp.mean(across))
-    x_cost, x_plan = _self_transport(x, epsilon=scale, iterations=iterations)
-    y_cost, y_plan = _self_transport(y, epsilon=scale, iterations=iterations)
+    x_cost, x_plan = _to_itself(x, epsilon=scale, iterations=iterations)
+    y_cost, y_plan = _to_itself(y, epsilon=scale, iterations=iterations)
     plan = solve(
         lax.stop_gradient(across),
         _uniform(x),
@@ -64,12 +64,12 @@ def sinkhorn_divergence(
         start=(x_plan.potentials[0], y_plan.potentials[1]),
         symmetric=False,
     )
-    value = shift + _transport_cost(plan, across) - (x_cost + y_cost) / 2
+    value = shift + _cost_of(plan, across) - (x_cost + y_cost) / 2
     error = jnp.maximum(plan.error, jnp.maximum(x_plan.error, y_plan.error))
     return Divergence(value=value, error=error)
 
 
-def _self_transport(
+def _to_itself(
     x: Float[Array, "rows features"], *, epsilon: Scalar, iterations: int
 ) -> tuple[Scalar, BalancedPlan]:
     cost = squared_distances(x, x)
@@ -83,10 +83,10 @@ def _self_transport(
         start=None,
         symmetric=True,
     )
-    return _transport_cost(plan, cost), plan
+    return _cost_of(plan, cost), plan
 
 
-def _transport_cost(plan: BalancedPlan, cost: Float[Array, "rows columns"]) -> Scalar:
+def _cost_of(plan: BalancedPlan, cost: Float[Array, "rows columns"]) -> Scalar:
     # The value of the dual, with the plan as its gradient with respect to the cost. The dual's
     # error is of second order in that of the potentials, and nothing is unrolled.
     return plan.value + jnp.sum(plan.matrix * (cost - lax.stop_gradient(cost)))

@@ -1,4 +1,4 @@
-"""Balanced entropic transport in the log domain, with its failure as data."""
+"""Balanced entropic optimal transport in the log domain, with its failure as data."""
 
 import functools
 
@@ -18,7 +18,7 @@ CHECK_EVERY = 10
 
 
 class BalancedPlan(eqx.Module):
-    """An entropic transport plan, and how well it meets its marginals."""
+    """An entropic plan, and how well it meets its marginals."""
 
     log_matrix: Float[Array, "rows columns"]
     """Log of the mass sent from a row to a column; it orders masses that underflow."""

@@ -1,4 +1,4 @@
-"""Entropic transport whose column masses are free between two bounds."""
+"""Entropic optimal transport whose column masses are free between two bounds."""
 
 import functools
 

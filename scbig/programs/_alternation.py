@@ -1,4 +1,4 @@
-"""What an alternation of transport and rounding comes to."""
+"""What an alternation of optimal transport and rounding comes to."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -14,14 +14,14 @@ class Alternation(eqx.Module):
     start: Int[Array, "*starts genes"]
     """Labels before the first round."""
     rounds: Int[Array, "*starts"]
-    """Rounds of transport and rounding that were run."""
+    """Rounds of optimal transport and rounding that were run."""
     stable: Bool[Array, "*starts"]
     """Whether the last round changed no label, or took back what the one before had changed."""
     converged: Bool[Array, "*starts"]
-    """Whether every round's transport plan met its marginals."""
+    """Whether every round's plan met its marginals."""
     error: Float[Array, "*starts"]
     """The largest L1 marginal error of those plans."""
-    objective: Float[Array, "*starts steps"]
+    mean_cost: Float[Array, "*starts steps"]
     """Mean cost (Eq. 1) of a gene in its own program: at the start, then after each round; the
     last one repeated. It need not fall in every round, because each round has its own costs."""
 
@@ -35,5 +35,5 @@ def unmoved(relations: Relations, labels: Int[Array, " genes"], clusters: int) -
         stable=jnp.ones((), bool),
         converged=jnp.ones((), bool),
         error=jnp.zeros(()),
-        objective=relations.objective(labels, clusters)[None],
+        mean_cost=relations.mean_cost(labels, clusters)[None],
     )

@@ -19,14 +19,14 @@ from ._partition import AbstractPartition, GenePartition
 
 
 class NotConverged(NumericalFailure):
-    """A transport plan missed its marginals by more than is accepted."""
+    """A plan missed its marginals by more than is accepted."""
 
 
 class Clustering(eqx.Module):
     """Gene programs, and how they were reached."""
 
     partition: AbstractPartition
-    objective: Scalar
+    mean_cost: Scalar
     """Mean cost (Eq. 1, at equal weights) of a gene in its own (hard) program, by all that was
     given, whatever part of it the method reads: variants can be compared by it."""
     runs: Alternation
@@ -42,7 +42,7 @@ class Clustering(eqx.Module):
     @property
     def run(self) -> Alternation:
         """The chosen run; of a consensus, the one of least cost, which named the programs."""
-        best = jnp.where(self.chosen < 0, jnp.argmin(self.runs.objective[:, -1]), self.chosen)
+        best = jnp.where(self.chosen < 0, jnp.argmin(self.runs.mean_cost[:, -1]), self.chosen)
         return jax.tree.map(lambda leaf: leaf[best], self.runs)
 
     def agreement(self) -> Float[np.ndarray, "starts starts"]:
@@ -106,7 +106,7 @@ def choose(
     """Programs with the runs behind them, of which one was chosen."""
     return Clustering(
         partition=partition,
-        objective=relations.objective(partition.labels, partition.clusters),
+        mean_cost=relations.mean_cost(partition.labels, partition.clusters),
         runs=runs,
         chosen=jnp.asarray(chosen, jnp.int32),
     )

@@ -95,6 +95,6 @@ class Relations(eqx.Module):
         profiles = semantic_cost(self.errors, centroids(self.errors, labels, clusters))
         return total + self.error_weight * profiles
 
-    def objective(self, labels: Int[Array, " genes"], clusters: int) -> Scalar:
+    def mean_cost(self, labels: Int[Array, " genes"], clusters: int) -> Scalar:
         """Mean cost of a gene in its own cluster."""
         return jnp.mean(self.cost(labels, clusters)[jnp.arange(labels.shape[0]), labels])

@@ -1,4 +1,4 @@
-"""Gene-Relation Clustering: transport and rounding, in turns, until the programs stand still."""
+"""Gene-Relation Clustering: optimal transport and rounding until the programs stand still."""
 
 import equinox as eqx
 import jax
@@ -42,7 +42,7 @@ class GRCState(eqx.Module):
     **Fields:** `labels`, and those one and two rounds earlier in `before`; `sizes`, of the
     programs if they are balanced; `potentials`, of the last plan, from which the next one starts;
     `count`, rounds so far; `stable`, whether the last round changed nothing, or took back what the
-    one before had changed; `converged` and `error`, of the plans so far; `objective`, mean cost of
+    one before had changed; `converged` and `error`, of the plans so far; `mean_cost`, mean cost of
     a gene before each round.
     """
 
@@ -54,7 +54,7 @@ class GRCState(eqx.Module):
     stable: Bool[Array, ""]
     converged: Bool[Array, ""]
     error: Scalar
-    objective: Float[Array, " steps"]
+    mean_cost: Float[Array, " steps"]
 
 
 class GRC(AbstractClustering):
@@ -69,7 +69,7 @@ class GRC(AbstractClustering):
     - `semantic_weight`, `interaction_weight`: of the two parts of Eq. 1; a part of weight zero is
         not needed among the priors.
     - `confidence`: whether an interaction counts as its confidence instead of as one.
-    - `rounds`: the most alternations of transport and rounding.
+    - `rounds`: the most alternations of optimal transport and rounding.
     - `epsilon`, `iterations`, `threshold`: entropic regularisation of the plan, on costs whose
         semantic part lies in [0, 1]; its most iterations; the largest accepted L1 error of its
         marginals.
@@ -133,14 +133,14 @@ class GRC(AbstractClustering):
             stable=jnp.zeros((), bool),
             converged=jnp.ones((), bool),
             error=jnp.zeros((), dtype),
-            objective=jnp.zeros((self.rounds + 1,), dtype),
+            mean_cost=jnp.zeros((self.rounds + 1,), dtype),
         )
 
     def step(self, relations: Relations, state: GRCState) -> GRCState:
         """One round: costs as the labels now are (Eq. 1), the plan for them, and its rounding."""
         genes = state.labels.shape[0]
         cost = self.weighted(relations).cost(state.labels, self.clusters)
-        plan, sizes = self._transport(cost, state)
+        plan, sizes = self._plan(cost, state)
         labels = self.rounding(plan, cost, sizes)
         before = jnp.mean(cost[jnp.arange(genes), state.labels])
         return GRCState(
@@ -152,7 +152,7 @@ class GRC(AbstractClustering):
             stable=jnp.all(labels == state.labels) | jnp.all(labels == state.before),
             converged=state.converged & plan.converged,
             error=jnp.maximum(state.error, plan.error),
-            objective=state.objective.at[state.count].set(before),
+            mean_cost=state.mean_cost.at[state.count].set(before),
         )
 
     def terminate(self, relations: Relations, state: GRCState) -> Bool[Array, ""]:
@@ -164,8 +164,8 @@ class GRC(AbstractClustering):
         first = self.init(relations, labels)
         going = lambda state: ~self.terminate(relations, state)
         end = lax.while_loop(going, lambda state: self.step(relations, state), first)
-        last = self.weighted(relations).objective(end.labels, self.clusters)
-        earlier = end.objective[end.count - 1]
+        last = self.weighted(relations).mean_cost(end.labels, self.clusters)
+        earlier = end.mean_cost[end.count - 1]
         other = end.stable & (earlier < last)
         labels, last = jnp.where(other, end.before, end.labels), jnp.where(other, earlier, last)
         return Alternation(
@@ -175,7 +175,7 @@ class GRC(AbstractClustering):
             stable=end.stable,
             converged=end.converged,
             error=end.error,
-            objective=jnp.where(jnp.arange(self.rounds + 1) >= end.count, last, end.objective),
+            mean_cost=jnp.where(jnp.arange(self.rounds + 1) >= end.count, last, end.mean_cost),
         )
 
     def cluster(
@@ -230,7 +230,7 @@ class GRC(AbstractClustering):
             error_weight=None if error is None else times(error, weight),
         )
 
-    def _transport(
+    def _plan(
         self, cost: Float[Array, "genes clusters"], state: GRCState
     ) -> tuple[ot.BalancedPlan, Int[Array, " clusters"]]:
         """The plan, warm-started, and the sizes that it is rounded to."""
@@ -253,7 +253,7 @@ class GRC(AbstractClustering):
 
     def _missed(self, error: float, heat: str) -> NotConverged:
         return NotConverged(
-            f"Gene-Relation Clustering: a transport plan missed its marginals by {error:.2g} after "
+            f"Gene-Relation Clustering: a plan missed its marginals by {error:.2g} after "
             f"{self.iterations} iterations; {self.threshold:.2g} is accepted. Raise `iterations` "
             f"or {heat}, or pass `throw=False`."
         )

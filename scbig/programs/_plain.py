@@ -1,4 +1,4 @@
-"""Programs without transport: k-means, the order of the file, chance, and one's own."""
+"""Programs without optimal transport: k-means, the order of the file, chance, and one's own."""
 
 import functools
 

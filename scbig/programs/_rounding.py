@@ -1,4 +1,4 @@
-"""From a transport plan to a hard partition of given cluster sizes."""
+"""From a plan of optimal transport to a hard partition of given cluster sizes."""
 
 import abc
 
@@ -12,7 +12,7 @@ from .._value import Value
 
 
 class AbstractRounding(Value):
-    """From a transport plan to one program for each gene."""
+    """From a plan of optimal transport to one program for each gene."""
 
     @abc.abstractmethod
     def __call__(
@@ -69,7 +69,7 @@ def round_to_capacities(
 
     **Arguments:**
 
-    - `scores`: what to maximise; the log of a transport plan gives the same labels as the plan,
+    - `scores`: what to maximise; the log of a plan gives the same labels as the plan,
       without its underflow.
     - `costs`: breaks ties of `scores`.
     - `capacities`: the most genes of each cluster.
@@ -154,7 +154,7 @@ def cheapest_assignment(
     **Arguments:**
 
     - `capacities`: sum to the genes; or to more, if all prices are zero.
-    - `prices`: any; with the column potentials of a transport plan few steps are left.
+    - `prices`: any; with the column potentials of a plan few steps are left.
 
     **Returns:** the cluster of each gene; exact up to rounding in float32.
     """

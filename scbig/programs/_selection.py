@@ -69,7 +69,7 @@ class Cheapest(AbstractSelection):
     def __call__(
         self, runs: Alternation, relations: Relations, clusters: int
     ) -> tuple[Int[Array, " genes"], int]:
-        best = int(jnp.argmin(runs.objective[:, -1]))
+        best = int(jnp.argmin(runs.mean_cost[:, -1]))
         return runs.labels[best], best
 
 

@@ -42,8 +42,8 @@ class TrainedModel:
         self,
         controls: Screen | ad.AnnData,
         conditions: Sequence[str],
+        columns: Columns = Columns(),
         *,
-        context_key: str | Sequence[str] | None = None,
         key: PRNGKeyArray,
         cells: int | None = None,
         nonnegative: bool = True,
@@ -53,20 +53,19 @@ class TrainedModel:
     ) -> ad.AnnData:
         """Predicts the population that each condition makes of the given control cells.
 
-        With `context_key`, of the control cells of each context.
+        With contexts, of the control cells of each context.
 
         **Arguments:**
 
         - `controls`: a screen or an AnnData of log-normalised cells, for its controls; with the
-            model's genes in any order. Where an AnnData has `obs["condition"]`, its controls are
-            the cells that it calls so (`scbig.data.CONTROLS`), and without that column all cells.
-        - `conditions`: labels such as `"CEBPE+KLF1"` or `"Panobinostat@0.1"`; the order within a
-            label does not matter. `"control"` is the flow of an empty set, which no training cell
-            has shown the model.
-        - `context_key`: in an AnnData, the column of `obs` with the context of each control cell,
-            or several, as in training; a screen knows its contexts. Each condition is then
-            predicted in each context, from that context's controls alone. A model that was trained
-            with vectors of contexts needs it.
+            model's genes in any order. Where an AnnData has the column of conditions, its controls
+            are the cells that it calls so, and without that column all cells.
+        - `conditions`: labels such as `"CEBPE+KLF1"` or `"Panobinostat@0.1"`, joined by `+`
+            whatever the separator of `columns` is; the order within a label does not matter.
+            `"control"` is the flow of an empty set, which no training cell has shown the model.
+        - `columns`: what the columns of an AnnData's `obs` mean; a screen has read its own. With
+            contexts, each condition is predicted in each context, from that context's controls
+            alone; a model that was trained with vectors of contexts needs them.
         - `key`: draws the controls if `cells` is given.
         - `cells`: control cells to transport for each condition, in each context; all of them by
             default, drawn with replacement if there are fewer. The result is dense: choose a
@@ -90,7 +89,7 @@ class TrainedModel:
         """
         if isinstance(conditions, str):
             raise ValueError(f"conditions must be a list of labels; got the string {conditions!r}.")
-        controls, context_key = control_cells(controls, Columns(context=context_key))
+        controls, context_key = control_cells(controls, columns)
         if not conditions or not controls.n_obs or (cells is not None and cells < 1):
             raise ValueError(
                 f"Nothing to predict: {len(conditions)} conditions, {controls.n_obs} controls, "
@@ -98,8 +97,9 @@ class TrainedModel:
             )
         if self.pure.contexts is not None and context_key is None:
             raise ValueError(
-                "The model tells contexts apart: pass `context_key`, the column of obs with the "
-                f"context of each control. It knows {examples(self.names.contexts, most=10)}."
+                "The model tells contexts apart: pass columns=Columns(context=...), the column of "
+                "obs with the context of each control. It knows "
+                f"{examples(self.names.contexts, most=10)}."
             )
         wanted = Populations.of(controls, conditions, context_key, cells, key=key)
         tokens = self.names.tokens(

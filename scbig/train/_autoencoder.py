@@ -90,8 +90,8 @@ def _rows(state: TrainState, data: PyTree) -> Int[Array, "steps batch"]:
 @eqx.filter_jit
 def _error(params: PyTree, rest: PyTree, held: ExpressionBatch) -> Scalar:
     """Mean squared error of reconstructed cells, without dropout."""
-    whole = eqx.combine(params, rest)
-    return jnp.mean((whole.decode_cells(whole.encode_cells(held)) - held) ** 2)
+    model = eqx.combine(params, rest)
+    return jnp.mean((model.decode_cells(model.encode_cells(held)) - held) ** 2)
 
 
 def standardise(model: ScBIG, latents: LatentBatch) -> ScBIG:

@@ -61,8 +61,8 @@ def make_feed(screen: Screen, order: Order) -> AbstractFeed:
 
 def chunks(screen: Screen, size: int) -> Iterator[ExpressionBatch]:
     """All cells of a screen on the device, `size` at a time, the next read while one is used."""
-    whole = np.arange(screen.num_cells)
-    wanted = (whole[start : start + size] for start in range(0, len(whole), size))
+    rows = np.arange(screen.num_cells)
+    wanted = (rows[start : start + size] for start in range(0, len(rows), size))
     yield from map(jnp.asarray, _ahead(screen.dense, wanted))
 
 

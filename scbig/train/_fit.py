@@ -61,7 +61,8 @@ def fit(
     - `programs`: gene programs of exactly the screen's genes (`ProgramTable.align` makes them so),
         instead of those that `config.programs` would make, which then is `Given()`.
     - `autoencoder`: a trained model of the screen's genes, whose programs, encoder and decoder are
-        taken as they are, so that only the flow is trained.
+        taken as they are, so that only the flow is trained; the priors that only those read need
+        not be given again.
     - `validation`: conditions of the screen that only select the best parameters of the flow;
         without any, the cells held out from stage 1 do.
     - `out`: a folder for `config.json`, `metrics.jsonl`, checkpoints, `programs.csv` and the
@@ -83,11 +84,14 @@ def fit(
     table = None if programs is None else programs.align(screen.genes)
     if table is not None:
         config = but(config, programs=Given())
-    materials = Materials.of(screen, priors, config, validation, key=split_key)
+    given = () if autoencoder is None else ("encoder", "decoder")
+    materials = Materials.of(screen, priors, config, validation, given=given, key=split_key)
     brought = () if table is None else (table.partition,)
     brought = (*brought, *([] if autoencoder is None else [autoencoder.pure]))
     facts = (*materials.facts, *jax.tree.leaves(eqx.filter(brought, eqx.is_array)))
-    recorder = Recorder(out, identity_of(screen, config, validation, facts, key), progress=progress)
+    told = screen, config, validation, facts, key
+    identity = identity_of(*told, autoencoder=autoencoder is not None)
+    recorder = Recorder(out, identity, progress=progress)
     recorder.claim(config.to_dict())
     clustering = None
     if table is None:

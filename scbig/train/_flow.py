@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -158,9 +159,7 @@ def flow_stage(
         name="flow",
         advance=compile_steps(descend, settings.steps_per_call),
         feed=lambda _: itertools.repeat((rest, prepared)),
-        validate=lambda params: _score(
-            settings.criterion, config.objective, params, rest, prepared
-        ),
+        validate=_validation(config, rest, prepared),
         calls=-(-settings.steps // settings.steps_per_call),
         steps_per_call=settings.steps_per_call,
         validate_every=settings.validate_every,
@@ -170,6 +169,23 @@ def flow_stage(
     )
     average = settings.ema is not None
     return stage, initial_state(params, descend.optimisation, average=average), rest
+
+
+def _validation(
+    config: ScBIGConfig, rest: PyTree, prepared: Prepared
+) -> Callable[[PyTree], tuple[Scalar, Metrics]]:
+    """From parameters to the criterion's score, and what is logged beside it."""
+    still = not {"decoder", "encoder"} & set(config.stage2.trains)
+    known: Metrics = {}
+
+    def validate(params: PyTree) -> tuple[Scalar, Metrics]:
+        value, metrics = _score(config.stage2.criterion, params, rest, prepared)
+        # They hold for the cells as the autoencoder has them: for the whole run, if it stands.
+        if not (known and still):
+            known.update(references(eqx.combine(params, rest), prepared, config.objective))
+        return value, {**metrics, **known}
+
+    return validate
 
 
 def _solves(config: ScBIGConfig) -> dict[str, str]:
@@ -217,15 +233,12 @@ class _Descend(eqx.Module):
 @eqx.filter_jit
 def _score(
     criterion: AbstractCriterion,
-    terms: tuple[Weighted[AbstractTerm], ...],
     params: PyTree,
     rest: PyTree,
     prepared: Prepared,
 ) -> tuple[Scalar, Metrics]:
-    """The criterion's score of a model, and what is logged beside it."""
-    whole = eqx.combine(params, rest)
-    value, metrics = criterion(whole, prepared.to_judge())
-    return value, {**metrics, **references(whole, prepared, terms)}
+    """The criterion's score of a model, and what it logs."""
+    return criterion(eqx.combine(params, rest), prepared.to_judge())
 
 
 def _loss(
@@ -239,6 +252,7 @@ def _loss(
     return term(eqx.combine(params, rest), data, step, key=key)
 
 
+@eqx.filter_jit
 def references(
     model: ScBIG, prepared: Prepared, terms: tuple[Weighted[AbstractTerm], ...]
 ) -> Metrics:

@@ -49,16 +49,18 @@ class Materials:
         config: ScBIGConfig,
         validation: Sequence[str],
         *,
+        given: Sequence[str] = (),
         key: PRNGKeyArray,
     ) -> "Materials":
         """Aligns and splits.
 
-        **Arguments:** `validation`, names of conditions; `key`, draws the held-out cells.
+        **Arguments:** `validation`, names of conditions; `given`, fields of the configuration that
+        are not read, because what they make is given; `key`, draws the held-out cells.
 
         **Raises:** `ValueError` for what the priors lack.
         """
         _check_storage(screen, config)
-        aligned = AlignedPriors.of(priors, config, screen.genes)
+        aligned = AlignedPriors.of(priors, config, screen.genes, given=given)
         training = screen.without(validation)
         kept, held_out = hold_out_cells(training, config.stage1.validation, key=key)
         table = priors.tokens
@@ -122,15 +124,20 @@ def identity_of(
     validation: Sequence[str],
     facts: Sequence[Sequence[str] | np.ndarray | jax.Array],
     key: PRNGKeyArray,
+    *,
+    autoencoder: bool = False,
 ) -> str:
     """A name for exactly this run: configuration, cells, priors, validation conditions and key.
 
-    How long stage 2 trains is no part of it, so that a finished run can be prolonged; except where
-    its end makes other gene programs.
+    Of stage 1 only the share of validation cells counts if the autoencoder was given. How long
+    stage 2 trains is no part of it, so that a finished run can be prolonged; except where its end
+    makes other gene programs.
     """
     written = config.to_dict()
     if not config.programs.updates:
         written["stage2"] = {k: v for k, v in written["stage2"].items() if k != "steps"}
+    if autoencoder:
+        written["stage1"] = {"validation": config.stage1.validation}
     told = {
         "config": written,
         "genes": screen.genes,

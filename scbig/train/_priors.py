@@ -1,6 +1,7 @@
 """What is known before a screen, as `fit` takes it; read only where the configuration does."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from scbig._value import plain, walk
@@ -66,10 +67,14 @@ class Priors:
         return found
 
 
-def readers(config: ScBIGConfig) -> dict[str, list[Any]]:
-    """The algorithms of a configuration by the prior that they read, as their `reads` say."""
+def readers(config: ScBIGConfig, *, given: Sequence[str] = ()) -> dict[str, list[Any]]:
+    """The algorithms of a configuration by the prior that they read, as their `reads` say.
+
+    **Arguments:** `given`, the fields that a run does not read, because it is given what they make.
+    """
     found: dict[str, list[Any]] = {}
-    for value in walk(config):
+    fields = [field.name for field in dataclasses.fields(config) if field.name not in given]
+    for value in walk([getattr(config, name) for name in fields]):
         for kind in getattr(value, "reads", ()):
             found.setdefault(kind, []).append(value)
     return found
@@ -89,13 +94,22 @@ class AlignedPriors:
     coverage: tuple[str, ...]
 
     @classmethod
-    def of(cls, priors: Priors, config: ScBIGConfig, names: tuple[str, ...]) -> "AlignedPriors":
+    def of(
+        cls,
+        priors: Priors,
+        config: ScBIGConfig,
+        names: tuple[str, ...],
+        *,
+        given: Sequence[str] = (),
+    ) -> "AlignedPriors":
         """Aligns what the configuration reads with these genes.
+
+        **Arguments:** `given`, as for `readers`.
 
         **Raises:** `ValueError` naming a prior that is missing and what reads it, or genes that
         it lacks.
         """
-        read = readers(config)
+        read = readers(config, given=given)
         _check_given(priors, read)
         genes = priors.genes if "genes" in read else None
         graph = priors.interactions if "interactions" in read else None

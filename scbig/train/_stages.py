@@ -1,13 +1,14 @@
 """One whole training: both stages, on given programs."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 
 from scbig._typing import PRNGKeyArray
-from scbig.model import ScBIG, make_model
+from scbig.model import ScBIG, make_model, with_new_flow
 from scbig.programs import AbstractPartition
 from scbig.service import TrainedModel
 
@@ -51,21 +52,23 @@ def train_stages(
     config = materials.config
     recorder.claim(config.to_dict())
     vectors, contexts = materials.embeddings, materials.contexts
-    model = make_model(
-        config.networks,
-        partition=partition,
-        embeddings=None if vectors is None else jnp.asarray(vectors),
-        mean=jnp.asarray(materials.kept.mean()),
-        tokens=jnp.asarray(materials.perturbations.vectors),
-        dose_features=materials.names.dose_features,
-        contexts=None if contexts is None else jnp.asarray(contexts.vectors),
-        key=keys.model,
-    )
+    tables: dict[str, Any] = {
+        "tokens": jnp.asarray(materials.perturbations.vectors),
+        "dose_features": materials.names.dose_features,
+        "contexts": None if contexts is None else jnp.asarray(contexts.vectors),
+    }
     if autoencoder is None:
+        model = make_model(
+            config.networks,
+            partition=partition,
+            embeddings=None if vectors is None else jnp.asarray(vectors),
+            mean=jnp.asarray(materials.kept.mean()),
+            **tables,
+            key=keys.model,
+        )
         model = _fit_autoencoder(model, materials, recorder, key=keys.stage1)
     else:
-        parts = lambda m: (m.encoder, m.decoder, m.facts, m.mean)
-        model = eqx.tree_at(parts, model, parts(autoencoder), is_leaf=lambda x: x is None)
+        model = with_new_flow(autoencoder, config.networks, **tables, key=keys.model)
     trained = _fit_flow(model, materials, recorder, key=keys.stage2)
     return TrainedModel(pure=trained, names=materials.names, config=config)
 

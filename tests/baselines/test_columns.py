@@ -55,7 +55,9 @@ def test_predictions_from_cells_are_scored_by_the_users_columns(cells, tmp_path,
     controls = cells[cells.obs["perturbation"] == "control"].copy()
     predictor = Additive.fit(screen)
     # The controls' own labels stay beside the predicted ones, and are not mistaken for them.
-    predicted = predictor.predict(controls, ["A"], key=jr.key(0), context_key=keys)
+    predicted = predictor.predict(controls, ["A"], Columns(context=keys), key=jr.key(0))
+    again = predictor.predict(cells, ["A"], columns, key=jr.key(0))
+    np.testing.assert_array_equal(np.asarray(again.X), np.asarray(predicted.X))
     expected = metrics.evaluate(predictor.predict(screen, ["A"], key=jr.key(0)), screen)
     assert len(expected) == 2
     for guess in (predicted, read_back(predicted, tmp_path)):
@@ -122,7 +124,9 @@ def test_of_cells_with_labels_the_controls_are_taken(cells):
     screen = Screen.from_anndata(cells, Columns(context="line"))
     predictor = Additive.fit(screen)
     controls = cells[cells.obs["condition"] == "control"].copy()
-    predict = lambda given: predictor.predict(given, ["A"], key=jr.key(0), context_key="line")
+    predict = lambda given: predictor.predict(
+        given, ["A"], key=jr.key(0), columns=Columns(context="line")
+    )
     expected = predict(controls)
     unlabelled, numbered = controls.copy(), cells.copy()
     del unlabelled.obs["condition"]

@@ -94,7 +94,7 @@ def test_effects_are_added_to_the_control_mean_of_each_context(screen, cells, co
         "additive": single["A"] + single["B"],
     }
     for name, predictor in fit_all(screen).items():
-        predicted = predictor.predict(controls, ["B+A", "A"], key=jr.key(0), context_key="line")
+        predicted = predictor.predict(controls, ["B+A", "A"], key=jr.key(0), columns=LINE)
         assert predicted.n_obs == 2 * controls.n_obs
         for line in LINES:
             found = values(predicted, condition="B+A", line=line)
@@ -107,7 +107,7 @@ def test_effects_are_added_to_the_control_mean_of_each_context(screen, cells, co
 
 def test_drawn_cells_are_of_their_own_context(controls):
     draw = lambda seed: predict_cells(
-        nothing, GENES, controls, ["A", "B"], key=jr.key(seed), cells=30, context_key="line"
+        nothing, GENES, controls, ["A", "B"], key=jr.key(seed), cells=30, columns=LINE
     )
     predicted = draw(0)
     assert predicted.n_obs == 2 * 2 * 30
@@ -133,7 +133,7 @@ def test_one_context_is_as_none(controls, screen):
     alone = controls[controls.obs["line"] == "y"]
     predictor = Additive.fit(screen)
     expected = predictor.predict(alone, ["A", "A+B"], key=jr.key(0))
-    found = predictor.predict(alone, ["A", "A+B"], context_key="line", key=jr.key(0))
+    found = predictor.predict(alone, ["A", "A+B"], columns=LINE, key=jr.key(0))
     assert set(expected.obs) == {"condition", "line", "source"}
     assert set(found.obs["line"]) == {"y"}
     np.testing.assert_array_equal(np.asarray(found.X), np.asarray(expected.X))
@@ -142,7 +142,7 @@ def test_one_context_is_as_none(controls, screen):
 def test_the_context_column_stays_as_it_is(controls):
     controls = controls.copy()
     controls.obs["line"] = [7 if line == "x" else 30 for line in controls.obs["line"]]
-    predicted = predict_cells(nothing, GENES, controls, ["A"], key=jr.key(0), context_key="line")
+    predicted = predict_cells(nothing, GENES, controls, ["A"], key=jr.key(0), columns=LINE)
     assert predicted.obs["line"].dtype.kind == "i"
     for number in (7, 30):
         np.testing.assert_array_equal(values(predicted, line=number), values(controls, line=number))
@@ -153,7 +153,9 @@ def test_several_columns_make_a_context(controls):
     controls.obs["day"] = ["1", "2"] * 8
     keys = ["line", "day"]
     change = lambda conditions: np.ones((len(conditions), len(GENES)))
-    found = predict_cells(change, GENES, controls, ["A"], key=jr.key(0), context_key=keys)
+    found = predict_cells(
+        change, GENES, controls, ["A"], key=jr.key(0), columns=Columns(context=keys)
+    )
     for line in LINES:
         for day in "12":
             moved = values(found, line=line, day=day).mean(0)
@@ -163,13 +165,13 @@ def test_several_columns_make_a_context(controls):
 
 def test_bad_contexts_are_errors(controls):
     run = lambda controls, key: predict_cells(
-        nothing, GENES, controls, ["A"], key=jr.key(0), context_key=key
+        nothing, GENES, controls, ["A"], key=jr.key(0), columns=Columns(context=key)
     )
     with pytest.raises(ValueError, match="no column 'batch' for the context; it has .*'line'"):
         run(controls, "batch")
-    with pytest.raises(ValueError, match="context_key must not be 'condition'"):
+    with pytest.raises(ValueError, match="must not be obs..condition"):
         run(controls, "condition")
-    with pytest.raises(ValueError, match="context_key must not be 'condition'"):
+    with pytest.raises(ValueError, match="must not be obs..condition"):
         run(controls, ["line", "condition"])
     with pytest.raises(ValueError, match="names no column"):
         run(controls, [])
@@ -186,9 +188,9 @@ class Recorder:
         self.predictor = predictor
         self.asked = []
 
-    def predict(self, controls, conditions, *, key, cells=None, context_key=None):
-        self.asked.append((len(conditions), cells, context_key))
-        options = {"cells": cells, "context_key": context_key}
+    def predict(self, controls, conditions, columns=Columns(), *, key, cells=None):
+        self.asked.append((len(conditions), cells, columns))
+        options = {"cells": cells, "columns": columns}
         return self.predictor.predict(controls, conditions, key=key, **options)
 
 
@@ -198,11 +200,11 @@ def test_a_comparison_has_every_predictor_in_every_context(screen, cells, contro
     predictors = {"spy": spy, **fit_all(screen)}
     options = {"key": jr.key(0), "columns": LINE, "components": 3}
     table = compare(predictors, controls, cells, ["A+B", "A"], **options)
-    assert spy.asked == [(2, None, "line")]
+    assert spy.asked == [(2, None, LINE)]
     assert table.index.names == ["predictor", "context", "condition"]
     assert table.index.unique("predictor").tolist() == [*predictors, "split-half"]
     for name, predictor in predictors.items():
-        guess = predictor.predict(controls, ["A+B", "A"], key=jr.key(0), context_key="line")
+        guess = predictor.predict(controls, ["A+B", "A"], key=jr.key(0), columns=LINE)
         for line in LINES:
             alone = metrics.evaluate(
                 guess[guess.obs["line"] == line],
@@ -246,5 +248,5 @@ def test_a_predictor_that_knows_no_contexts_can_be_compared_without_any(screen, 
     plain: dict = {"plain": Plain()}
     table = compare(plain, controls, cells, ["A"], key=jr.key(0))
     assert table.index.names == ["predictor", "condition"]
-    with pytest.raises(TypeError, match="context_key"):
+    with pytest.raises(TypeError, match="columns"):
         compare(plain, controls, cells, ["A"], LINE, key=jr.key(0))

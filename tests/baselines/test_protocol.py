@@ -88,7 +88,7 @@ def test_what_every_predictor_shares_cannot_be_said_twice():
 
 @pytest.mark.parametrize("size", [4, 30])
 def test_under_one_key_all_predictors_start_from_the_same_controls(screen, controls, size):
-    options = {"key": jr.key(3), "cells": size, "context_key": "line"}
+    options = {"key": jr.key(3), "cells": size, "columns": Columns(context="line")}
     starts = {
         name: predictor.predict(controls, ["B+A", "B"], **options).obs["source"].tolist()
         for name, predictor in fit_all(screen).items()
@@ -105,7 +105,7 @@ def test_under_one_key_all_predictors_start_from_the_same_controls(screen, contr
 
 
 def test_a_prediction_does_not_depend_on_what_else_is_asked_for(screen, controls):
-    options = {"key": jr.key(0), "cells": 5, "context_key": "line"}
+    options = {"key": jr.key(0), "cells": 5, "columns": Columns(context="line")}
     for name, predictor in fit_all(screen).items():
         of = lambda cells, line: cells[
             (
@@ -141,13 +141,15 @@ def test_a_screen_predicts_as_its_control_cells_do(screen, controls, tmp_path, c
     cells.write_h5ad(tmp_path / "screen.h5ad")
     stored = Screen.open(tmp_path / "screen.h5ad", LINE)
     for name, predictor in fit_all(screen).items():
-        expected = predictor.predict(controls, ["A"], key=jr.key(0), cells=4, context_key="line")
+        expected = predictor.predict(
+            controls, ["A"], key=jr.key(0), cells=4, columns=Columns(context="line")
+        )
         for given in (screen, stored, screen.controls):
             found = predictor.predict(given, ["A"], key=jr.key(0), cells=4)
             np.testing.assert_array_equal(found.X, expected.X, err_msg=name)
             assert list(found.obs["context"]) == list(expected.obs["line"])
-        with pytest.raises(ValueError, match="leave out context_key='line'"):
-            predictor.predict(screen, ["A"], key=jr.key(0), context_key="line")
+        with pytest.raises(ValueError, match="leave out context='line'"):
+            predictor.predict(screen, ["A"], key=jr.key(0), columns=Columns(context="line"))
 
 
 def test_a_comparison_takes_screens_in_memory_or_on_disk(screen, cells, controls, tmp_path):

@@ -134,7 +134,7 @@ def test_the_four_commands_lead_from_counts_to_scores(folder, capsys, way):
         ("fit", ("--set", "flow.path=BrownianBridge(width=1)"), "no field 'width'"),
         ("fit", ("--set", "programs.clusters=400"), "at least one gene: got 400"),
         # A computation that does not reach its end is no bug either.
-        ("fit", ("--set", "programs.iterations=1"), "a transport plan missed its marginals"),
+        ("fit", ("--set", "programs.iterations=1"), "a plan missed its marginals"),
         ("fit", ("--split", "nowhere.json"), "nowhere.json"),
         ("predict", (), "give --conditions or --split"),
         ("evaluate", ("--condition-key", "nothing"), "no column 'nothing'"),

@@ -154,6 +154,11 @@ def test_gradients_flow_through_the_adaptive_solve(adjoint):
     np.testing.assert_allclose(derivative(height)(jnp.array(1.0)), slope, rtol=1e-2)
 
 
+def test_an_adjoint_of_steady_states_is_refused():
+    with pytest.raises(ValueError, match="ImplicitAdjoint differentiates a steady state"):
+        flow.adaptive(1e-5, 1e-5, adjoint=dfx.ImplicitAdjoint())
+
+
 def test_a_failed_solve_can_be_a_flag():
     transport = flow.adaptive(1e-6, 1e-6, max_steps=3)
     moved = transport(Stiff(), jnp.ones((1, 2, 3)), jnp.ones((1, 3)), throw=False)

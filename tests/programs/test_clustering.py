@@ -104,15 +104,15 @@ def test_clustering_is_the_method_written_as_loops(seed):
     filled = np.bincount(labels, minlength=CLUSTERS)
     capacities = np.full(CLUSTERS, GENES // CLUSTERS)
     capacities[sorted(range(CLUSTERS), key=lambda k: -filled[k])[: GENES % CLUSTERS]] += 1
-    objective = []
+    mean_cost = []
     for _ in range(int(found.run.rounds)):
         previous = labels
         labels, own_cost = reference_round(
             embeddings.astype(np.float64), source, target, labels, capacities
         )
-        objective.append(own_cost)
+        mean_cost.append(own_cost)
     np.testing.assert_array_equal(found.labels, labels)
-    np.testing.assert_allclose(found.run.objective[: found.run.rounds], objective, rtol=1e-4)
+    np.testing.assert_allclose(found.run.mean_cost[: found.run.rounds], mean_cost, rtol=1e-4)
     assert bool(found.run.stable) == np.array_equal(previous, labels)
     np.testing.assert_array_equal(found.partition.sizes, capacities)
     assert found.run.converged
@@ -139,7 +139,7 @@ def test_of_two_partitions_that_follow_each_other_the_cheaper_is_taken():
     assert found.run.stable
     assert found.run.rounds < 20
     np.testing.assert_array_equal(found.labels, cheaper)
-    np.testing.assert_allclose(found.objective, min(costs[-2:]), rtol=1e-4)
+    np.testing.assert_allclose(found.mean_cost, min(costs[-2:]), rtol=1e-4)
 
 
 def test_both_priors_together_find_the_programs_better_than_either():
@@ -177,18 +177,18 @@ def test_stable_programs_stay_when_clustering_goes_on_from_them():
     np.testing.assert_array_equal(again.labels, first.partition.labels)
 
 
-def test_rounds_are_counted_and_the_objective_ends_with_that_of_the_result():
+def test_rounds_are_counted_and_the_cost_ends_with_that_of_the_result():
     embeddings, source, target, _ = planted(1, noise=1.0, within=0.3, between=0.02)
     found = cluster(embeddings, source, target)
     run = found.run
     assert 1 < run.rounds < SETTINGS["rounds"]
-    assert jnp.all(run.objective[run.rounds :] == run.objective[-1])
-    assert run.objective[-1] < run.objective[0]
-    np.testing.assert_allclose(run.objective[-1], found.objective)
+    assert jnp.all(run.mean_cost[run.rounds :] == run.mean_cost[-1])
+    assert run.mean_cost[-1] < run.mean_cost[0]
+    np.testing.assert_allclose(run.mean_cost[-1], found.mean_cost)
     once = alternate(embeddings, source, target, run.start, rounds=1)
     assert once.rounds == 1
     assert not once.stable
-    np.testing.assert_allclose(once.objective, run.objective[:2], rtol=1e-6)
+    np.testing.assert_allclose(once.mean_cost, run.mean_cost[:2], rtol=1e-6)
 
 
 def test_weights_choose_between_the_priors():
@@ -327,5 +327,5 @@ def test_rounds_can_be_replayed_one_by_one_from_a_script():
     done = len(courses)
     assert done == whole.rounds
     np.testing.assert_array_equal(courses[-1], whole.labels)
-    np.testing.assert_allclose(state.objective[:done], whole.objective[:done], rtol=1e-6)
+    np.testing.assert_allclose(state.mean_cost[:done], whole.mean_cost[:done], rtol=1e-6)
     assert state.stable == whole.stable

@@ -53,6 +53,6 @@ def test_the_weights_act_in_every_round_that_is_asked_for():
     costs = {}
     for name, weights in {"semantic": (1, 0), "interaction": (0, 1), "both": (1, 1)}.items():
         grc = GRC(clusters=3, semantic_weight=weights[0], interaction_weight=weights[1])
-        costs[name] = float(grc.step(relations, grc.init(relations, start)).objective[0])
+        costs[name] = float(grc.step(relations, grc.init(relations, start)).mean_cost[0])
     assert costs["semantic"] + costs["interaction"] == pytest.approx(costs["both"], rel=1e-5)
     assert 0 < costs["semantic"] != costs["interaction"] > 0

@@ -102,7 +102,7 @@ def test_without_any_prior_programs_are_random_and_balanced(priors):
     assert np.ptp(np.asarray(first.partition.sizes)) <= 1
 
 
-def test_the_objective_is_the_whole_cost_whatever_was_read(priors):
+def test_the_mean_cost_is_the_whole_cost_whatever_was_read(priors):
     embeddings, source, target, _ = priors
     random = made(programs.RandomPrograms(CLUSTERS), embeddings, source, target)
     labels = np.asarray(random.labels)
@@ -114,8 +114,8 @@ def test_the_objective_is_the_whole_cost_whatever_was_read(priors):
     inside = np.stack([graph[:, labels == k].mean(1) for k in range(CLUSTERS)], axis=1)
     own = np.arange(GENES), labels
     naive = np.mean((semantic / semantic.max())[own] + (1 - inside)[own])
-    np.testing.assert_allclose(random.objective, naive, rtol=1e-4)
-    assert cluster(embeddings, source, target).objective < naive - 0.05
+    np.testing.assert_allclose(random.mean_cost, naive, rtol=1e-4)
+    assert cluster(embeddings, source, target).mean_cost < naive - 0.05
 
 
 ROUNDINGS = programs.GreedyRounding(), programs.ExactRounding()
@@ -167,11 +167,11 @@ def test_many_starts_and_the_one_of_least_cost(priors):
     embeddings, source, target, _ = priors
     found = cluster(embeddings, source, target, **many(4))
     assert found.runs.labels.shape == (4, GENES)
-    ends = np.asarray(found.runs.objective[:, -1])
+    ends = np.asarray(found.runs.mean_cost[:, -1])
     assert len(set(ends.tolist())) > 1
     assert found.chosen == ends.argmin()
     np.testing.assert_array_equal(found.labels, found.runs.labels[ends.argmin()])
-    np.testing.assert_allclose(found.objective, ends.min(), rtol=1e-6)
+    np.testing.assert_allclose(found.mean_cost, ends.min(), rtol=1e-6)
     agreement = found.agreement()
     for i in range(4):
         for j in range(4):

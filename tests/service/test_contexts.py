@@ -135,7 +135,7 @@ def test_what_the_model_cannot_read_is_named(dosing, label, contexts, message):
 def test_each_condition_is_predicted_in_each_context_from_its_own_controls(model):
     """Against a plain midpoint rule on single cells."""
     base, labels = controls(), ["B@10+C@10", "A@0.1"]
-    found = model.predict(base, labels, context_key="line", key=jr.key(0))
+    found = model.predict(base, labels, columns=Columns(context="line"), key=jr.key(0))
     of_line = {"x": ["c0", "c2", "c3", "c6"], "y": ["c1", "c4", "c5", "c7"]}
     expected = [(line, label, c) for line in "xy" for label in labels for c in of_line[line]]
     columns = [found.obs[name].astype(str) for name in ("line", "condition", "source")]
@@ -159,7 +159,9 @@ def midpoint(velocity, z, condition):
 
 
 def test_cells_are_drawn_within_the_context(model):
-    found = model.predict(controls(), ["A@1", "B@1"], context_key="line", cells=4, key=jr.key(0))
+    found = model.predict(
+        controls(), ["A@1", "B@1"], columns=Columns(context="line"), cells=4, key=jr.key(0)
+    )
     sources = found.obs["source"].astype(str).to_numpy().reshape(4, 4)
     assert [set(row) for row in sources] == [{"c0", "c2", "c3", "c6"}] * 2 + [
         {"c1", "c4", "c5", "c7"}
@@ -171,7 +173,7 @@ def test_cells_are_drawn_within_the_context(model):
 def test_a_model_without_contexts_can_be_asked_context_by_context():
     plain, base = make(contexts=()), controls()
     base.obs["stimulus"] = ["N" if line == "x" else "I" for line in base.obs["line"]]
-    apart = plain.predict(base, ["A"], context_key=["stimulus", "line"], key=jr.key(0))
+    apart = plain.predict(base, ["A"], columns=Columns(context=["stimulus", "line"]), key=jr.key(0))
     assert list(apart.uns["transport"]["context"]) == ["I|y", "N|x"]
     assert list(apart.obs["line"]) == list("yyyyxxxx")
     own = plain.predict(base[base.obs["line"] == "x"], ["A"], key=jr.key(0))
@@ -184,7 +186,7 @@ def test_a_model_without_contexts_can_be_asked_context_by_context():
 def test_predicted_cells_say_what_their_columns_are(keys, tmp_path):
     base = controls()
     base.obs["day"] = "1"
-    found = make(contexts=()).predict(base, ["A"], context_key=keys, key=jr.key(0))
+    found = make(contexts=()).predict(base, ["A"], columns=Columns(context=keys), key=jr.key(0))
     found.write_h5ad(tmp_path / "cells.h5ad")
     stored = ad.read_h5ad(tmp_path / "cells.h5ad")
     for cells in (found, stored):
@@ -195,7 +197,7 @@ def test_predicted_cells_say_what_their_columns_are(keys, tmp_path):
 @pytest.mark.parametrize(
     ("lines", "key", "message"),
     [
-        ("xyx", None, r"tells contexts apart: pass `context_key`.*It knows 'x', 'y'\."),
+        ("xyx", None, r"tells contexts apart: pass columns=.*It knows 'x', 'y'\."),
         ("xzw", "line", r"2 context\(s\) without a vector: 'w', 'z'\. The model knows 'x', 'y'"),
         ("xyx", "condition", r"obs\['condition'\] gets the predicted labels"),
         ("xyx", "cell_type", r"no column 'cell_type' for the context; it has 'line'"),
@@ -203,7 +205,7 @@ def test_predicted_cells_say_what_their_columns_are(keys, tmp_path):
 )
 def test_contexts_that_the_model_cannot_use_are_named(lines, key, message, model):
     with pytest.raises(ValueError, match=message):
-        model.predict(controls(lines), ["A@1"], context_key=key, key=jr.key(0))
+        model.predict(controls(lines), ["A@1"], columns=Columns(context=key), key=jr.key(0))
 
 
 @pytest.mark.parametrize("dosing", [None, Dosing.of(DOSED)])
@@ -228,7 +230,7 @@ def test_one_compilation_serves_all_contexts_with_a_number_of_cells(model):
 
     counted = changed(model, lambda m: m.velocity, Counted(model.pure.velocity))
     predict = lambda labels, seed: counted.predict(
-        controls(), labels, context_key="line", cells=4, key=jr.key(seed)
+        controls(), labels, columns=Columns(context="line"), cells=4, key=jr.key(seed)
     )
     predict(["A@1"], 0)
     once = len(traces)

@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from scbig import train
 from scbig._typing import Array, Float, Int, PRNGKeyArray, Scalar
 from scbig.alignment import AbstractAlignment
-from scbig.data import Condition, Screen
+from scbig.data import Columns, Condition, Screen
 from scbig.flow import fixed
 from scbig.method import Weighted, but
 from scbig.model import Dosing, make_model
@@ -290,7 +290,9 @@ QUICK = but(
 def strengths(model, screen, labels) -> list[list[float]]:
     """How far along the drug's pattern a model moves the controls, by context and label."""
     controls = screen.select([]).to_anndata()
-    found = model.predict(controls, labels, context_key="context", cells=60, key=jr.key(1))
+    found = model.predict(
+        controls, labels, columns=Columns(context="context"), cells=60, key=jr.key(1)
+    )
     cells = found.to_df().to_numpy().reshape(len(screen.contexts), len(labels), 60, 12)
     origin = np.stack([screen.mean(screen.rows("control", c)) for c in screen.contexts])
     return ((cells.mean(axis=2) - origin[:, None]) @ PATTERN / 6).tolist()

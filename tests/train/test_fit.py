@@ -196,6 +196,7 @@ def test_everything_can_train_on_accumulated_gradients_with_an_average(whole, sc
     assert (rows.pathway > 0).all()
 
 
+@pytest.mark.slow
 def test_validation_conditions_select_and_do_not_train(screen, priors):
     """With a single validation nothing is selected: then their cells must not matter at all."""
     name = next(c.name for c in screen.conditions if len(c.perturbations) == 2)

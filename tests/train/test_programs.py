@@ -81,6 +81,7 @@ def test_programs_of_other_genes_are_refused(screen, priors, own):
         fit(screen, priors, TINY, programs=fewer, progress=False, key=jr.key(0))
 
 
+@pytest.mark.slow
 def test_soft_programs_train_predict_and_are_kept(screen, priors, tmp_path):
     config = programs_of(soft=Soft(temperature=0.3, overlap=2))
     made = fit(screen, priors, config, out=tmp_path, progress=False, key=jr.key(0))
@@ -143,6 +144,7 @@ def test_errors_are_predicted_less_measured_means(screen, with_own):
         np.testing.assert_allclose(errors[:, column], naive, atol=0.05)
 
 
+@pytest.mark.slow
 def test_programs_are_updated_by_what_a_training_missed(screen, priors, tmp_path, monkeypatch):
     held = [c.name for c in screen.conditions if len(c.perturbations) == 2][:1]
     config = programs_of(feedback=Feedback(1, weight=5.0), features=Coexpression(3))

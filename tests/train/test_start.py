@@ -14,6 +14,7 @@ from scbig.method import ScBIGConfig, but, plain, read, walk
 from scbig.nn import LearnedPosition
 from scbig.priors import EmbeddingTable
 from scbig.programs import FileOrder, Given
+from scbig.service import load
 from scbig.train import Priors, fit
 from scbig.train._materials import identity_of
 
@@ -91,8 +92,13 @@ def whole(screen, priors, tmp_path_factory):
 
 def test_the_flow_can_be_trained_on_a_given_autoencoder(whole, screen, priors, tmp_path):
     given = whole[0].model
+    # Nothing else of stage 1 is asked for: neither how it would be trained, nor what it would read.
+    config = but(TINY, **{"stage1.epochs": 7})
+    lacking = dataclasses.replace(
+        perturbed_only(priors, screen), pathways=priors.pathways, interactions=None
+    )
     made = fit(
-        *(screen, priors, TINY),
+        *(screen, lacking, config),
         autoencoder=given,
         out=tmp_path,
         progress=False,
@@ -102,6 +108,10 @@ def test_the_flow_can_be_trained_on_a_given_autoencoder(whole, screen, priors, t
     for part in ("encoder", "decoder", "partition", "facts", "mean"):
         assert same(getattr(made.model.pure, part), getattr(given.pure, part)), part
     assert not same(made.model.pure.velocity, given.pure.velocity)
+    assert same(load(tmp_path / "model.scbig"), made.model)
+    longer = but(TINY, **{"stage1.epochs": 8, "stage2.steps": 16})
+    options = {"autoencoder": given, "out": tmp_path, "progress": False, "key": jr.key(5)}
+    assert fit(screen, lacking, longer, **options).history.step.tolist()[-1] == 16
     with pytest.raises(ValueError, match="another run"):
         fit(screen, priors, TINY, out=tmp_path, progress=False, key=jr.key(5))
 
@@ -138,6 +148,7 @@ def test_a_finished_run_can_be_prolonged(whole, screen, priors, tmp_path):
     assert written["stage2"]["steps"] == 20
 
 
+@pytest.mark.slow
 def test_solves_that_never_end_stop_the_run_with_what_to_change(screen, priors, tmp_path):
     short = adaptive(1e-7, 1e-7, max_steps=1)
     config = but(TINY, **{"terms.Consistency.transport": short})
@@ -148,6 +159,7 @@ def test_solves_that_never_end_stop_the_run_with_what_to_change(screen, priors, 
         fit(screen, priors, config, out=tmp_path, progress=False, key=jr.key(0))
 
 
+@pytest.mark.slow
 def test_validation_that_cannot_be_solved_stops_the_run_too(screen, priors):
     config = but(TINY, transport=adaptive(1e-7, 1e-7, max_steps=1))
     with pytest.raises(

@@ -117,7 +117,7 @@ def test_the_noise_of_the_path_reaches_the_loss(model, data):
 def test_each_alignment_loss_has_its_own_weight(model, aligning):
     losses = tuple(but(loss, weight=w) for loss, w in zip(LOSSES, (0.3, 0.7), strict=True))
     term = but(CONSISTENCY, losses=losses)
-    loss, metrics = term(model, aligning, jnp.zeros((), jnp.int32), key=jr.key(0))
+    loss, metrics = eqx.filter_jit(term)(model, aligning, jnp.zeros((), jnp.int32), key=jr.key(0))
     total = 0.3 * metrics["correlation"] + 0.7 * metrics["pathway"]
     np.testing.assert_allclose(loss, total, rtol=1e-5)
 
@@ -126,7 +126,7 @@ def test_a_loss_of_weight_zero_is_not_made(setting, data, model):
     only = but(CONSISTENCY, **{"losses.1.weight": 0.0})
     bare = dataclasses.replace(setting, pathways=None)
     facts = dataclasses.replace(data, own=only.prepare(bare))
-    _, metrics = only(model, facts, jnp.zeros((), jnp.int32), key=jr.key(0))
+    _, metrics = eqx.filter_jit(only)(model, facts, jnp.zeros((), jnp.int32), key=jr.key(0))
     assert "correlation" in metrics
     assert "pathway" not in metrics
     with pytest.raises(ValueError, match="no loss has a weight"):
@@ -150,6 +150,7 @@ def test_a_solve_that_runs_out_of_steps_is_counted_and_teaches_nothing(model, al
     wild = lambda scale: eqx.tree_at(lambda m: m.velocity, model, Constant(scale))
     short = but(CONSISTENCY, transport=adaptive(1e-7, 1e-7, max_steps=1))
 
+    @jax.jit
     def loss(scale):
         return short(wild(scale), aligning, jnp.zeros((), jnp.int32), key=jr.key(0))
 
@@ -162,7 +163,7 @@ def test_a_solve_that_runs_out_of_steps_is_counted_and_teaches_nothing(model, al
 
 def test_what_a_loss_is_to_be_held_against(model, aligning, setting):
     """Controls as they are, and other measured cells: of a perfect flow the second is reached."""
-    found = CONSISTENCY.references(model, aligning, key=jr.key(0))
+    found = eqx.filter_jit(CONSISTENCY.references)(model, aligning, key=jr.key(0))
     names = {"correlation", "pathway"}
     expected = {f"{n}_{kind}" for n in names for kind in ("no_change", "noise_floor")}
     assert set(found) == expected
