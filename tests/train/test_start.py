@@ -90,6 +90,7 @@ def whole(screen, priors, tmp_path_factory):
     return fit(screen, priors, TINY, out=out, progress=False, key=jr.key(0)), out
 
 
+@pytest.mark.slow
 def test_the_flow_can_be_trained_on_a_given_autoencoder(whole, screen, priors, tmp_path):
     given = whole[0].model
     # Nothing else of stage 1 is asked for: neither how it would be trained, nor what it would read.
@@ -116,6 +117,7 @@ def test_the_flow_can_be_trained_on_a_given_autoencoder(whole, screen, priors, t
         fit(screen, priors, TINY, out=tmp_path, progress=False, key=jr.key(5))
 
 
+@pytest.mark.slow
 def test_an_autoencoder_that_does_not_fit_is_refused(whole, screen, priors):
     given = whole[0].model
     run = lambda cells, config, **more: fit(
@@ -131,6 +133,7 @@ def test_an_autoencoder_that_does_not_fit_is_refused(whole, screen, priors):
         run(renamed, TINY)
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_be_prolonged(whole, screen, priors, tmp_path):
     """To the numbers of a run that was as long from the start."""
     long = but(TINY, **{"stage2.steps": 20})
