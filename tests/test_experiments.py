@@ -40,7 +40,15 @@ def smoke() -> scbig.ScBIGConfig:
 
 
 def check(averages: pd.DataFrame, out: pathlib.Path) -> None:
-    expected = ["scBIG", "control", "perturbed mean", "linear", "additive", "split-half"]
+    expected = [
+        "scBIG",
+        "control",
+        "perturbed mean",
+        "linear",
+        "additive",
+        "mixed effects",
+        "split-half",
+    ]
     assert list(averages.index) == expected
     assert not averages.drop(index="control").isna().to_numpy().any()
     files = {path.name for path in out.iterdir()}

@@ -13,6 +13,7 @@ from ._emit import (
     shift_cells as shift_cells,
 )
 from ._linear import LinearEmbedding as LinearEmbedding
+from ._mixed import MixedResponses as MixedResponses
 from ._simple import (
     Additive as Additive,
     Control as Control,

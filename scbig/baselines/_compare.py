@@ -16,6 +16,7 @@ from scbig.priors import EmbeddingTable
 
 from ._emit import Predictor
 from ._linear import LinearEmbedding
+from ._mixed import MixedResponses
 from ._simple import Additive, Control, PerturbedMean
 
 CEILING = "split-half"
@@ -33,6 +34,7 @@ def standard(screen: Screen, table: EmbeddingTable) -> dict[str, Predictor]:
         "perturbed mean": PerturbedMean.fit(screen),
         "linear": LinearEmbedding.fit(screen, table),
         "additive": Additive.fit(screen),
+        "mixed effects": MixedResponses.fit(screen),
     }
 
 

@@ -8,7 +8,14 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from scbig import metrics
-from scbig.baselines import Additive, Control, LinearEmbedding, PerturbedMean, Predictor
+from scbig.baselines import (
+    Additive,
+    Control,
+    LinearEmbedding,
+    MixedResponses,
+    PerturbedMean,
+    Predictor,
+)
 from scbig.data import Columns, Condition, Screen
 from scbig.priors import EmbeddingTable
 
@@ -59,6 +66,7 @@ def fit_all(screen):
         "control": Control.fit(screen),
         "perturbed mean": PerturbedMean.fit(screen),
         "additive": Additive.fit(screen),
+        "mixed effects": MixedResponses.fit(screen),
         "linear": LinearEmbedding.fit(screen, TABLE),
     }
 

@@ -1,0 +1,63 @@
+"""Laws of the closed-form model of responses."""
+
+import numpy as np
+from hypothesis import given, strategies as st
+
+from scbig.data import Condition
+from scbig.response import MixedEffects
+
+NAMES = "ABCDEF"
+POOL = [Condition((a,)) for a in NAMES]
+POOL += [Condition((a, b)) for a in NAMES for b in NAMES if a < b] + [Condition(("A", "B", "C"))]
+ASKED = [*POOL, Condition(("X",)), Condition(("A", "X")), Condition(("A", "C", "D"))]
+LEAN = MixedEffects((0.1, 1.0), (0.0, 0.5), (0.0, 1.0), (0.1, 1.0), bands=(2,), least=3)
+
+
+@st.composite
+def measured(draw):
+    """Some conditions, in any order, with responses of any size; and their cells."""
+    chosen = draw(st.lists(st.sampled_from(POOL), min_size=1, max_size=12, unique=True))
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    size = draw(st.sampled_from([1e-3, 1.0, 50.0]))
+    changes = size * rng.normal(size=(len(chosen), draw(st.integers(1, 9))))
+    return chosen, changes, rng.integers(1, 300, len(chosen)).astype(float)
+
+
+@given(measured(), st.randoms(use_true_random=False))
+def test_neither_the_order_of_conditions_nor_of_genes_matters(given_, random):
+    conditions, changes, cells = given_
+    fitted = LEAN.fit(conditions, changes, cells=cells)
+    rows = random.sample(range(len(conditions)), len(conditions))
+    columns = random.sample(range(changes.shape[1]), changes.shape[1])
+    turned = LEAN.fit(
+        [conditions[i] for i in rows], changes[np.ix_(rows, columns)], cells=cells[rows]
+    )
+    scale = np.abs(changes).max()
+    for found, other in (
+        (fitted.means(ASKED), turned.means(ASKED)),
+        (fitted.deviations(ASKED), turned.deviations(ASKED)),
+    ):
+        np.testing.assert_allclose(found[:, columns], other, rtol=1e-5, atol=1e-6 * scale)
+
+
+@given(measured(), st.floats(0.01, 100))
+def test_responses_in_other_units_are_predicted_in_other_units(given_, unit):
+    conditions, changes, cells = given_
+    fitted = LEAN.fit(conditions, changes, cells=cells)
+    other = LEAN.fit(conditions, unit * changes, cells=cells)
+    scale = unit * np.abs(changes).max()
+    np.testing.assert_allclose(
+        other.means(ASKED), unit * fitted.means(ASKED), rtol=1e-5, atol=1e-7 * scale
+    )
+
+
+@given(measured())
+def test_every_condition_has_a_finite_mean_and_deviation_and_the_control_none(given_):
+    conditions, changes, cells = given_
+    fitted = LEAN.fit(conditions, changes, cells=cells)
+    for found in (fitted.means(ASKED), fitted.deviations(ASKED)):
+        assert np.isfinite(found).all()
+    none = [Condition()]
+    assert not fitted.means(none).any()
+    assert not fitted.deviations(none).any()
+    assert (fitted.deviations(ASKED) >= 0).all()

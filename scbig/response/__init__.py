@@ -1,0 +1,10 @@
+"""What perturbations do to the mean: a model of measured responses in closed form."""
+
+from ._design import (
+    Design as Design,
+    Strengths as Strengths,
+    covariance as covariance,
+    variance as variance,
+)
+from ._mixed import FittedEffects as FittedEffects, MixedEffects as MixedEffects
+from ._target import TargetEffect as TargetEffect
