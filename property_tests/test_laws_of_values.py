@@ -62,8 +62,11 @@ def test_a_value_with_another_number_is_another_value(kind, value):
         assert fingerprint(changed) != fingerprint(value)
 
 
-@pytest.mark.parametrize(("kind", "value"), VALUES, ids=NAMES)
-def test_a_value_says_what_it_is(kind, value):
+OURS = [(k, v) for k, v in VALUES if type(v).__module__.split(".")[0] == "scbig"]
+
+
+@pytest.mark.parametrize(("kind", "value"), OURS, ids=lambda x: type(x).__name__)
+def test_a_value_of_the_library_says_what_it_is(kind, value):
     assert type(value).__doc__
     assert isinstance(value, kind)
     numbers = [f.name for f in dataclasses.fields(value) if f.type in (int, float)]

@@ -3,11 +3,13 @@
 import dataclasses
 import functools
 import inspect
+import math
 import types
 import typing
 from typing import Any
 
 import equinox as eqx
+from jax.core import Tracer
 
 from ._names import examples
 
@@ -39,6 +41,10 @@ def fits(hint: Any, value: Any) -> bool:
         return right and all(map(fits, arguments, value))
     if hint in (bool, str, types.NoneType):
         return isinstance(value, hint)
+    if hint in (int, float):
+        kinds = (int,) if hint is int else (int, float)
+        number = isinstance(value, kinds) and not isinstance(value, bool)
+        return isinstance(value, Tracer) or (number and math.isfinite(value))
     bases, variables = classes_of(hint)
     if not bases:
         return True  # an array, a function or anything

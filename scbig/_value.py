@@ -200,7 +200,10 @@ def _replaced(value: Any, changes: dict[tuple[str, ...], Any], where: str) -> An
 
 
 def _inner(value: Any, changes: dict[tuple[str, ...], Any], where: str) -> Any:
-    return changes[()] if () in changes else _replaced(value, changes, where)
+    # A part that is replaced whole, and has parts replaced too, is first the one, then the other.
+    value = changes.get((), value)
+    rest = {path: new for path, new in changes.items() if path}
+    return _replaced(value, rest, where) if rest else value
 
 
 def _place(parts: list[Any], name: str, where: str) -> int:

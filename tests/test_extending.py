@@ -22,6 +22,7 @@ from scbig.method import Weighted, plain, read
 from scbig.preprocess import PreprocessConfig, preprocess
 from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
 from scbig.simulate import simulate_screen
+from scbig.train import Recorder
 
 from .train.conftest import SIMULATION, TINY as SMALL
 
@@ -139,7 +140,8 @@ def test_it_reads_back_from_json(name, mine):
 @pytest.fixture(scope="module")
 def everything(mine):
     """All of the page in one configuration; the encoder first, since it has the pooling in it."""
-    return used(TINY, sorted(IN_A_CONFIG, key="program_sum".__ne__), mine)
+    config = used(TINY, sorted(IN_A_CONFIG, key="program_sum".__ne__), mine)
+    return scbig.but(config, **{"stage1.optimiser": config.stage2.optimiser})
 
 
 @pytest.fixture(scope="module")
@@ -175,9 +177,25 @@ def test_all_of_it_is_saved_and_loaded(run, everything, cells, screen):
     np.testing.assert_array_equal(predicted(loaded, cells), predicted(result.model, cells))
 
 
-def test_all_of_it_goes_on_where_it_was_stopped(run, everything, screen, priors, tmp_path):
-    half = scbig.but(everything, **{"stage2.steps": everything.stage2.steps // 2})
-    fit(screen, priors, half, tmp_path)
+class Stopped(Exception):
+    pass
+
+
+def test_all_of_it_goes_on_where_it_was_stopped(
+    run, everything, screen, priors, tmp_path, monkeypatch
+):
+    write = Recorder.save
+
+    def stopping(self, stage, state):
+        write(self, stage, state)
+        if stage == "flow":
+            raise Stopped
+
+    monkeypatch.setattr(Recorder, "save", stopping)
+    with pytest.raises(Stopped):
+        fit(screen, priors, everything, tmp_path)
+    monkeypatch.undo()
+    assert not (tmp_path / "model.scbig").exists()
     resumed = fit(screen, priors, everything, tmp_path)
     for new, old in zip(
         jax.tree.leaves(resumed.model.pure), jax.tree.leaves(run[0].model.pure), strict=True

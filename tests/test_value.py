@@ -28,6 +28,7 @@ from scbig.flow import (
     BrownianBridge,
     LinearPath,
     Transport,
+    adaptive,
     fixed,
 )
 from scbig.objective import Consistency, FlowMatching
@@ -192,6 +193,26 @@ def test_one_part_is_replaced_and_nothing_else(path, new, reach):
     assert m.paper() == PAPER
 
 
+def test_a_part_can_be_replaced_whole_and_in_part_at_once():
+    changed = but(PAPER, **{"flow.path.sigma": 0.3, "flow": FlowMatching(groups=7)})
+    assert changed.flow == FlowMatching(path=LinearPath(0.3), groups=7)
+
+
+class Bare(Value):
+    """A user's value that does not say what its numbers may be."""
+
+    size: float = 1.0
+    count: int = 1
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"), [("size", "abc"), ("size", float("nan")), ("size", True), ("count", 1.5)]
+)
+def test_a_field_typed_as_a_number_holds_a_finite_one(field, wrong):
+    with pytest.raises(ValueError, match=f"Bare: {field} must be"):
+        Bare(**{field: wrong})
+
+
 def test_parts_that_only_fit_together_are_replaced_together():
     changed = but(PAPER, **{"encoder.width": 30, "encoder.heads": 5, "terms.0.period": 50})
     assert changed.encoder == but(PAPER.encoder, width=30, heads=5)
@@ -267,6 +288,17 @@ def test_a_controllers_numbers_are_checked_too(change, message):
     controller = dfx.PIDController(**{"rtol": 1e-3, "atol": 1e-3, **change})
     with pytest.raises(ValueError, match=message):
         Transport(controller=controller)
+
+
+@pytest.mark.parametrize("solver", [dfx.KenCarp3(), dfx.SemiImplicitEuler(), dfx.EulerHeun()])
+def test_solvers_of_other_equations_are_refused(solver):
+    with pytest.raises(ValueError, match=f"{type(solver).__name__} solves sums of several terms"):
+        fixed(4, solver)
+
+
+def test_a_solve_without_a_gradient_is_no_term():
+    with pytest.raises(ValueError, match=r"transport.adjoint=ForwardMode\(\) has no gradient"):
+        Consistency(transport=adaptive(1e-2, 1e-2, adjoint=dfx.ForwardMode()))
 
 
 def test_constant_steps_must_reach_the_end():

@@ -86,6 +86,11 @@ def compare(
     if len(conditions) == 0 or isinstance(conditions, str):
         raise ValueError(f"A list of condition labels is needed: got {conditions!r}.")
     names = sorted({columns.parse(label).name for label in conditions} - {CONTROL})
+    if not names or (cells is not None and cells < 1):
+        raise ValueError(
+            f"Nothing to compare: {examples(conditions)} with cells={cells}. A perturbed condition "
+            "and at least one cell are needed."
+        )
     wanted = dict.fromkeys(origins.populations, names)
     chosen: Any = {"controls": origins, "reference": basis, "scoring": scoring}
     # The ceiling and the truth come first: bad arguments are found before a slow model predicts.

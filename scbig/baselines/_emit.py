@@ -99,7 +99,7 @@ def predict_cells(
     - `controls`: a screen or an AnnData, for its controls in the contexts to predict in, with the
         same genes in any order. Where an AnnData has the column of conditions, its controls are
         the cells that it calls so, and without that column all cells.
-    - `conditions`: labels, such as `"A+B"`; `"A+ctrl"` or `"control"`.
+    - `conditions`: labels, such as `"A+B"`; `"A+ctrl"` or `"control"`; spelled as `columns` says.
     - `columns`: what the columns of an AnnData's `obs` mean; a screen has read its own. With
         contexts, the effect is added to the mean of each context's own controls.
     - `key`: of the draw of control cells, which depends on nothing else but the condition and the
@@ -108,14 +108,16 @@ def predict_cells(
         there are fewer; None: each control once.
 
     **Returns:** the predicted cells, by context and then by condition, genes in the order of
-    `genes`, `obs["condition"]` as given, `obs["source"]` the control cell, and its other columns;
+    `genes`, `obs["condition"]` the label (as given, if `columns` has the usual spelling),
+    `obs["source"]` the control cell, and its other columns;
     `uns["scbig_columns"]` names the columns of conditions and contexts.
 
     **Raises:** a ValueError for genes or labels that do not fit, controls that are not expression,
     a control without a context.
     """
     controls, context_key = control_cells(controls, columns)
-    parsed = _check_request(conditions, cells, context_key)
+    parsed = _check_request(conditions, cells, context_key, columns)
+    conditions = columns.spelled(conditions)
     base = expression_of(controls, genes)
     if len(base) == 0 or not np.isfinite(base).all():
         raise ValueError("The controls must be at least one cell, without NaN or infinite values.")
@@ -139,7 +141,10 @@ def predict_cells(
 
 
 def _check_request(
-    conditions: Sequence[str], cells: int | None, context_key: str | Sequence[str] | None
+    conditions: Sequence[str],
+    cells: int | None,
+    context_key: str | Sequence[str] | None,
+    columns: Columns,
 ) -> list[Condition]:
     if cells is not None and cells < 1:
         raise ValueError(f"cells must be positive or None: got {cells}.")
@@ -151,4 +156,4 @@ def _check_request(
             "The context must not be obs['condition'], where the predicted conditions are written. "
             "Name the column with the contexts."
         )
-    return [Condition.parse(label) for label in conditions]
+    return [columns.parse(label) for label in conditions]

@@ -46,6 +46,15 @@ class Columns:
     dose: str | None = None
 
     def __post_init__(self) -> None:
+        for name in ("condition", "separator", "dose"):
+            value = getattr(self, name)
+            if not (isinstance(value, str) or (name == "dose" and value is None)):
+                raise ValueError(f"Columns: {name} must be a text; got {value!r}.")
+        for name in ("control", "context"):
+            value = getattr(self, name)
+            several = isinstance(value, Sequence) and all(isinstance(v, str) for v in value)
+            if not (several or (name == "context" and value is None)):
+                raise ValueError(f"Columns: {name} must be a text or several; got {value!r}.")
         if not self.separator:
             raise ValueError("The separator of a condition label must not be empty.")
         # As tuples: equal values are then equal, and can be hashed.
@@ -61,6 +70,14 @@ class Columns:
         **Raises:** the ValueError of `Condition.parse`.
         """
         return Condition.parse(label, separator=self.separator, controls=self.control, doses=doses)
+
+    def spelled(self, labels: Sequence[str]) -> list[str]:
+        """Labels as this library reads them: as given, or canonical where these columns differ.
+
+        **Raises:** the ValueError of `Condition.parse`.
+        """
+        usual = self.separator == JOINT and not self.control
+        return [label if usual else self.parse(label).name for label in labels]
 
     def conditions_of(
         self, adata: ad.AnnData, *, controls_needed: bool = True

@@ -78,6 +78,12 @@ class Transport(Value):
             f"{self.max_steps} steps of {self.first_step} do not reach the end, flow time 1",
         )
         require(
+            self.solver.term_structure in (dfx.AbstractTerm, dfx.ODETerm),
+            self,
+            f"{type(self.solver).__name__} solves sums of several terms, and the flow is one term; "
+            "take a solver of ordinary differential equations such as Tsit5 or Kvaerno3",
+        )
+        require(
             not isinstance(self.adjoint, dfx.ImplicitAdjoint),
             self,
             "ImplicitAdjoint differentiates a steady state, and the flow ends at time 1 in none: "

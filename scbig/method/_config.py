@@ -65,7 +65,8 @@ class FlowTraining(Value):
     **Fields:**
 
     - `optimiser`: of every update.
-    - `steps`: in all; a finished run goes on if it is called again with more.
+    - `steps`: in all, rounded up to whole calls of `steps_per_call`; a finished run goes on if it
+        is called again with more.
     - `accumulate`: steps whose gradients are averaged into one update.
     - `ema`: decay, an update, of the parameters' average, which is then what is validated and kept;
         `None` for none.

@@ -8,7 +8,7 @@ from jax import lax
 
 from .. import ot
 from .._typing import Array, Bool, Float, Int, PRNGKeyArray, Scalar
-from .._value import Value, but, real, whole
+from .._value import Value, but, real, require, whole
 from ..data import Screen
 from ._alternation import Alternation
 from ._capacities import balanced_capacities, capacities_within, size_bounds
@@ -17,7 +17,7 @@ from ._cost import Relations
 from ._features import AbstractFeatures, Pretrained
 from ._partition import GenePartition
 from ._rounding import AbstractRounding, GreedyRounding
-from ._selection import AbstractSelection, Cheapest
+from ._selection import AbstractSelection, Cheapest, Consensus
 from ._soft import Soft
 from ._starts import AbstractStart, KMeansStart
 
@@ -99,10 +99,16 @@ class GRC(AbstractClustering):
     feedback: Feedback | None = None
     features: AbstractFeatures = Pretrained()
 
+    def __check_init__(self) -> None:
+        weighed = self.semantic_weight + self.interaction_weight > 0
+        require(weighed, self, "a weight of Eq. 1 must be positive; RandomPrograms reads nothing")
+        alone = self.runs == 1 and isinstance(self.select, Consensus)
+        require(not alone, self, "Consensus() needs runs > 1: of one there is nothing to agree on")
+
     @property
     def reads_confidence(self) -> bool:
         """Whether interactions must have a confidence."""
-        return self.confidence
+        return self.confidence and self.interaction_weight > 0
 
     @property
     def updates(self) -> int:

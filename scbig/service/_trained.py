@@ -60,8 +60,8 @@ class TrainedModel:
         - `controls`: a screen or an AnnData of log-normalised cells, for its controls; with the
             model's genes in any order. Where an AnnData has the column of conditions, its controls
             are the cells that it calls so, and without that column all cells.
-        - `conditions`: labels such as `"CEBPE+KLF1"` or `"Panobinostat@0.1"`, joined by `+`
-            whatever the separator of `columns` is; the order within a label does not matter.
+        - `conditions`: labels such as `"CEBPE+KLF1"` or `"Panobinostat@0.1"`, spelled as `columns`
+            says; the order within a label does not matter.
             `"control"` is the flow of an empty set, which no training cell has shown the model.
         - `columns`: what the columns of an AnnData's `obs` mean; a screen has read its own. With
             contexts, each condition is predicted in each context, from that context's controls
@@ -77,7 +77,8 @@ class TrainedModel:
             `uns["transport"]`.
 
         **Returns:** an AnnData of predicted cells with the model's genes; `obs["condition"]` is
-        the label as given, `obs["source"]` the control cell, whose other columns of `obs`, the
+        the label (as given, if `columns` has the usual spelling), `obs["source"]` the control
+        cell, whose other columns of `obs`, the
         context's among them, are kept, and `uns["transport"]` the solver's steps for each
         population; `uns["scbig_columns"]` names the columns of conditions and contexts, by which
         `scbig.evaluate` reads them. One program is compiled for each number of cells, so with
@@ -89,6 +90,7 @@ class TrainedModel:
         """
         if isinstance(conditions, str):
             raise ValueError(f"conditions must be a list of labels; got the string {conditions!r}.")
+        conditions = columns.spelled(conditions)
         controls, context_key = control_cells(controls, columns)
         if not conditions or not controls.n_obs or (cells is not None and cells < 1):
             raise ValueError(

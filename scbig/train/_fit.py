@@ -1,6 +1,7 @@
 """From a screen and priors to a trained model."""
 
 import dataclasses
+import json
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -77,6 +78,7 @@ def fit(
     `NumericalFailure` for plans or solves that do not reach their end; `FloatingPointError` for a
     loss that is not finite.
     """
+    _check_arguments(screen, priors, config, programs, autoencoder, validation)
     program_key, model_key, split_key, stage1_key, stage2_key = jr.split(key, 5)
     keys = TrainingKeys(model=model_key, stage1=stage1_key, stage2=stage2_key)
     if autoencoder is not None:
@@ -110,6 +112,33 @@ def fit(
         history=recorder.log.table(),
         coverage=materials.priors.coverage,
     )
+
+
+def _check_arguments(
+    screen: Any, priors: Any, config: Any, programs: Any, autoencoder: Any, validation: Any
+) -> None:
+    """Raises, before anything is done, for what could only fail at the end."""
+    wanted = {
+        "screen": (screen, Screen, "Screen.from_anndata(adata) makes one"),
+        "priors": (priors, Priors, "Priors(genes=...) holds them"),
+        "config": (config, ScBIGConfig, "start from scbig.cpu() or scbig.paper()"),
+        "programs": (programs, ProgramTable | None, "ProgramTable.of makes one"),
+        "autoencoder": (autoencoder, TrainedModel | None, "fit(...).model and load(...) are some"),
+    }
+    for name, (value, kind, hint) in wanted.items():
+        if not isinstance(value, kind):
+            raise ValueError(f"fit: {name} is a {type(value).__name__}; {hint}.")
+    if isinstance(validation, str):
+        raise ValueError(f"fit: validation must be a list of labels; got {validation!r}.")
+    written = json.loads(json.dumps(config.to_dict()))
+    # Else the finished model could not be written, or not be read.
+    if ScBIGConfig.from_dict(written) != config:
+        again = ScBIGConfig.from_dict(written).to_dict()
+        differ = [name for name in written if written[name] != again[name]] or list(written)
+        raise ValueError(
+            f"The configuration's {examples(differ)} does not come back from JSON as it is: each "
+            "field of a class of one's own must be an argument of its own."
+        )
 
 
 def _programs_of(

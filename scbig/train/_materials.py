@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.random as jr
@@ -12,6 +13,7 @@ import numpy as np
 
 from scbig._typing import PRNGKeyArray
 from scbig.data import Condition, Screen
+from scbig.flow import Transport
 from scbig.method import ScBIGConfig
 from scbig.model import Dosing
 from scbig.priors import EmbeddingTable
@@ -131,11 +133,13 @@ def identity_of(
 
     Of stage 1 only the share of validation cells counts if the autoencoder was given. How long
     stage 2 trains is no part of it, so that a finished run can be prolonged; except where its end
-    makes other gene programs.
+    makes other gene programs. Nor is how many steps a solve may try: a run that ended for want of
+    them goes on with more.
     """
     written = config.to_dict()
     if not config.programs.updates:
         written["stage2"] = {k: v for k, v in written["stage2"].items() if k != "steps"}
+    written = _without_limits(written)
     if autoencoder:
         written["stage1"] = {"validation": config.stage1.validation}
     told = {
@@ -154,3 +158,13 @@ def identity_of(
         digest.update(f"{values.shape} {values.dtype}".encode())
         digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()[:16]
+
+
+def _without_limits(written: Any) -> Any:
+    """A configuration as JSON has it, without the most steps of its solves."""
+    if isinstance(written, list):
+        return [_without_limits(part) for part in written]
+    if not isinstance(written, dict):
+        return written
+    left = {"max_steps"} if written.get("is") == Transport.__name__ else set()
+    return {name: _without_limits(part) for name, part in written.items() if name not in left}

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from scbig._value import plain, walk
 from scbig.method import ScBIGConfig
@@ -14,6 +14,7 @@ from scbig.priors import (
     PathwayLibrary,
 )
 
+Missing = Literal["error", "zero", "mean"]
 _KINDS = ("genes", "interactions", "pathways")
 
 
@@ -40,9 +41,26 @@ class Priors:
     pathways: PathwayLibrary | None = None
     perturbations: EmbeddingTable | None = None
     contexts: EmbeddingTable | None = None
-    missing: Literal["error", "zero", "mean"] = "error"
+    missing: Missing = "error"
 
     def __post_init__(self) -> None:
+        kinds = {
+            **dict.fromkeys(("genes", "perturbations", "contexts"), EmbeddingTable),
+            "interactions": InteractionGraph,
+            "pathways": PathwayLibrary,
+        }
+        for name, kind in kinds.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind | None):
+                raise ValueError(
+                    f"Priors: {name} must be a scbig.priors.{kind.__name__}; got a "
+                    f"{type(value).__name__}."
+                )
+        if self.missing not in get_args(Missing):
+            raise ValueError(
+                f"Priors: missing must be one of {', '.join(get_args(Missing))}; got "
+                f"{self.missing!r}."
+            )
         if self.genes is None and self.perturbations is None:
             raise ValueError(
                 "Priors need a vector for each perturbation: give perturbations=, or genes=, whose "

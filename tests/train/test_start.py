@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import jax.random as jr
 import numpy as np
@@ -9,11 +11,11 @@ import pytest
 
 from scbig._errors import NumericalFailure
 from scbig.data import Screen
-from scbig.flow import adaptive
+from scbig.flow import AbstractProbabilityPath, adaptive
 from scbig.method import ScBIGConfig, but, plain, read, walk
 from scbig.nn import LearnedPosition
 from scbig.priors import EmbeddingTable
-from scbig.programs import FileOrder, Given
+from scbig.programs import GRC, FileOrder, Given
 from scbig.service import load
 from scbig.train import Priors, fit
 from scbig.train._materials import identity_of
@@ -44,6 +46,70 @@ def test_priors_that_nothing_reads_are_not_asked_for(screen, priors):
     blocks = np.sort(np.asarray(made.programs.partition.labels))
     np.testing.assert_array_equal(np.asarray(made.programs.partition.labels), blocks)
     assert made.history.query("stage == 'flow'").flow.notna().all()
+
+
+class Derived(AbstractProbabilityPath):
+    """A path whose field is no argument of its own, so that it does not come back from JSON."""
+
+    sigma: float
+
+    def __init__(self, variance: float = 1.0):
+        self.sigma = variance**0.5
+
+    def __call__(self, t, start, end, *, key):
+        return start, end
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"config": but(BARE, **{"flow.path": Derived()})}, "Derived"),
+        ({"validation": "A+B"}, "validation must be a list"),
+    ],
+)
+def test_what_could_only_fail_at_the_end_is_said_first(screen, priors, tmp_path, change, message):
+    given = {"screen": screen, "priors": priors, "config": BARE, **change}
+    with pytest.raises(ValueError, match=message):
+        fit(**given, out=tmp_path / "run", progress=False, key=jr.key(0))
+    assert not (tmp_path / "run").exists()
+
+
+WRONG = """
+import jax.random as jr, numpy as np, scbig
+from scbig.priors import EmbeddingTable
+priors = scbig.Priors(perturbations=EmbeddingTable(("A",), np.ones((1, 2), np.float32)))
+fit = lambda *given, **more: scbig.fit(*given, **more, key=jr.key(0))
+for wrong in (
+    lambda: fit(3, priors, scbig.cpu()),
+    lambda: scbig.Priors(genes=3),
+    lambda: scbig.Priors(perturbations=priors.perturbations, missing="foo"),
+    lambda: scbig.Columns(control=3),
+    lambda: scbig.Columns(dose=2),
+):
+    try:
+        wrong()
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_what_is_no_screen_prior_or_column_is_named_without_the_type_checker():
+    ran = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == [
+        "fit: screen is a int; Screen.from_anndata(adata) makes one.",
+        "Priors: genes must be a scbig.priors.EmbeddingTable; got a int.",
+        "Priors: missing must be one of error, zero, mean; got 'foo'.",
+        "Columns: control must be a text or several; got 3.",
+        "Columns: dose must be a text; got 2.",
+    ]
+
+
+def test_scores_of_interactions_that_have_no_weight_are_not_asked_for(screen, priors):
+    config = but(BARE, programs=GRC(3, interaction_weight=0.0, confidence=True))
+    with pytest.raises(ValueError, match="confidence"):
+        fit(screen, priors, but(config, **{"programs.interaction_weight": 1.0}), key=jr.key(0))
+    made = fit(screen, priors, config, progress=False, key=jr.key(0))
+    assert made.clustering is not None
 
 
 def test_priors_that_nothing_reads_are_not_looked_at(screen, priors):
@@ -179,7 +245,8 @@ def test_every_number_of_a_configuration_is_part_of_a_runs_identity(screen):
         identity(_doubled(config, value, field.name))
         for value in walk(config)
         for field in dataclasses.fields(value)
-        if isinstance(getattr(value, field.name), int | float) and field.name != "steps"
+        if isinstance(getattr(value, field.name), int | float)
+        and field.name not in ("steps", "max_steps")
     ]
     assert len(found) > 40
     assert len({identity(TINY), *found}) == len(found) + 1
