@@ -118,6 +118,13 @@ def test_a_comparison_reads_its_conditions_as_the_cells_labels(cells):
     predictors = {"additive": Additive.fit(screen)}
     table = compare(predictors, cells, cells, ["A_B", "AAVS1_A"], columns, key=jr.key(0))
     assert table.loc["additive"].index.tolist() == ["A", "A+B"]
+    # A predictor reads them so too, and writes what the library reads.
+    found = predictors["additive"].predict(cells, ["B_A", "A"], columns, key=jr.key(0))
+    assert found.obs["condition"].unique().tolist() == ["A+B", "A"]
+    metrics.evaluate(found, cells, columns)
+    for conditions, number in ((["AAVS1"], None), (["A_B"], 0)):
+        with pytest.raises(ValueError, match="Nothing to compare"):
+            compare(predictors, cells, cells, conditions, columns, key=jr.key(0), cells=number)
 
 
 def test_of_cells_with_labels_the_controls_are_taken(cells):

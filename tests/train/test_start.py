@@ -226,6 +226,12 @@ def test_solves_that_never_end_stop_the_run_with_what_to_change(screen, priors, 
         match=r"'flow', by step 4: .*consistency .*'G0.*Raise terms\.0\.transport\.max_steps",
     ):
         fit(screen, priors, config, out=tmp_path, progress=False, key=jr.key(0))
+    # What was made before is kept: the run goes on with what the message asks for.
+    more = but(config, **{"terms.0.transport.max_steps": 1024})
+    made = fit(screen, priors, more, out=tmp_path, progress=False, key=jr.key(0))
+    assert made.history.consistency_unsolved_share.max() == 0
+    stages = made.history.stage.tolist()
+    assert stages.count("autoencoder") == TINY.stage1.epochs
 
 
 @pytest.mark.slow
