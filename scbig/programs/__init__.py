@@ -1,11 +1,5 @@
 """Gene programs from prior knowledge: Gene-Relation Clustering (section 3.1 of the paper)."""
 
-from ._alternation import Alternation as Alternation, unmoved as unmoved
-from ._capacities import (
-    balanced_capacities as balanced_capacities,
-    capacities_within as capacities_within,
-    size_bounds as size_bounds,
-)
 from ._checks import check_edges as check_edges
 from ._clustering import (
     AbstractClustering as AbstractClustering,
@@ -15,11 +9,13 @@ from ._clustering import (
     labelled as labelled,
 )
 from ._cost import (
+    Alternation as Alternation,
     Relations as Relations,
     centroids as centroids,
     interaction_cost as interaction_cost,
     semantic_cost as semantic_cost,
     unit_rows as unit_rows,
+    unmoved as unmoved,
 )
 from ._features import (
     AbstractFeatures as AbstractFeatures,
@@ -31,6 +27,9 @@ from ._grc import GRC as GRC, Feedback as Feedback, GRCState as GRCState
 from ._partition import (
     AbstractPartition as AbstractPartition,
     GenePartition as GenePartition,
+    balanced_capacities as balanced_capacities,
+    capacities_within as capacities_within,
+    size_bounds as size_bounds,
 )
 from ._plain import (
     FileOrder as FileOrder,

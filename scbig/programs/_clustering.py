@@ -11,9 +11,8 @@ from .._errors import NumericalFailure
 from .._typing import Array, Float, Int, PRNGKeyArray, Scalar
 from .._value import Value
 from ..data import Screen
-from ._alternation import Alternation, unmoved
 from ._checks import check_inputs
-from ._cost import Relations, unit_rows
+from ._cost import Alternation, Relations, unit_rows, unmoved
 from ._features import Pretrained
 from ._partition import AbstractPartition, GenePartition
 

@@ -10,12 +10,10 @@ from .. import ot
 from .._typing import Array, Bool, Float, Int, PRNGKeyArray, Scalar
 from .._value import Value, but, real, require, whole
 from ..data import Screen
-from ._alternation import Alternation
-from ._capacities import balanced_capacities, capacities_within, size_bounds
 from ._clustering import AbstractClustering, Clustering, NotConverged, choose, require_room
-from ._cost import Relations
+from ._cost import Alternation, Relations
 from ._features import AbstractFeatures, Pretrained
-from ._partition import GenePartition
+from ._partition import GenePartition, balanced_capacities, capacities_within, size_bounds
 from ._rounding import AbstractRounding, GreedyRounding
 from ._selection import AbstractSelection, Cheapest, Consensus
 from ._soft import Soft

@@ -9,10 +9,10 @@ from .. import ot
 from .._typing import Array, Float, Int, PRNGKeyArray
 from .._value import whole
 from ..data import Screen
-from ._capacities import balanced_capacities
 from ._clustering import AbstractClustering, Clustering, labelled, require_room
 from ._cost import Relations, centroids, semantic_cost
 from ._features import AbstractFeatures, Pretrained
+from ._partition import balanced_capacities
 from ._rounding import round_to_capacities
 from ._starts import RandomStart, blocks
 

@@ -7,8 +7,7 @@ import numpy as np
 
 from .._typing import Array, Float, Int
 from .._value import Value
-from ._alternation import Alternation
-from ._cost import Relations
+from ._cost import Alternation, Relations
 from ._rounding import round_to_capacities
 
 
