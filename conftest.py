@@ -46,9 +46,9 @@ def few_compiled_programs() -> Iterator[None]:
         jax.clear_caches()
 
 
-# CPython 3.11 and 3.12 keep frames in blocks of 16 KB, and map and unmap one at every call that
-# crosses the end of the last: where that is in a loop, it is a sixth of a test's time. A frame of
-# a third of a megabyte gets a larger block, in which all calls below it have room.
+# CPython (seen in 3.11) keeps frames in blocks of 16 KB, and maps and unmaps one at every call that
+# crosses the end of the last: where that is in a loop, it is a sixth of a test's time. A frame of a
+# third of a megabyte gets a larger block, in which all calls below it have room.
 _ROOMY = "def roomy(call):\n    if call is None:\n        {} = None\n    return call()"
 _space = {}
 exec(_ROOMY.format(" = ".join(f"local_{i}" for i in range(40_000))), _space)

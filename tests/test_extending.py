@@ -5,6 +5,7 @@ import importlib.util
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import types
@@ -218,6 +219,45 @@ def test_a_model_whose_class_is_not_imported_names_it(run):
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ValueError: config.programs: 0 imported classes called 'Spectral'")
     assert "Import the module that defines it first" in last
+
+
+LAWS = pathlib.Path(__file__).parents[1] / "property_tests"
+UNDER_LAW = """
+from .small_world import CONDITION
+from .cosine_path import *; TABLE[flow.AbstractProbabilityPath].append(CosinePath())
+from .exact_coupling import *; TABLE[ot.AbstractCoupling].append(ExactCoupling())
+from .gated_pooling import *; TABLE[nn.AbstractPooling].append(GatedPooling())
+from .moment_alignment import *; TABLE[alignment.AbstractAlignment].append(MomentAlignment())
+from .straightness import *; TABLE[objective.AbstractTerm].append(Straightness())
+from .epistasis import *; TABLE[nn.AbstractConditionSpec].append(EpistasisSpec(CONDITION))
+from .residual_field import *; TABLE[nn.AbstractVelocitySpec].append(ResidualSpec())
+from .program_sum import *; TABLE[nn.AbstractEncoderSpec].append(ProgramSumSpec(LATENT))
+from .lion import *; TABLE[objective.AbstractOptimiser].append(Lion(0.01))
+TABLE[objective.AbstractSchedule].append(InverseRoot())
+from .energy_criterion import *; TABLE[objective.AbstractCriterion].append(EnergyCriterion())
+from .spectral import *; TABLE[programs.AbstractClustering].append(Spectral(PROGRAMS))
+"""
+"""A line for each of the page's classes, as CONTRIBUTING.md has it."""
+
+
+@pytest.mark.slow
+def test_all_of_it_obeys_the_laws_of_the_library(tmp_path):
+    laws = tmp_path / "property_tests"
+    shutil.copytree(
+        LAWS, laws, ignore=shutil.ignore_patterns("__pycache__", "test_[!l]*", "test_le*")
+    )
+    for name in IN_A_CONFIG:
+        (laws / f"{name}.py").write_text(BLOCKS[name])
+    with (laws / "subclasses.py").open("a") as file:
+        file.write(UNDER_LAW)
+    options = ["-v", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(laws)],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout[-3000:]
+    own = ("GatedPooling", "EpistasisSpec", "ResidualSpec", "ProgramSumSpec", "Lion", "Spectral")
+    assert all(f"[{name}" in ran.stdout or f"-{name}" in ran.stdout for name in own)
 
 
 def test_its_numbers_are_flags(mine):

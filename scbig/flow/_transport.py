@@ -100,6 +100,11 @@ class Transport(Value):
                 f"{number!r}",
             )
 
+    @property
+    def trains(self) -> bool:
+        """Whether the solve has a gradient by reverse mode, which training takes."""
+        return not isinstance(self.adjoint, dfx.ForwardMode)
+
     def __call__(
         self,
         velocity: AbstractVelocity,

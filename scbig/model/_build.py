@@ -1,5 +1,9 @@
 """An untrained model from specs, programs and tables of vectors."""
 
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -52,7 +56,7 @@ def make_model(
 
     **Raises:** `ValueError` if a network reads embeddings and there are none.
     """
-    encoder_key, decoder_key, condition_key, velocity_key = jr.split(key, 4)
+    encoder_key, decoder_key, *flow_keys = jr.split(key, 4)
     width = None if embeddings is None else embeddings.shape[1]
     sizes = _sizes(networks, partition, width, tokens, dose_features, contexts)
     return ScBIG(
@@ -64,12 +68,7 @@ def make_model(
         mean=mean,
         encoder=networks.encoder.build(sizes, key=encoder_key),
         decoder=networks.decoder.build(sizes, key=decoder_key),
-        shift=jnp.zeros(sizes.latent),
-        scale=jnp.ones(sizes.latent),
-        tokens=tokens,
-        contexts=contexts,
-        condition_encoder=networks.condition.build(sizes, key=condition_key),
-        velocity=networks.velocity.build(sizes, key=velocity_key),
+        **_flow(networks, sizes, tokens, contexts, flow_keys),
     )
 
 
@@ -87,23 +86,30 @@ def with_new_flow(
     **Arguments:** as for `make_model`, which makes the same condition encoder and velocity field
     with this key; of `networks` the encoder and the decoder must be the model's.
     """
-    _, _, condition_key, velocity_key = jr.split(key, 4)
+    _, _, *flow_keys = jr.split(key, 4)
     centroids = model.facts.centroids
     width = None if centroids is None else centroids.shape[1]
     sizes = _sizes(networks, model.partition, width, tokens, dose_features, contexts)
-    return ScBIG(
-        partition=model.partition,
-        facts=model.facts,
-        mean=model.mean,
-        encoder=model.encoder,
-        decoder=model.decoder,
-        shift=jnp.zeros(sizes.latent),
-        scale=jnp.ones(sizes.latent),
-        tokens=tokens,
-        contexts=contexts,
-        condition_encoder=networks.condition.build(sizes, key=condition_key),
-        velocity=networks.velocity.build(sizes, key=velocity_key),
-    )
+    return dataclasses.replace(model, **_flow(networks, sizes, tokens, contexts, flow_keys))
+
+
+def _flow(
+    networks: Networks,
+    sizes: Sizes,
+    tokens: Float[Array, "perturbations token_features"],
+    contexts: Float[Array, "contexts context_features"] | None,
+    keys: Sequence[PRNGKeyArray],
+) -> dict[str, Any]:
+    """The fields of a model that its flow reads and has, untrained."""
+    condition_key, velocity_key = keys
+    return {
+        "shift": jnp.zeros(sizes.latent),
+        "scale": jnp.ones(sizes.latent),
+        "tokens": tokens,
+        "contexts": contexts,
+        "condition_encoder": networks.condition.build(sizes, key=condition_key),
+        "velocity": networks.velocity.build(sizes, key=velocity_key),
+    }
 
 
 def _sizes(

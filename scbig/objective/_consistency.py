@@ -43,9 +43,8 @@ class Consistency(AbstractTerm):
     def __check_init__(self) -> None:
         weighed = any(part.weight > 0 for part in self.losses)
         require(weighed, self, "no loss has a weight: leave the term out instead")
-        forward = type(self.transport.adjoint).__name__ == "ForwardMode"
         require(
-            not forward,
+            self.transport.trains,
             self,
             "transport.adjoint=ForwardMode() has no gradient for training; take "
             "RecursiveCheckpointAdjoint()",

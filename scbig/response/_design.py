@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from scbig._value import Value, real
 from scbig.data import Condition
@@ -50,6 +50,14 @@ class Design:
                     counts[row, place[label]] = 1.0
         sizes = np.array([len(c.perturbations) for c in conditions], np.float64)
         return cls(counts=counts, sizes=sizes, names=tuple(c.name for c in conditions))
+
+    def take(self, rows: Int[np.ndarray, " rows"]) -> "Design":
+        """Some of the conditions."""
+        return Design(
+            counts=self.counts[rows],
+            sizes=self.sizes[rows],
+            names=tuple(self.names[row] for row in rows),
+        )
 
     @property
     def combined(self) -> Float[np.ndarray, " conditions"]:

@@ -1,12 +1,14 @@
 """Responses as sums of random effects: what is shrunk to what, chosen by leaving conditions out."""
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from scbig._names import examples
 from scbig._value import Value, require, whole
 from scbig.data import Condition
 
@@ -71,10 +73,10 @@ class MixedEffects(Value):
         - `origin`, `genes`: mean control expression and names of the columns; with them, a
             perturbation that was never seen also changes its own gene, as the seen ones do.
 
-        **Raises:** `ValueError` if there is no condition, one is the control or comes twice, or
-        a response is not finite.
+        **Raises:** `ValueError` if there is no condition, one is the control, comes twice or has no
+        cells, or a response is not finite.
         """
-        _check(conditions, changes)
+        _check(conditions, changes, cells)
         known = tuple(sorted({label for c in conditions for label in c.labels}))
         design = Design.of(conditions, known)
         values = np.asarray(changes, np.float64)
@@ -86,6 +88,7 @@ class MixedEffects(Value):
         target = None if origin is None else TargetEffect.fit(conditions, values, origin, genes)
         return FittedEffects(
             known=known,
+            seen=tuple(sorted({name for c in conditions for name in c.perturbations})),
             design=design,
             loadings=loadings,
             singles=singles,
@@ -114,13 +117,14 @@ class Band(eqx.Module):
 class FittedEffects(eqx.Module):
     """What `MixedEffects` learned.
 
-    **Fields:** `known`, the perturbations that were seen; `design`, the training conditions;
-    `loadings`, the principal components; `singles` and `combinations`, the bands for conditions of
-    one perturbation and of several; `target`, of an unseen perturbation on its own gene; `origin`,
-    `genes`, mean control expression and its names.
+    **Fields:** `known`, the perturbations that were seen, with their doses, and `seen`, without;
+    `design`, the training conditions; `loadings`, the principal components; `singles` and
+    `combinations`, the bands for conditions of one perturbation and of several; `target`, of an
+    unseen perturbation on its own gene; `origin`, `genes`, mean control expression and its names.
     """
 
     known: tuple[str, ...]
+    seen: tuple[str, ...]
     design: Design
     loadings: Float[np.ndarray, "components genes"]
     singles: tuple[Band, ...]
@@ -131,26 +135,29 @@ class FittedEffects(eqx.Module):
 
     def means(self, conditions: Sequence[Condition]) -> Float[np.ndarray, "conditions genes"]:
         """Expected responses: of a seen condition its shrunk own, of the control none."""
-        wanted = Design.of(conditions, self.known)
-        found = np.zeros((len(conditions), self.loadings.shape[1]))
-        for rows, bands in self._kinds(wanted):
-            for band in bands:
-                shared = covariance(_rows(wanted, rows), self.design, band.strengths)
-                found[rows] += shared @ band.weights @ self._loadings_of(band)
-        return found + self._on_targets(conditions)
+        return self._expected(Design.of(conditions, self.known)) + self._on_targets(conditions)
 
     def deviations(self, conditions: Sequence[Condition]) -> Float[np.ndarray, "conditions genes"]:
         """Standard deviation of the true response around `means`, by gene, as the model has it."""
         wanted = Design.of(conditions, self.known)
         found = np.zeros((len(conditions), self.loadings.shape[1]))
         for rows, bands in self._kinds(wanted):
-            own = _rows(wanted, rows)
+            own = wanted.take(rows)
             for band in bands:
                 shared = covariance(own, self.design, band.strengths)
                 known = np.einsum("ij,jk,ik->i", shared, band.inverse, shared)
                 left = np.maximum(variance(own, band.strengths) - known, 0.0)
                 found[rows] += np.outer(left, band.unit @ self._loadings_of(band) ** 2)
         return np.sqrt(found)
+
+    def _expected(self, wanted: Design) -> Float[np.ndarray, "conditions genes"]:
+        """The sums of effects alone."""
+        found = np.zeros((len(wanted.names), self.loadings.shape[1]))
+        for rows, bands in self._kinds(wanted):
+            for band in bands:
+                shared = covariance(wanted.take(rows), self.design, band.strengths)
+                found[rows] += shared @ band.weights @ self._loadings_of(band)
+        return found
 
     def _kinds(self, wanted: Design) -> list[tuple[Int[np.ndarray, " rows"], tuple[Band, ...]]]:
         combined = wanted.combined > 0
@@ -166,24 +173,13 @@ class FittedEffects(eqx.Module):
         if self.target is None:
             return found
         place = {gene: column for column, gene in enumerate(self.genes)}
-        seen, common = {label.partition("@")[0] for label in self.known}, None
+        # What the model expects of one perturbation that it knows nothing of.
+        any_one = Design(counts=np.zeros((1, len(self.known))), sizes=np.ones(1), names=("",))
+        common = self._expected(any_one)[0]
         for row, condition in enumerate(conditions):
-            for name in condition.perturbations:
-                if name in place and name not in seen:
-                    if common is None:
-                        common = self._of_any_perturbation()
-                    column = place[name]
-                    found[row, column] += self.target(self.origin[column]) - common[column]
-        return found
-
-    def _of_any_perturbation(self) -> Float[np.ndarray, " genes"]:
-        """The expected response to one perturbation that was never seen."""
-        sizes = np.ones(1)
-        wanted = Design(counts=np.zeros((1, len(self.known))), sizes=sizes, names=("",))
-        found = np.zeros(self.loadings.shape[1])
-        for band in self.singles:
-            shared = covariance(wanted, self.design, band.strengths)
-            found += (shared @ band.weights @ self._loadings_of(band))[0]
+            for name in set(condition.perturbations) & set(place) - set(self.seen):
+                column = place[name]
+                found[row, column] += self.target(self.origin[column]) - common[column]
         return found
 
 
@@ -245,23 +241,23 @@ def _first_least(errors: Float[np.ndarray, " candidates"]) -> int:
     return int(np.flatnonzero(errors <= errors.min() * (1 + 1e-9))[0])
 
 
-def _rows(design: Design, rows: Int[np.ndarray, " rows"]) -> Design:
-    return Design(
-        counts=design.counts[rows],
-        sizes=design.sizes[rows],
-        names=tuple(design.names[row] for row in rows),
-    )
-
-
-def _check(conditions: Sequence[Condition], changes: Float[np.ndarray, "conditions genes"]) -> None:
+def _check(
+    conditions: Sequence[Condition],
+    changes: Float[np.ndarray, "conditions genes"],
+    cells: Float[np.ndarray, " conditions"] | None,
+) -> None:
     if not conditions:
         raise ValueError("There is no perturbed condition to learn from.")
     names = [condition.name for condition in conditions]
     if any(condition.is_control for condition in conditions):
         raise ValueError("The control has no response: leave it out of the conditions.")
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, number in Counter(names).items() if number > 1)
     if twice:
-        raise ValueError(f"Conditions come twice: {', '.join(map(repr, twice[:5]))}.")
+        raise ValueError(f"Conditions come twice: {examples(twice)}.")
     bad = [name for name, row in zip(names, changes, strict=True) if not np.isfinite(row).all()]
     if bad:
-        raise ValueError(f"Responses of {', '.join(map(repr, bad[:5]))} are not finite.")
+        raise ValueError(f"Responses of {examples(bad)} are not finite.")
+    if cells is not None and not (cells > 0).all():
+        raise ValueError(
+            f"Each condition needs a positive number of cells; the least is {cells.min()}."
+        )

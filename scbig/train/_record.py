@@ -114,6 +114,7 @@ class Recorder:
             if any(other != path for other in self.folder.iterdir()):
                 self._check(path, found)
             self._check_length(config["stage2"])
+            self._check_limits(path, config)
         with atomic(path) as temporary:
             text = json.dumps({"fingerprint": self.fingerprint, "config": config}, indent=2)
             temporary.write_text(text + "\n")
@@ -154,6 +155,16 @@ class Recorder:
                 "asked for. Ask for as many or more, or give this run another folder."
             )
 
+    def _check_limits(self, path: pathlib.Path, config: dict[str, Any]) -> None:
+        """Only a run that was stopped may go on with other limits of its solves."""
+        assert self.folder is not None
+        same = _limits(json.loads(path.read_text())["config"]) == _limits(config)
+        if (self.folder / "model.scbig").exists() and not same:
+            raise ValueError(
+                f"{self.folder} has a run that ended with another `max_steps` of a solve. Only a "
+                "run that was stopped goes on with more of them: give this one another folder."
+            )
+
     def _check(self, path: pathlib.Path, found: str) -> None:
         if found != self.fingerprint:
             raise ValueError(
@@ -161,6 +172,15 @@ class Recorder:
                 f"{self.fingerprint} (configuration, cells, priors, validation conditions or key "
                 "differ). Give this run another folder, or remove the old one."
             )
+
+
+def _limits(written: Any) -> list[Any]:
+    """The most steps of each solve of a configuration, as JSON has it, in order."""
+    if not isinstance(written, dict | list):
+        return []
+    own = [written["max_steps"]] if isinstance(written, dict) and "max_steps" in written else []
+    parts = written.values() if isinstance(written, dict) else written
+    return [*own, *(limit for part in parts for limit in _limits(part))]
 
 
 def _read_fingerprint(path: pathlib.Path) -> str:

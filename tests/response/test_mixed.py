@@ -170,6 +170,11 @@ def test_too_few_measured_targets_say_nothing():
     )
 
 
+def test_a_condition_needs_cells():
+    with pytest.raises(ValueError, match="positive number of cells; the least is 0"):
+        FIXED.fit(SINGLES[:2], np.ones((2, 3)), cells=np.array([3.0, 0.0]))
+
+
 @pytest.mark.parametrize(
     ("conditions", "changes", "message"),
     [

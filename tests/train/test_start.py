@@ -232,6 +232,9 @@ def test_solves_that_never_end_stop_the_run_with_what_to_change(screen, priors, 
     assert made.history.consistency_unsolved_share.max() == 0
     stages = made.history.stage.tolist()
     assert stages.count("autoencoder") == TINY.stage1.epochs
+    # One that has ended is a run of its own limits.
+    with pytest.raises(ValueError, match="ended with another `max_steps`"):
+        fit(screen, priors, config, out=tmp_path, progress=False, key=jr.key(0))
 
 
 @pytest.mark.slow

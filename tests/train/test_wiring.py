@@ -12,13 +12,16 @@ from scipy.sparse import csr_matrix
 
 from scbig import train
 from scbig.flow import AbstractProbabilityPath, LinearPath, adaptive
-from scbig.method import but
+from scbig.method import Weighted, but
 from scbig.nn import AbstractVelocity
-from scbig.objective import FlowCriterion, ResponseCriterion
+from scbig.objective import FlowCriterion, Reconstruction, ResponseCriterion
 from scbig.ot import IndependentCoupling, SinkhornCoupling
+from scbig.train import _flow
 from scbig.train._autoencoder import autoencoder_stage
 
-from .conftest import CONSISTENCY, LOSSES, MATCHING, TINY
+from .conftest import CONSISTENCY, LEAN, LOSSES, MATCHING, TINY
+
+RECONSTRUCTING = (Weighted(Reconstruction(8)),)
 
 
 class Constant(AbstractVelocity):
@@ -268,3 +271,19 @@ def test_what_trains_is_what_the_configuration_says(model, parts):
     # Static fields are no booleans, but hold something.
     trains = lambda name: any(leaf is True for leaf in jax.tree.leaves(getattr(spec, name)))
     assert {name for name in fields if trains(name)} == set(parts)
+
+
+@pytest.mark.parametrize(("parts", "times"), [((), 1), (("decoder",), 3)])
+def test_what_a_loss_is_held_against_is_worked_out_once_if_the_autoencoder_stands(
+    setting, parts, times, monkeypatch
+):
+    config = but(
+        LEAN, **{"stage2.trains": (*LEAN.stage2.trains, *parts)}, terms=RECONSTRUCTING[: len(parts)]
+    )
+    prepared = train.Prepared.of(setting, setting, config, key=jr.key(0))
+    stage, state, _ = train.flow_stage(setting.model, prepared, config)
+    calls, work = [], _flow.references
+    monkeypatch.setattr(_flow, "references", lambda *given: calls.append(1) or work(*given))
+    logged = [stage.validate(state.best)[1]["flow_no_change"] for _ in range(3)]
+    assert len(calls) == times
+    assert len({float(x) for x in logged}) == 1
