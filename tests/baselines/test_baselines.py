@@ -18,6 +18,7 @@ from scbig.baselines import (
 )
 from scbig.data import Columns, Condition, Screen
 from scbig.priors import EmbeddingTable
+from scbig.response import MixedEffects
 
 GENES = [f"g{i}" for i in range(12)]
 SIZES = {"control": 9, "A": 5, "B+ctrl": 3, "C": 8, "B+A": 4}
@@ -50,6 +51,17 @@ def cells():
 @pytest.fixture
 def screen(cells):
     return Screen.from_anndata(cells)
+
+
+def test_mixed_effects_are_of_the_responses_their_cells_and_the_controls(cells, screen):
+    conditions = [Condition(("A",)), PAIR, Condition(("B",)), Condition(("C",))]
+    origin = mean_of(cells, "control")
+    changes = np.stack([mean_of(cells, n) - origin for n in ("A", "B+A", "B+ctrl", "C")])
+    sizes = np.array([5.0, 4.0, 3.0, 8.0])
+    expected = MixedEffects().fit(conditions, changes, cells=sizes, origin=origin, genes=GENES)
+    asked = [*conditions, Condition(("A", "C")), Condition(("g3",))]
+    found = MixedResponses.fit(screen).effects(asked)
+    np.testing.assert_allclose(found, expected.means(asked), rtol=1e-3, atol=1e-5)
 
 
 @pytest.fixture

@@ -287,3 +287,15 @@ s, t = np.array([0, 1, 2, 3]), np.array([1, 0, 3, 2])
     for line, message in zip(said, UNFIT.values(), strict=True):
         assert line.startswith("Lengths do not fit: 6 genes")
         assert message in line
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"semantic_weight": 0.0, "interaction_weight": 0.0}, "a weight of Eq. 1 must be positive"),
+        ({"select": programs.Consensus()}, r"Consensus\(\) needs runs > 1"),
+    ],
+)
+def test_parts_that_mean_nothing_together_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        programs.GRC(CLUSTERS, **change)

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from scbig._errors import NumericalFailure
+from scbig.data import Columns
 from scbig.flow import adaptive
 from scbig.method import ScBIGConfig, but
 from scbig.model import make_model
@@ -114,6 +115,14 @@ def test_the_order_within_a_label_does_not_matter(model):
     found = model.predict(controls(), ["KLF1+AHR", "AHR+KLF1"], key=jr.key(0))
     np.testing.assert_allclose(found.X[:7], found.X[7:], rtol=1e-4, atol=1e-4)
     assert list(found.obs["condition"].cat.categories) == ["AHR+KLF1", "KLF1+AHR"]
+
+
+def test_labels_are_read_as_the_columns_say(model):
+    columns = Columns(separator="_", control="none")
+    found = model.predict(controls(), ["KLF1_AHR", "none_CEBPE"], columns, key=jr.key(0))
+    usual = model.predict(controls(), ["AHR+KLF1", "CEBPE"], key=jr.key(0))
+    assert found.obs["condition"].tolist() == usual.obs["condition"].tolist()
+    np.testing.assert_array_equal(found.X, usual.X)
 
 
 def test_one_compilation_serves_all_conditions(model):
