@@ -237,7 +237,7 @@ TABLE[objective.AbstractSchedule].append(InverseRoot())
 from .energy_criterion import *; TABLE[objective.AbstractCriterion].append(EnergyCriterion())
 from .spectral import *; TABLE[programs.AbstractClustering].append(Spectral(PROGRAMS))
 """
-"""A line for each of the page's classes, as CONTRIBUTING.md has it."""
+"""What a contributor of each of the page's classes would add to the table of laws."""
 
 
 @pytest.mark.slow

@@ -67,9 +67,10 @@ def fit(
     - `validation`: conditions of the screen that only select the best parameters of the flow;
         without any, the cells held out from stage 1 do.
     - `out`: a folder for `config.json`, `metrics.jsonl`, checkpoints, `programs.csv` and the
-        finished `model.scbig`. A run that was stopped goes on from its checkpoints there, and one
-        that has ended goes on with more `stage2.steps`. With `config.programs.feedback`, each
-        earlier training has a folder `update0`, ... in it.
+        finished `model.scbig`. A run that was stopped goes on from its checkpoints there, also with
+        more `max_steps` of a solve that stopped it; one that has ended goes on with more
+        `stage2.steps`, with the validation at its former end among those that choose. With
+        `config.programs.feedback`, each earlier training has a folder `update0`, ... in it.
     - `progress`: whether to draw progress bars.
 
     **Raises:** `ValueError` naming a prior that the configuration reads and that is not given,
