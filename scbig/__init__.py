@@ -50,8 +50,8 @@ __version__ = "0.2.0"
 
 _ROOMS = (
     *("alignment", "analysis", "baselines", "cli", "data", "datasets", "flow", "method", "metrics"),
-    *("model", "nn", "objective", "ot", "plotting", "preprocess", "priors", "programs", "sampling"),
-    *("service", "simulate", "splits", "train"),
+    *("model", "nn", "objective", "ot", "plotting", "preprocess", "priors", "programs", "response"),
+    *("sampling", "service", "simulate", "splits", "train"),
 )
 _NAMES = {
     "data": ("Screen", "Columns", "Condition"),

@@ -46,6 +46,8 @@ def test_every_room_is_in_the_table():
     folders = {path.parent.name for path in (README.parent / "scbig").glob("*/__init__.py")}
     assert len(rooms) == len(set(rooms))
     assert set(rooms) == folders
+    # Whatever else has been imported: attributes of a package appear with its submodules.
+    assert set(scbig._ROOMS) == folders
 
 
 @pytest.mark.parametrize("marker", ["quick start", "tests"])
