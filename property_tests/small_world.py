@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -90,7 +91,16 @@ def setting() -> Setting:
         model=model(),
         pathways=PATHWAYS,
         transport=fixed(2),
+        latents=data().latents,
+        starts=starts(),
     )
+
+
+@functools.cache
+def starts() -> jax.Array:
+    """Latents of the controls, for each group."""
+    controls = np.flatnonzero(screen().is_control)
+    return jnp.tile(model().encode_cells(jnp.asarray(screen().dense(controls)))[None], (3, 1, 1))
 
 
 @functools.cache
@@ -98,7 +108,7 @@ def data() -> FlowData:
     """What a step reads, without anything of a term's own."""
     expression = jnp.asarray(screen().dense())
     latents = model().encode_cells(expression)
-    return FlowData(index(), tokens(), latents, expression)
+    return FlowData(index(), tokens(), latents, expression, starts())
 
 
 def relations(seed: int = 0, genes: int = 24, edges: int = 40) -> Relations:

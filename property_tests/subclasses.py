@@ -8,7 +8,7 @@ from typing import Any
 import diffrax as dfx
 import equinox as eqx
 
-from scbig import alignment, baselines, flow, nn, objective, ot, programs
+from scbig import alignment, anchor, baselines, flow, model, nn, objective, ot, programs
 from scbig._hints import subclasses
 from scbig._value import Value, Weighted
 
@@ -58,10 +58,18 @@ TABLE: dict[type, list[Any]] = {
     + [alignment.PathwayAlignment(pool=4, iterations=20)],
     objective.AbstractTerm: [
         objective.FlowMatching(coupling=ot.IndependentCoupling(), groups=2, cells=6),
+        objective.PlannedMatching(
+            coupling=ot.SinkhornCoupling(iterations=50), groups=2, cells=6, most=8, draws=3
+        ),
         objective.Consistency(LOSSES, QUICK, period=2, groups=2, cells=5),
         objective.Reconstruction(batch=9),
     ],
+    anchor.AbstractAnchor: [
+        anchor.ResponseAnchor(), anchor.ResponseAnchor(components=3, shape=False),
+    ],
+    model.AbstractEmission: [model.Decoded(), model.Changed(), model.Changed(mean=0.0)],
     objective.AbstractCriterion: [
+        objective.PopulationCriterion(cells=5, measured=6, components=4),
         objective.ResponseCriterion(cells=5),
         objective.FlowCriterion(objective.FlowMatching(cells=6)),
     ],
@@ -97,6 +105,7 @@ BUILT: dict[type, tuple[type, ...]] = {
     nn.AbstractConditionEncoder: (nn.AbstractConditionSpec,),
     nn.AbstractVelocity: (nn.AbstractVelocitySpec,),
     programs.AbstractPartition: (programs.AbstractClustering,),
+    anchor.AbstractFittedAnchor: (anchor.AbstractAnchor,),
     baselines.AbstractEffects: (),  # fitted to cells; its laws are in tests/baselines
 }
 """What the values of the table build, which is under law through them."""

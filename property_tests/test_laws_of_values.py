@@ -8,7 +8,7 @@ import pytest
 
 from scbig._json import plain, read
 from scbig._value import but, fingerprint, walk
-from scbig.method import cpu, on_disk, paper, released
+from scbig.method import anchored, cpu, on_disk, paper, released
 
 from .subclasses import BUILT, TABLE, library, missing
 
@@ -22,7 +22,11 @@ def test_every_algorithm_of_the_library_is_under_law():
 
 def test_what_presets_are_made_of_is_under_law():
     kinds = tuple(TABLE)
-    inside = {type(v) for p in (paper(), released(), cpu(), on_disk(paper())) for v in walk(p)}
+    inside = {
+        type(v)
+        for p in (paper(), released(), cpu(), anchored(cpu()), on_disk(paper()))
+        for v in walk(p)
+    }
     known = {type(value) for _, value in VALUES}
     assert {cls for cls in inside if issubclass(cls, kinds)} <= known
 

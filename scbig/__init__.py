@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from scbig import (
         alignment as alignment,
         analysis as analysis,
+        anchor as anchor,
         baselines as baselines,
         cli as cli,
         data as data,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from scbig.data import Columns as Columns, Condition as Condition, Screen as Screen
     from scbig.method import (
         ScBIGConfig as ScBIGConfig,
+        anchored as anchored,
         but as but,
         cpu as cpu,
         paper as paper,
@@ -49,14 +51,14 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _ROOMS = (
-    *("alignment", "analysis", "baselines", "cli", "data", "datasets", "flow", "method", "metrics"),
-    *("model", "nn", "objective", "ot", "plotting", "preprocess", "priors", "programs", "response"),
-    *("sampling", "service", "simulate", "splits", "train"),
+    *("alignment", "analysis", "anchor", "baselines", "cli", "data", "datasets", "flow", "method"),
+    *("metrics", "model", "nn", "objective", "ot", "plotting", "preprocess", "priors", "programs"),
+    *("response", "sampling", "service", "simulate", "splits", "train"),
 )
 _NAMES = {
     "data": ("Screen", "Columns", "Condition"),
     "splits": ("Split",),
-    "method": ("ScBIGConfig", "paper", "released", "cpu", "but"),
+    "method": ("ScBIGConfig", "anchored", "paper", "released", "cpu", "but"),
     "train": ("Priors", "fit"),
     "service": ("load", "save"),
     "metrics": ("evaluate",),

@@ -12,6 +12,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+import numpy as np
+
 Tree = TypeVar("Tree")
 
 
@@ -99,7 +101,9 @@ def read_tree(
     if hashlib.sha256(payload).hexdigest() != line["sha256"]:
         raise ValueError(f"{path} is damaged: its arrays do not match the SHA-256 in its header.")
     tree = build(line["header"])  # not while tracing: what it raises is for the user to read
-    skeleton = eqx.filter_eval_shape(lambda: tree)
+    # NumPy arrays stay what they are: on the device they might lose half of their digits.
+    host, device = eqx.partition(tree, lambda leaf: isinstance(leaf, np.ndarray))
+    skeleton = eqx.combine(host, eqx.filter_eval_shape(lambda: device))
     return line["header"], eqx.tree_deserialise_leaves(io.BytesIO(payload), skeleton)
 
 

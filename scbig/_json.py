@@ -5,6 +5,7 @@ import hashlib
 import inspect
 import json
 import typing
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -15,23 +16,34 @@ from ._names import examples
 
 V = TypeVar("V")
 
+_ARRAY = "array"
+"""The only key of what stands for an array: its place in a list of arrays."""
 
-def plain(value: Any, where: str = "value") -> Any:
+
+def plain(value: Any, where: str = "value", arrays: list[np.ndarray] | None = None) -> Any:
     """A value as JSON has it: `{"is": "BrownianBridge", "sigma": 0.1}`.
 
     Functions and the like have no name in JSON: they may stand only where they are a field's
     default, which is then left out.
 
+    **Arguments:** `arrays`, a list that takes the arrays inside, whose places in it are then
+    written; without one they cannot be.
+
     **Raises:** `ValueError` naming what cannot be written.
     """
+    if isinstance(value, np.ndarray) and arrays is not None:
+        arrays.append(value)
+        return {_ARRAY: len(arrays) - 1}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.integer | np.floating):
         return value.item()
     if isinstance(value, tuple | list):
-        return [plain(part, f"{where}[{place}]") for place, part in enumerate(value)]
+        return [plain(part, f"{where}[{place}]", arrays) for place, part in enumerate(value)]
     if isinstance(value, dict):
-        return {str(name): plain(part, f"{where}[{name!r}]") for name, part in value.items()}
+        return {
+            str(name): plain(part, f"{where}[{name!r}]", arrays) for name, part in value.items()
+        }
     if not (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         raise ValueError(
             f"{where} is a {type(value).__name__}, which has no form in JSON. Make it an "
@@ -42,11 +54,11 @@ def plain(value: Any, where: str = "value") -> Any:
         part = getattr(value, field.name)
         if part is field.default and not isinstance(part, bool | int | float | str | tuple | None):
             try:
-                found[field.name] = plain(part, f"{where}.{field.name}")
+                found[field.name] = plain(part, f"{where}.{field.name}", arrays)
             except ValueError:
                 continue  # the class itself knows this part: it is not needed to read the value
         else:
-            found[field.name] = plain(part, f"{where}.{field.name}")
+            found[field.name] = plain(part, f"{where}.{field.name}", arrays)
     return found
 
 
@@ -56,24 +68,30 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(blob.encode()).hexdigest()[:10]
 
 
-def read(hint: Any, data: Any, where: str = "value") -> Any:
+def read(
+    hint: Any, data: Any, where: str = "value", arrays: Sequence[np.ndarray] | None = None
+) -> Any:
     """The inverse of `plain`, for a field of this type.
 
     A class is looked for by its name among those that are imported and belong into the field:
     nothing is imported because a file says so.
 
+    **Arguments:** `arrays`, those that `plain` took out.
+
     **Raises:** `ValueError` naming a class that is not imported, an unknown field, or a number
     that its class refuses.
     """
+    if isinstance(data, dict) and arrays is not None and set(data) == {_ARRAY}:
+        return arrays[data[_ARRAY]]
     if isinstance(data, dict) and "is" in data:
-        return _read_value(hint, data, where)
+        return _read_value(hint, data, where, arrays)
     if isinstance(data, dict):
-        return {name: read(Any, part, f"{where}[{name!r}]") for name, part in data.items()}
+        return {name: read(Any, part, f"{where}[{name!r}]", arrays) for name, part in data.items()}
     if isinstance(data, list):
         tuples = [h for h in (hint, *typing.get_args(hint)) if typing.get_origin(h) is tuple]
         inner = _parts(tuples[0] if tuples else tuple[Any, ...], len(data))
         return tuple(
-            read(h, part, f"{where}[{i}]")
+            read(h, part, f"{where}[{i}]", arrays)
             for i, (h, part) in enumerate(zip(inner, data, strict=True))
         )
     return data
@@ -87,7 +105,9 @@ def _parts(hint: Any, count: int) -> tuple[Any, ...]:
     return arguments if len(arguments) == count else (Any,) * count
 
 
-def _read_value(hint: Any, data: dict[str, Any], where: str) -> Any:
+def _read_value(
+    hint: Any, data: dict[str, Any], where: str, arrays: Sequence[np.ndarray] | None
+) -> Any:
     bases, arguments = classes_of(hint)
     cls = _find(data["is"], bases, where)
     hints = field_types(cls)
@@ -98,8 +118,9 @@ def _read_value(hint: Any, data: dict[str, Any], where: str) -> Any:
             f"{where}: {cls.__name__} has no field {examples(unknown)}; it has "
             f"{examples(named, most=30)}."
         )
+    wanted = {name: arguments.get(hints.get(name), hints.get(name, Any)) for name in data}
     given = {
-        name: read(arguments.get(hints.get(name), hints.get(name, Any)), part, f"{where}.{name}")
+        name: read(wanted[name], part, f"{where}.{name}", arrays)
         for name, part in data.items()
         if name != "is"
     }

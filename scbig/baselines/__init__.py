@@ -14,6 +14,7 @@ from ._emit import (
 )
 from ._linear import LinearEmbedding as LinearEmbedding
 from ._mixed import MixedResponses as MixedResponses
+from ._moved import MovedControls as MovedControls
 from ._simple import (
     Additive as Additive,
     Control as Control,

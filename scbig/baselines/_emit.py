@@ -115,6 +115,49 @@ def predict_cells(
     **Raises:** a ValueError for genes or labels that do not fit, controls that are not expression,
     a control without a context.
     """
+    known: dict[Condition, Float[np.ndarray, " genes"]] = {}
+
+    def prepare(wanted: Sequence[Condition]) -> None:
+        known.update(zip(wanted, effects(wanted), strict=True))
+
+    def shift(
+        cells: Float[np.ndarray, "cells genes"],
+        centre: Float[np.ndarray, " genes"],
+        condition: Condition,
+        context: str,
+    ) -> Float[np.ndarray, "cells genes"]:
+        change = known[condition]
+        return shift_cells(cells, centre + change) if np.any(change) else cells
+
+    given = controls, conditions, columns
+    return move_controls(shift, genes, *given, key=key, cells=cells, prepare=prepare)
+
+
+Move = Callable[
+    [Float[np.ndarray, "cells genes"], Float[np.ndarray, " genes"], Condition, str],
+    Float[np.ndarray, "cells genes"],
+]
+"""From control cells, the mean of all controls, a condition and its context to predicted cells."""
+
+
+def move_controls(
+    move: Move,
+    genes: Sequence[str],
+    controls: Screen | AnnData,
+    conditions: Sequence[str],
+    columns: Columns = Columns(),
+    *,
+    key: PRNGKeyArray,
+    cells: int | None = None,
+    prepare: Callable[[Sequence[Condition]], None] = lambda _: None,
+) -> AnnData:
+    """Cells of each condition: control cells of each context, as `move` moves them.
+
+    **Arguments:** `move`, of cells by the condition and the context; `prepare`, called once with
+    all conditions, before cells are drawn; the others as for `predict_cells`.
+
+    **Raises:** as `predict_cells`.
+    """
     controls, context_key = control_cells(controls, columns)
     parsed = _check_request(conditions, cells, context_key, columns)
     conditions = columns.spelled(conditions)
@@ -123,15 +166,14 @@ def predict_cells(
         raise ValueError("The controls must be at least one cell, without NaN or infinite values.")
     everything = {"": np.arange(len(base))}
     groups = everything if context_key is None else context_rows(controls, context_key)
-    changes = effects(parsed)
+    prepare(parsed)
     parts: list[tuple[str, np.ndarray]] = []
     sources: list[np.ndarray] = []
     for context, rows in groups.items():
         centre = base[rows].mean(axis=0, dtype=np.float64)
-        for label, condition, change in zip(conditions, parsed, changes, strict=True):
+        for label, condition in zip(conditions, parsed, strict=True):
             drawn = start_rows(rows, condition, context, cells, key=key)
-            moved = shift_cells(base[drawn], centre + change) if np.any(change) else base[drawn]
-            parts.append((label, moved))
+            parts.append((label, move(base[drawn], centre, condition, context)))
             sources.append(drawn)
     table = pd.DataFrame(controls.obs).iloc[np.concatenate(sources)]
     kept = {str(name): table[name].to_numpy() for name in table if name != "condition"}

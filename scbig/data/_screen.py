@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import anndata as ad
 import numpy as np
@@ -265,6 +265,10 @@ class Screen:
         **Raises:** a ValueError for a group without a cell.
         """
         return grouped_means(self.expression, groups, count)
+
+    def blocks(self) -> Iterator[sparse.csr_matrix]:
+        """Expression of all cells, some thousand at a time."""
+        return blocks_of(self.expression)
 
     def dense(
         self, rows: Int[np.ndarray, " rows"] | None = None

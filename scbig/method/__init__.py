@@ -18,6 +18,7 @@ from ._config import (
     ScBIGConfig as ScBIGConfig,
 )
 from ._presets import (
+    anchored as anchored,
     cpu as cpu,
     on_disk as on_disk,
     paper as paper,

@@ -3,8 +3,9 @@
 from typing import Any
 
 from scbig._value import Value, Weighted, label_of, plain, read, real, require, whole
+from scbig.anchor import AbstractAnchor
 from scbig.flow import Transport
-from scbig.model import Networks
+from scbig.model import AbstractEmission, Decoded, Networks
 from scbig.nn import (
     AbstractConditionSpec,
     AbstractDecoderSpec,
@@ -74,7 +75,12 @@ class FlowTraining(Value):
         `encoder`.
     - `steps_per_call`: of one compiled call.
     - `validate_every`: compiled calls between two validations.
-    - `criterion`: what selects the best parameters.
+    - `criterion`: what selects the best parameters, among them those before the first step.
+    - `hold_out`: share of the conditions that only select, if `fit` is told of none: of the
+        combinations where there are eight of them at least, else of the single perturbations; 0
+        for cells of the training conditions instead.
+    - `refit`: whether, once the number of steps is chosen, the anchor and the flow are made anew
+        on all conditions, those that selected among them, with that number of steps.
     """
 
     optimiser: AbstractOptimiser = Adam(5e-5)
@@ -85,6 +91,8 @@ class FlowTraining(Value):
     steps_per_call: int = whole(100)
     validate_every: int = whole(10)
     criterion: AbstractCriterion = ResponseCriterion()
+    hold_out: float = real(0.0, least=0, below=1)
+    refit: bool = False
 
     def __check_init__(self) -> None:
         known = set(self.trains) <= set(PARTS) and len(set(self.trains)) == len(self.trains)
@@ -100,6 +108,9 @@ class ScBIGConfig(Value):
     - `encoder`, `decoder`, `condition`, `velocity`: the networks, by their specs.
     - `flow`: the first term of the objective, of weight one.
     - `terms`: the others, with their weights.
+    - `anchor`: a prediction in closed form, whose cells the flow starts from; `None` for a flow
+        from the controls as they are.
+    - `emission`: what a predicted cell is made of.
     - `transport`: the solve of inference, from control (t = 0) to perturbed (t = 1).
     - `stage1`, `stage2`: how they are trained.
     - `max_tokens`: most perturbations in one condition.
@@ -114,6 +125,8 @@ class ScBIGConfig(Value):
     velocity: AbstractVelocitySpec = VelocityFieldSpec()
     flow: AbstractTerm = FlowMatching()
     terms: tuple[Weighted[AbstractTerm], ...] = (Weighted(Consistency(), 1.0),)
+    anchor: AbstractAnchor | None = None
+    emission: AbstractEmission = Decoded()
     transport: Transport = Transport()
     stage1: AutoencoderTraining = AutoencoderTraining()
     stage2: FlowTraining = FlowTraining()
@@ -130,6 +143,15 @@ class ScBIGConfig(Value):
             "or nothing holds what stage 1 learned"
             if free
             else "Reconstruction() is constant unless stage2.trains names the decoder or encoder",
+        )
+        still = self.anchor is not None or any(
+            getattr(part.term, "reads_latents", False) for part in self.objective
+        )
+        require(
+            not still or "encoder" not in self.stage2.trains,
+            self,
+            "an anchor and PlannedMatching read latents once, by the encoder of stage 1: leave it "
+            "out of stage2.trains",
         )
         labels = [label_of(part.term) for part in self.objective]
         require(

@@ -1,10 +1,14 @@
 """The configurations that are used as they are, or as a base: `but(paper(), ...)`."""
 
+from typing import Any
+
 import diffrax as dfx
 
 from scbig._value import Weighted, but
 from scbig.alignment import CorrelationAlignment, PathwayAlignment
-from scbig.flow import adaptive
+from scbig.anchor import ResponseAnchor
+from scbig.flow import LinearPath, adaptive
+from scbig.model import Changed
 from scbig.nn import (
     ConditionEncoderSpec,
     GeneClusterDecoderSpec,
@@ -12,7 +16,14 @@ from scbig.nn import (
     SumPooling,
     VelocityFieldSpec,
 )
-from scbig.objective import Adam, Consistency, FlowMatching, ResponseCriterion
+from scbig.objective import (
+    Adam,
+    Consistency,
+    FlowMatching,
+    PlannedMatching,
+    PopulationCriterion,
+    ResponseCriterion,
+)
 from scbig.ot import SinkhornCoupling
 from scbig.programs import GRC, KMeansStart
 
@@ -52,6 +63,29 @@ def on_disk(base: ScBIGConfig) -> ScBIGConfig:
             for number, loss in enumerate(part.term.losses):
                 if isinstance(loss.term, PathwayAlignment):
                     changes[f"terms.{place}.term.losses.{number}.term.pool"] = 512
+    return but(base, **changes)
+
+
+def anchored(base: ScBIGConfig) -> ScBIGConfig:
+    """The same networks, with the mean from measured responses and the shape from the flow.
+
+    Not the published method: the flow starts from controls that a closed-form model of responses
+    has moved (`scbig.anchor`), learns differences between cells on pairs of one plan over the
+    whole population, and may end as no flow at all, if held-out conditions say so.
+    """
+    given = base.flow
+    same = {n: getattr(given, n) for n in ("coupling", "groups", "cells") if hasattr(given, n)}
+    criterion = PopulationCriterion(transport=getattr(base.stage2.criterion, "transport", None))
+    changes: dict[str, Any] = {
+        "anchor": ResponseAnchor(),
+        "emission": Changed(mean=0.0),
+        "flow": PlannedMatching(path=LinearPath(sigma=0.5), **same),
+        "stage2.criterion": criterion,
+        "stage2.hold_out": 0.15,
+        "stage2.refit": True,
+    }
+    if isinstance(base.velocity, VelocityFieldSpec):
+        changes["velocity.still"] = True
     return but(base, **changes)
 
 

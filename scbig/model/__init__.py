@@ -6,5 +6,10 @@ from ._build import (
     program_centroids as program_centroids,
     with_new_flow as with_new_flow,
 )
+from ._emission import (
+    AbstractEmission as AbstractEmission,
+    Changed as Changed,
+    Decoded as Decoded,
+)
 from ._scbig import ScBIG as ScBIG
 from ._tokens import ConditionTokens as ConditionTokens, Dosing as Dosing

@@ -24,6 +24,7 @@ from scbig.nn import (
 )
 from scbig.programs import AbstractPartition
 
+from ._emission import AbstractEmission, Decoded
 from ._tokens import ConditionTokens
 
 
@@ -83,6 +84,28 @@ class ScBIG(eqx.Module):
         steps is an error or a flag of the result.
         """
         return solve(self.velocity, latents, conditions, throw=throw)
+
+    def predict(
+        self,
+        starts: ExpressionBatch,
+        latents: LatentBatch,
+        tokens: ConditionTokens,
+        solve: Transport,
+        emission: AbstractEmission,
+        *,
+        batch: int = 256,
+    ) -> tuple[ExpressionBatch, Transported]:
+        """The cells that one condition makes of some cells, which may be negative, and the solve.
+
+        **Arguments:** `starts`, cells of log-normalised expression, and their `latents`; `tokens`,
+        of the condition in its context; `batch`, cells that are decoded at once.
+        """
+        condition = self.condition(tokens)
+        moved = self.transport(latents[None], condition[None], solve, throw=False)
+        decode = lambda x: jax.lax.map(self.decode, x, batch_size=min(batch, x.shape[0]))
+        after = decode(moved.latents[0])
+        before = after if isinstance(emission, Decoded) else decode(latents)
+        return emission(starts, before, after, jnp.any(tokens.mask)), moved
 
     def encode_cells(self, expression: ExpressionBatch, *, batch: int = 256) -> LatentBatch:
         """Latents of many cells, `batch` at a time; without dropout."""

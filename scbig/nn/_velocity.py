@@ -37,7 +37,8 @@ class VelocityFieldSpec(AbstractVelocitySpec):
 
     **Fields:** `frequencies`, so many sines and as many cosines of flow time; `top_frequency`, the
     highest one, in radians per unit of flow time, which sets the solver's cost; `hidden`, width of
-    every layer; `depth`, hidden layers of each stream and of the trunk; `dropout`.
+    every layer; `depth`, hidden layers of each stream and of the trunk; `dropout`; `still`, whether
+    the last layer is zero at first, so that an untrained field moves nothing.
     """
 
     frequencies: int = whole(32)
@@ -45,6 +46,7 @@ class VelocityFieldSpec(AbstractVelocitySpec):
     hidden: int = whole(1024)
     depth: int = whole(2)
     dropout: float = real(0.1, least=0, below=1)
+    still: bool = False
 
     def build(self, sizes: Sizes, *, key: PRNGKeyArray) -> "VelocityField":
         return VelocityField(self, sizes.latent, sizes.condition, key=key)
@@ -86,7 +88,8 @@ class VelocityField(AbstractVelocity):
             eqx.nn.LayerNorm(condition),
         )
         self.trunk = stream(2 * hidden + condition, trunk_key)
-        self.out = eqx.nn.Linear(hidden, latent, key=out_key)
+        out = eqx.nn.Linear(hidden, latent, key=out_key)
+        self.out = jax.tree.map(jnp.zeros_like, out) if spec.still else out
         self.dropout = eqx.nn.Dropout(spec.dropout)
 
     def __call__(

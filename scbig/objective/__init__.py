@@ -17,6 +17,8 @@ from ._optimisers import (
     Constant as Constant,
     WarmupCosine as WarmupCosine,
 )
+from ._planned import PlannedMatching as PlannedMatching
+from ._population import PopulationCriterion as PopulationCriterion
 from ._terms import (
     AbstractTerm as AbstractTerm,
     FlowMatching as FlowMatching,

@@ -88,8 +88,7 @@ class Consistency(AbstractTerm):
         """The losses of freshly drawn conditions, through the solve and the decoder."""
         group_key, cell_key, control_key = jr.split(key, 3)
         groups = data.index.draw_groups(self.groups, key=group_key)
-        controls = data.index.draw_controls(groups, self.cells, key=control_key)
-        starts = data.latents_of(model, controls)
+        starts = data.draw_starts(model, groups, self.cells, key=control_key)
         conditions = data.conditions(model, groups, key=None)
         moved = _moved(self.transport, model.velocity, starts, conditions)
         # Where the solve failed, what it last had must not reach the losses.

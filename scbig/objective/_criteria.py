@@ -1,6 +1,7 @@
 """What selects the best parameters of stage 2."""
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -9,10 +10,20 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from scbig._typing import Array, Bool, Expression, Float, Int, PRNGKeyArray, Scalar
+from scbig._typing import (
+    Array,
+    Bool,
+    Expression,
+    ExpressionBatch,
+    Float,
+    Int,
+    PRNGKeyArray,
+    Scalar,
+)
 from scbig._value import Value, whole
+from scbig.anchor import Moves, nonnegative
 from scbig.flow import Transport
-from scbig.model import ScBIG
+from scbig.model import AbstractEmission, ScBIG
 
 from ._data import FlowData, Setting
 from ._terms import FlowMatching, Metrics
@@ -33,15 +44,59 @@ class AbstractCriterion(Value):
 class ResponseFacts(eqx.Module):
     """What `ResponseCriterion` caches.
 
-    **Fields:** `controls`, expression of control cells by context; `origin`, mean control
-    expression by context; `response`, each group's measured mean expression less its context's
-    origin; `transport`, the solve.
+    **Fields:** `controls`, expression of control cells by context; `origin`, mean expression of
+    all training controls by context; `response`, each group's measured mean expression less its
+    context's origin; `transport`, the solve; `emission`, what a predicted cell is made of;
+    `moves`, of each group's controls before the flow, if there is an anchor.
     """
 
     controls: Float[Array, "contexts cells genes"]
     origin: Float[Array, "contexts genes"]
     response: Float[Array, "groups genes"]
     transport: Transport
+    emission: AbstractEmission
+    moves: Moves | None
+
+    @classmethod
+    def of(
+        cls,
+        setting: Setting,
+        cells: int,
+        transport: Transport | None,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> "ResponseFacts":
+        """Takes so many training controls of each context, and measures the observed responses.
+
+        **Arguments:** `transport`, `None` for the solve of inference; `key`, draws the controls,
+        which are spread evenly over all without one.
+        """
+        source, measured, origin = (
+            setting.all_controls,
+            setting.screen.responses(),
+            setting.origin,
+        )
+        if key is None:
+            drawn = setting.control_rows(cells)
+        else:
+            rows = [source.rows("control", context) for context in setting.screen.contexts]
+            draw = lambda r, k: r[np.asarray(jr.randint(k, (cells,), 0, len(r)))]
+            drawn = [draw(r, jr.fold_in(key, c)) for c, r in enumerate(rows)]
+        # Few cells that judge have a noisy mean of controls, which both sides would share.
+        moved = measured.origins - origin
+        return cls(
+            controls=jnp.asarray(np.stack([source.dense(r) for r in drawn])),
+            origin=jnp.asarray(origin),
+            response=jnp.asarray(measured.changes + moved[measured.context_index]),
+            transport=setting.transport if transport is None else transport,
+            emission=setting.emission,
+            moves=setting.moves,
+        )
+
+    def starts(self, group: Int[Array, ""], context: Int[Array, ""]) -> ExpressionBatch:
+        """The cells that the flow of a group starts from."""
+        controls = self.controls[context]
+        return controls if self.moves is None else self.moves[group](controls, self.origin[context])
 
 
 class ResponseCriterion(AbstractCriterion):
@@ -49,8 +104,8 @@ class ResponseCriterion(AbstractCriterion):
 
     A group whose solve runs out of steps scores 0, and is counted.
 
-    **Fields:** `cells`, controls of each context that are transported; `transport`, how, `None`
-    for the model's own solve of inference.
+    **Fields:** `cells`, training controls of each context that are transported; `transport`, how,
+    `None` for the model's own solve of inference.
     """
 
     cells: int = whole(256)
@@ -58,44 +113,58 @@ class ResponseCriterion(AbstractCriterion):
 
     def prepare(self, setting: Setting, *, key: PRNGKeyArray) -> ResponseFacts:
         """Draws the control cells, once, and measures the observed responses."""
-        screen, measured = setting.screen, setting.screen.responses()
-        rows = [screen.rows("control", context) for context in screen.contexts]
-        draw = lambda r, k: r[np.asarray(jr.randint(k, (self.cells,), 0, len(r)))]
-        drawn = [draw(r, jr.fold_in(key, c)) for c, r in enumerate(rows)]
-        return ResponseFacts(
-            controls=jnp.asarray(np.stack([screen.dense(r) for r in drawn])),
-            origin=jnp.asarray(measured.origins),
-            response=jnp.asarray(measured.changes),
-            transport=setting.transport if self.transport is None else self.transport,
-        )
+        return ResponseFacts.of(setting, self.cells, self.transport, key=key)
 
     def __call__(self, model: ScBIG, data: FlowData) -> tuple[Scalar, Metrics]:
         predicted, solved = predicted_responses(model, data)
         scores = jax.vmap(pearson_or_zero)(predicted, data.own.response)
-        failed = jnp.where(solved, 0.0, 1.0)
-        return jnp.mean(jnp.where(solved, scores, 0.0)), {
-            "validation_unsolved": failed,
-            "validation_unsolved_share": jnp.mean(failed),
-        }
+        return jnp.mean(jnp.where(solved, scores, 0.0)), unsolved(solved)
+
+
+def unsolved(solved: Bool[Array, " groups"]) -> Metrics:
+    """What a criterion logs of solves that ran out of steps."""
+    failed = jnp.where(solved, 0.0, 1.0)
+    return {"validation_unsolved": failed, "validation_unsolved_share": jnp.mean(failed)}
 
 
 def predicted_responses(
     model: ScBIG, data: FlowData
 ) -> tuple[Float[Array, "groups genes"], Bool[Array, " groups"]]:
     """The model's mean response for each group of `ResponseFacts`, and whether it was solved."""
-    facts, contexts = data.own, data.index.context
-    starts = jax.lax.map(jax.vmap(model.encode), facts.controls)
+    contexts, origin = data.index.context, data.own.origin
 
-    def response(group: Int[Array, ""]) -> tuple[Expression, Bool[Array, ""]]:
-        context = contexts[group]
-        condition = model.condition(data.tokens[group])
-        moved = model.transport(
-            starts[context][None], condition[None], facts.transport, throw=False
-        )
-        predicted = jnp.mean(jax.vmap(model.decode)(moved.latents[0]), axis=0)
-        return predicted - facts.origin[context], moved.solved
+    def response(
+        group: Int[Array, ""], cells: ExpressionBatch, solved: Bool[Array, ""]
+    ) -> tuple[Expression, Bool[Array, ""]]:
+        return jnp.mean(cells, axis=0) - origin[contexts[group]], solved
 
-    return jax.lax.map(response, jnp.arange(contexts.shape[0]))
+    return for_each_group(model, data, data.own, response)
+
+
+def for_each_group(
+    model: ScBIG,
+    data: FlowData,
+    facts: ResponseFacts,
+    use: Callable[[Int[Array, ""], ExpressionBatch, Bool[Array, ""]], Any],
+) -> Any:
+    """What is made of each group's predicted cells, as `predict` emits them, one after the other.
+
+    **Arguments:** `use`, from a group, its cells, and whether the solve reached its end.
+    """
+    contexts = data.index.context
+    # Without an anchor the groups of a context start from the same cells.
+    known = None
+    if facts.moves is None:
+        known = jax.lax.map(jax.vmap(model.encode), facts.controls)
+
+    def one(group: Int[Array, ""]) -> Any:
+        starts = facts.starts(group, contexts[group])
+        latents = jax.vmap(model.encode)(starts) if known is None else known[contexts[group]]
+        given = data.tokens[group], facts.transport, facts.emission
+        cells, moved = model.predict(starts, latents, *given)
+        return use(group, nonnegative(cells), moved.solved)
+
+    return jax.lax.map(one, jnp.arange(contexts.shape[0]))
 
 
 class FlowCriterion(AbstractCriterion):

@@ -150,8 +150,8 @@ class FlowMatching(AbstractTerm):
     ) -> tuple[Float[Array, "groups cells latent"], Float[Array, "groups cells latent"], Scalar]:
         """Paired control and perturbed latents, and the share of plans that converged."""
         rows = data.index.draw_cells(groups, self.cells, key=cell_key)
-        controls = data.index.draw_controls(groups, self.cells, key=control_key)
-        starts, ends = data.latents_of(model, controls), data.latents_of(model, rows)
+        starts = data.draw_starts(model, groups, self.cells, key=control_key)
+        ends = data.latents_of(model, rows)
         pairing = jax.vmap(lambda a, b, k: self.coupling(a, b, key=k))(
             jax.lax.stop_gradient(starts),
             jax.lax.stop_gradient(ends),

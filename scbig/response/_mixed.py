@@ -137,6 +137,17 @@ class FittedEffects(eqx.Module):
         """Expected responses: of a seen condition its shrunk own, of the control none."""
         return self._expected(Design.of(conditions, self.known)) + self._on_targets(conditions)
 
+    def left_out(self) -> Float[np.ndarray, "training genes"]:
+        """What the other training conditions make one expect of each, without its own response."""
+        found = np.zeros((len(self.design.names), self.loadings.shape[1]))
+        for rows, bands in self._kinds(self.design):
+            for band in bands:
+                own = self._loadings_of(band)
+                scores = np.linalg.solve(band.inverse, band.weights)
+                errors = band.weights / np.diag(band.inverse)[:, None]
+                found[rows] += (scores - errors)[rows] @ own
+        return found
+
     def deviations(self, conditions: Sequence[Condition]) -> Float[np.ndarray, "conditions genes"]:
         """Standard deviation of the true response around `means`, by gene, as the model has it."""
         wanted = Design.of(conditions, self.known)

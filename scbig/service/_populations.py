@@ -18,12 +18,18 @@ class Populations:
     """The populations to predict: each is a condition in a context, from some control cells.
 
     **Fields:** `conditions`, labels as they were given; `contexts`, `None` if none were asked for;
-    `rows` of the control cells, for each population.
+    `rows` of the control cells, for each population; `available`, those of each context.
     """
 
     conditions: tuple[str, ...]
     contexts: tuple[str, ...] | None
     rows: tuple[Int[np.ndarray, " _cells"], ...]
+    available: dict[str, Int[np.ndarray, " _controls"]]
+
+    @property
+    def parsed(self) -> tuple[Condition, ...]:
+        """The condition of each."""
+        return tuple(Condition.parse(label) for label in self.conditions)
 
     @classmethod
     def of(
@@ -40,9 +46,9 @@ class Populations:
             raise ValueError("obs['condition'] gets the predicted labels: it cannot be a context.")
         contexts, index = contexts_of(controls, context_key)
         parsed = [Condition.parse(label) for label in conditions]
-        rows = []
+        rows, available = [], {}
         for place, context in enumerate(contexts):
-            own = np.flatnonzero(index == place)
+            available[context] = own = np.flatnonzero(index == place)
             rows += [start_rows(own, condition, context, cells, key=key) for condition in parsed]
         return cls(
             conditions=tuple(conditions) * len(contexts),
@@ -50,6 +56,7 @@ class Populations:
             if context_key is None
             else tuple(context for context in contexts for _ in conditions),
             rows=tuple(rows),
+            available=available,
         )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import anndata as ad
@@ -16,11 +16,13 @@ from scipy.sparse import csr_matrix
 from scbig._errors import NumericalFailure
 from scbig._files import read_tree, write_tree
 from scbig._names import examples
-from scbig._typing import ExpressionBatch, LatentBatch, PRNGKeyArray
+from scbig._typing import ExpressionBatch, Float, LatentBatch, PRNGKeyArray
+from scbig._value import plain, read
+from scbig.anchor import AbstractFittedAnchor, move, nonnegative as without_negative
 from scbig.data import Columns, Screen, check_log_normalised, control_cells, expression_of
 from scbig.flow import Transport, Transported
 from scbig.method import ScBIGConfig
-from scbig.model import ConditionTokens, ScBIG
+from scbig.model import AbstractEmission, ConditionTokens, ScBIG
 
 from ._names import Names
 from ._populations import Populations, assemble
@@ -31,12 +33,14 @@ from ._skeleton import describe, skeleton
 class TrainedModel:
     """What a training makes: the pure model, what its rows are called, and how it was made.
 
-    **Fields:** `pure`, the pytree of arrays and its pure functions; `names`; `config`.
+    **Fields:** `pure`, the pytree of arrays and its pure functions; `names`; `config`; `anchor`,
+    which moves the controls before the flow, if the configuration has one.
     """
 
     pure: ScBIG
     names: Names
     config: ScBIGConfig
+    anchor: AbstractFittedAnchor | None = None
 
     def predict(
         self,
@@ -62,7 +66,8 @@ class TrainedModel:
             are the cells that it calls so, and without that column all cells.
         - `conditions`: labels such as `"CEBPE+KLF1"` or `"Panobinostat@0.1"`, spelled as `columns`
             says; the order within a label does not matter.
-            `"control"` is the flow of an empty set, which no training cell has shown the model.
+            `"control"` gives the controls back, but where `config.emission` decodes the flow of an
+            empty set, which no training cell has shown the model.
         - `columns`: what the columns of an AnnData's `obs` mean; a screen has read its own. With
             contexts, each condition is predicted in each context, from that context's controls
             alone; a model that was trained with vectors of contexts needs them.
@@ -70,7 +75,8 @@ class TrainedModel:
         - `cells`: control cells to transport for each condition, in each context; all of them by
             default, drawn with replacement if there are fewer. The result is dense: choose a
             number where many conditions meet many controls.
-        - `nonnegative`: whether predicted expression below zero becomes zero.
+        - `nonnegative`: whether predicted expression below zero becomes zero, and the rest of the
+            gene less by as much, so that its mean stays (`scbig.anchor.nonnegative`).
         - `extra`: whether genes that the model does not have are an error or are left out.
         - `transport`: the solve; the configuration's by default.
         - `throw`: whether a solve that ran out of steps is an error, or only a flag of
@@ -109,28 +115,50 @@ class TrainedModel:
         )
         expression = expression_of(controls, self.names.genes, extra=extra)
         check_log_normalised(csr_matrix(expression), self.names.genes)
-        latents = self.pure.encode_cells(jnp.asarray(expression))
         solve = self.config.transport if transport is None else transport
         parts, steps = [], []
-        for place, rows in enumerate(wanted.rows):
-            cells_of, moved = _carry(self.pure, solve, latents[rows], tokens[place])
+        for place, (starts, latents) in enumerate(self._starts(expression, wanted)):
+            given = self.config.emission, starts, latents, tokens[place], nonnegative
+            cells_of, moved = _carry(self.pure, solve, *given)
             if throw and not bool(moved.solved):
                 raise _unsolved(wanted, place, solve)
-            values = np.asarray(cells_of)
-            parts.append(np.maximum(values, 0.0) if nonnegative else values)
+            parts.append(np.asarray(cells_of))
             steps.append((int(moved.steps), int(moved.rejected), bool(moved.solved)))
         frame = pd.DataFrame(controls.obs)
         return assemble(wanted, parts, self.names.genes, frame, steps, context_key)
 
+    def _starts(
+        self, expression: Float[np.ndarray, "controls genes"], wanted: Populations
+    ) -> Iterator[tuple[ExpressionBatch, LatentBatch]]:
+        """The cells that the flow of each population starts from, and their latents."""
+        if self.anchor is None:
+            # Many populations start from the same cells.
+            known = self.pure.encode_cells(jnp.asarray(expression))
+            for rows in wanted.rows:
+                yield jnp.asarray(expression[rows]), known[rows]
+            return
+        contexts = wanted.contexts or ("",) * len(wanted.rows)
+        moves = self.anchor.moves(wanted.parsed, contexts)
+        centres = {own: expression[rows].mean(axis=0) for own, rows in wanted.available.items()}
+        for place, rows in enumerate(wanted.rows):
+            cells, centre = jnp.asarray(expression[rows]), jnp.asarray(centres[contexts[place]])
+            starts = move(moves[place], cells, centre)
+            yield starts, self.pure.encode_cells(starts)
+
 
 @eqx.filter_jit
 def _carry(
-    model: ScBIG, transport: Transport, latents: LatentBatch, tokens: ConditionTokens
+    model: ScBIG,
+    transport: Transport,
+    emission: AbstractEmission,
+    starts: ExpressionBatch,
+    latents: LatentBatch,
+    tokens: ConditionTokens,
+    positive: bool,
 ) -> tuple[ExpressionBatch, Transported]:
     """Transports and decodes one population."""
-    condition = model.condition(tokens)
-    moved = model.transport(latents[None], condition[None], transport, throw=False)
-    return model.decode_cells(moved.latents[0]), moved
+    cells, found = model.predict(starts, latents, tokens, transport, emission)
+    return without_negative(cells) if positive else cells, found
 
 
 def _unsolved(wanted: Populations, place: int, solve: Transport) -> NumericalFailure:
@@ -152,6 +180,11 @@ def save(model: TrainedModel, path: str | os.PathLike[str]) -> None:
         "names": dataclasses.asdict(model.names),
         "sizes": describe(model.pure),
     }
+    arrays: list[np.ndarray] = []
+    if model.anchor is not None:
+        described = plain(model.anchor, "anchor", arrays)
+        shapes = [{"shape": list(a.shape), "dtype": str(a.dtype)} for a in arrays]
+        header["anchor"] = {"described": described, "arrays": shapes}
     rebuilt = _rebuilt(header)
     if jax.tree.structure(rebuilt) != jax.tree.structure(eqx.filter_eval_shape(lambda: model.pure)):
         fields = ("encoder", "decoder", "condition_encoder", "velocity", "partition", "facts")
@@ -165,7 +198,7 @@ def save(model: TrainedModel, path: str | os.PathLike[str]) -> None:
             f"The model's {examples(differ)} is not what its configuration builds, so that the "
             "file could not be read again. Give the configuration a spec that builds it."
         )
-    write_tree(path, "model", header, model.pure)
+    write_tree(path, "model", header, (model.pure, arrays))
 
 
 def load(path: str | os.PathLike[str], *, genes: Sequence[str] | None = None) -> TrainedModel:
@@ -179,7 +212,7 @@ def load(path: str | os.PathLike[str], *, genes: Sequence[str] | None = None) ->
     **Raises:** `ValueError` if the file is no model, of another version, truncated or damaged, if
     it names a class that is not imported, or if its genes differ from `genes`.
     """
-    header, pure = read_tree(path, "model", lambda header: _checked(header, path))
+    header, (pure, arrays) = read_tree(path, "model", lambda header: _checked(header, path))
     names = Names.from_dict(header["names"])
     config = ScBIGConfig.from_dict(header["config"])
     if genes is not None and tuple(genes) != names.genes:
@@ -189,21 +222,27 @@ def load(path: str | os.PathLike[str], *, genes: Sequence[str] | None = None) ->
             f"in the same order; the data lacks {len(missing)}, e.g. "
             f"{examples(missing) or 'none'}. Select and order them as in `model.names.genes`."
         )
-    return TrainedModel(pure=pure, names=names, config=config)
+    anchor = None
+    if "anchor" in header:
+        anchor = read(AbstractFittedAnchor, header["anchor"]["described"], "anchor", arrays)
+    return TrainedModel(pure=pure, names=names, config=config, anchor=anchor)
 
 
 FORMAT = 2
 """Of the file's header; 1 was that of scBIG 0.1, which had no number."""
 
 
-def _checked(header: dict[str, Any], path: str | os.PathLike[str]) -> ScBIG:
+def _checked(
+    header: dict[str, Any], path: str | os.PathLike[str]
+) -> tuple[ScBIG, list[np.ndarray]]:
     found = header.get("format", 1)
     if found != FORMAT:
         raise ValueError(
             f"{path} has format {found} (scBIG {'0.1' if found == 1 else 'of a later version'}), "
             f"and this version reads format {FORMAT}. Train again, or use that version."
         )
-    return _rebuilt(header)
+    kept = header.get("anchor", {"arrays": []})["arrays"]
+    return _rebuilt(header), [np.zeros(own["shape"], own["dtype"]) for own in kept]
 
 
 def _rebuilt(header: dict[str, Any]) -> ScBIG:

@@ -10,7 +10,10 @@ from ._flow import (
     flow_stage as flow_stage,
     make_setting as make_setting,
 )
-from ._holdout import hold_out_cells as hold_out_cells
+from ._holdout import (
+    hold_out_cells as hold_out_cells,
+    hold_out_conditions as hold_out_conditions,
+)
 from ._latents import latents_of as latents_of
 from ._loop import Stage as Stage, run as run
 from ._materials import Materials as Materials
@@ -18,6 +21,7 @@ from ._priors import Priors as Priors
 from ._programs import ClusteringInput as ClusteringInput, response_errors as response_errors
 from ._record import MetricsLog as MetricsLog, Recorder as Recorder
 from ._stages import TrainingKeys as TrainingKeys, train_stages as train_stages
+from ._starts import own_starts as own_starts, starts_of as starts_of
 from ._state import (
     Part as Part,
     RunState as RunState,

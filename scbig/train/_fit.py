@@ -19,6 +19,7 @@ from scbig.method import ScBIGConfig
 from scbig.programs import Clustering, Given, ProgramTable
 from scbig.service import TrainedModel, save
 
+from ._holdout import hold_out_conditions
 from ._materials import Materials, identity_of
 from ._priors import Priors
 from ._programs import ClusteringInput, response_errors
@@ -65,7 +66,8 @@ def fit(
         taken as they are, so that only the flow is trained; the priors that only those read need
         not be given again.
     - `validation`: conditions of the screen that only select the best parameters of the flow;
-        without any, the cells held out from stage 1 do.
+        without any, some that `stage2.hold_out` draws do, or else the cells held out from stage 1.
+        With `stage2.refit` the flow then learns from them too.
     - `out`: a folder for `config.json`, `metrics.jsonl`, checkpoints, `programs.csv` and the
         finished `model.scbig`. A run that was stopped goes on from its checkpoints there, also with
         more `max_steps` of a solve that stopped it; one that has ended goes on with more
@@ -88,6 +90,9 @@ def fit(
     if table is not None:
         config = but(config, programs=Given())
     given = () if autoencoder is None else ("encoder", "decoder")
+    if not validation and config.stage2.hold_out:
+        drawn = jr.fold_in(split_key, 1)
+        validation = hold_out_conditions(screen, config.stage2.hold_out, key=drawn)
     materials = Materials.of(screen, priors, config, validation, given=given, key=split_key)
     brought = () if table is None else (table.partition,)
     brought = (*brought, *([] if autoencoder is None else [autoencoder.pure]))

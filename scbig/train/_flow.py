@@ -1,5 +1,6 @@
 """Stage 2: all terms of the objective in one gradient (Eq. 6 to 9)."""
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable
@@ -12,7 +13,8 @@ import optax
 
 from scbig._typing import Array, Int, LatentBatch, PRNGKeyArray, Scalar
 from scbig._value import Weighted, label_of
-from scbig.data import Screen
+from scbig.anchor import AbstractFittedAnchor
+from scbig.data import Condition, Screen
 from scbig.method import ScBIGConfig
 from scbig.model import ConditionTokens, ScBIG
 from scbig.objective import (
@@ -30,6 +32,7 @@ from scbig.service import Names
 
 from ._latents import latents_of
 from ._loop import Stage
+from ._starts import needs_starts, own_starts, starts_of
 from ._state import (
     Part,
     PyTree,
@@ -49,9 +52,17 @@ def make_setting(
     screen: Screen,
     config: ScBIGConfig,
     pathways: PathwayLibrary | None = None,
+    *,
+    controls: Screen | None = None,
+    anchor: AbstractFittedAnchor | None = None,
 ) -> Setting:
-    """What terms and criteria are prepared from."""
+    """What terms and criteria are prepared from.
+
+    **Arguments:** `controls`, a screen with all controls of the training, by default `screen`;
+    `anchor`, what moves them.
+    """
     index = CellIndex.from_screen(screen)
+    moves = None if anchor is None else anchor.moves(*_groups_of(screen, index))
     return Setting(
         screen=screen,
         index=index,
@@ -59,16 +70,25 @@ def make_setting(
         model=model,
         pathways=pathways,
         transport=config.transport,
+        emission=config.emission,
+        controls=controls,
+        moves=moves,
     )
+
+
+def _groups_of(screen: Screen, index: CellIndex) -> tuple[tuple[Condition, ...], tuple[str, ...]]:
+    """The condition and the context of each group."""
+    places = zip(index.condition.tolist(), index.context.tolist(), strict=True)
+    pairs = [(screen.conditions[c], screen.contexts[x]) for c, x in places]
+    conditions, contexts = zip(*pairs, strict=True)
+    return conditions, contexts
 
 
 def group_tokens(
     names: Names, screen: Screen, index: CellIndex, max_tokens: int
 ) -> ConditionTokens:
     """The condition of each group of a screen, in the group's context, as the model reads it."""
-    places = zip(index.condition.tolist(), index.context.tolist(), strict=True)
-    pairs = [(screen.conditions[c], screen.contexts[x]) for c, x in places]
-    conditions, contexts = zip(*pairs, strict=True)
+    conditions, contexts = _groups_of(screen, index)
     return names.tokens(conditions, max_tokens, contexts=contexts)
 
 
@@ -86,6 +106,7 @@ def flow_data(
         tokens=setting.tokens,
         latents=latents_of(setting.model, setting.screen) if latents is None else latents,
         expression=jnp.asarray(setting.screen.dense()) if changes else None,
+        starts=setting.starts,
         encodes="encoder" in trains,
     )
 
@@ -99,11 +120,11 @@ class Prepared(eqx.Module):
     """What stage 2 keeps on the device: cells, and what each term and the criterion read.
 
     **Fields:** `learn` and `judge`, the cells to train and to be judged on; `terms` and
-    `criterion`, what each prepared.
+    `criterion`, what each prepared; no `judge` where nothing is selected.
     """
 
     learn: FlowData
-    judge: FlowData
+    judge: FlowData | None
     terms: tuple[Any, ...]
     criterion: Any
 
@@ -111,18 +132,26 @@ class Prepared(eqx.Module):
     def of(
         cls,
         learn: Setting,
-        judge: Setting,
+        judge: Setting | None,
         config: ScBIGConfig,
         *,
         latents: LatentBatch | None = None,
         key: PRNGKeyArray,
     ) -> "Prepared":
-        """Prepares every term on the cells to learn from, and the criterion on the others."""
+        """Prepares every term on the cells to learn from, and the criterion on the others.
+
+        **Arguments:** `judge`, `None` where nothing is selected; `latents`, of `learn`.
+        """
+        known = flow_data(learn, config.stage2.trains, latents)
+        if needs_starts(config):
+            starts = starts_of(learn) if learn.moves is not None else own_starts(learn, known)
+            known = dataclasses.replace(known, starts=starts)
+            learn = dataclasses.replace(learn, latents=known.latents, starts=starts)
         return cls(
-            learn=flow_data(learn, config.stage2.trains, latents),
-            judge=flow_data(judge, config.stage2.trains),
+            learn=known,
+            judge=None if judge is None else flow_data(judge, config.stage2.trains),
             terms=tuple(part.term.prepare(learn) for part in config.objective),
-            criterion=config.stage2.criterion.prepare(judge, key=key),
+            criterion=None if judge is None else config.stage2.criterion.prepare(judge, key=key),
         )
 
     def of_term(self, place: int) -> FlowData:
@@ -131,13 +160,12 @@ class Prepared(eqx.Module):
 
     def to_judge(self) -> FlowData:
         """The validation cells, with what the criterion prepared."""
+        assert self.judge is not None
         return _with_own(self.judge, self.criterion)
 
 
 def _with_own(data: FlowData, own: Any) -> FlowData:
-    return FlowData(
-        data.index, data.tokens, data.latents, data.expression, own, encodes=data.encodes
-    )
+    return dataclasses.replace(data, own=own)
 
 
 def flow_stage(
@@ -146,23 +174,28 @@ def flow_stage(
     config: ScBIGConfig,
     groups: tuple[str, ...] = (),
     judged: tuple[str, ...] = (),
+    *,
+    name: str = "flow",
+    steps: int | None = None,
 ) -> tuple[Stage, RunState, PyTree]:
     """Stage 2, compiled, with its first state, and the rest of the model.
 
     **Arguments:** `groups` and `judged`, the names of the groups of the training and of the
-    validation cells, for messages.
+    validation cells, for messages; `name`, of the stage; `steps`, those of the configuration by
+    default.
     """
     params, rest = eqx.partition(model, trainable(model, *config.stage2.trains))
     settings = config.stage2
     descend = _Descend(config.objective, settings.optimiser, settings.accumulate, settings.ema)
     stage = Stage(
-        name="flow",
+        name=name,
         advance=compile_steps(descend, settings.steps_per_call),
         feed=lambda _: itertools.repeat((rest, prepared)),
-        validate=_validation(config, rest, prepared),
-        calls=-(-settings.steps // settings.steps_per_call),
+        validate=None if prepared.judge is None else _validation(config, rest, prepared),
+        calls=-(-(settings.steps if steps is None else steps) // settings.steps_per_call),
         steps_per_call=settings.steps_per_call,
         validate_every=settings.validate_every,
+        first=prepared.judge is not None and config.anchor is not None,
         groups=groups,
         judged=judged,
         fields=_solves(config),

@@ -30,3 +30,24 @@ def hold_out_cells(screen: Screen, share: float, *, key: PRNGKeyArray) -> tuple[
     is_held = np.zeros(screen.num_cells, bool)
     is_held[order] = rank < np.repeat(held, size)
     return screen.take(np.flatnonzero(~is_held)), screen.take(np.flatnonzero(is_held))
+
+
+def hold_out_conditions(
+    screen: Screen, share: float, *, key: PRNGKeyArray, least: int = 8
+) -> tuple[str, ...]:
+    """Conditions drawn at random to select by, of the kind that is to be predicted.
+
+    **Arguments:** `share` of the conditions of their kind; `least`, how many of a kind there must
+    be, so that what is left can be learned from.
+
+    **Returns:** names of combinations, or of single perturbations if there are too few of those;
+    none if there are too few of both.
+    """
+    perturbed = [c for c in screen.conditions if not c.is_control]
+    combined = [c.name for c in perturbed if len(c.perturbations) > 1]
+    single = [c.name for c in perturbed if len(c.perturbations) == 1]
+    for names in (combined, single):
+        if len(names) >= least:
+            drawn = np.asarray(jr.permutation(key, len(names)))[: max(round(share * len(names)), 2)]
+            return tuple(names[place] for place in sorted(drawn))
+    return ()

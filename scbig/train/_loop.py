@@ -25,21 +25,23 @@ class Stage:
 
     **Fields:** `advance`, a compiled call of `steps_per_call` steps on (state, data, key); `feed`,
     the data of each call from a given one on; `validate`, from parameters to a score, higher is
-    better, and what to log beside it; `calls`, how often to advance; `validate_every`, calls
-    between validations; `patience`, validations without improvement after which the stage ends
-    early, or `None`; `groups` and `judged`, names of the groups that metrics with an axis are of,
-    in training and in validation; `fields`, for a metric `..._unsolved` the field of the
-    configuration with the solve's most steps.
+    better, and what to log beside it, or `None`: the last parameters are then taken; `first`,
+    whether those before the first step are validated too; `calls`, how often to advance;
+    `validate_every`, calls between validations; `patience`, validations without improvement after
+    which the stage ends early, or `None`; `groups` and `judged`, names of the groups that metrics
+    with an axis are of, in training and in validation; `fields`, for a metric `..._unsolved` the
+    field of the configuration with the solve's most steps.
     """
 
     name: str
     advance: Callable[[TrainState, PyTree, PRNGKeyArray], tuple[TrainState, Metrics]]
     feed: Callable[[int], Iterator[PyTree]]
-    validate: Callable[[PyTree], tuple[Scalar, Metrics]]
+    validate: Callable[[PyTree], tuple[Scalar, Metrics]] | None
     calls: int
     steps_per_call: int
     validate_every: int = 1
     patience: int | None = None
+    first: bool = False
     groups: tuple[str, ...] = ()
     judged: tuple[str, ...] = ()
     fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -66,6 +68,12 @@ def run(stage: Stage, state: RunState, recorder: Recorder, *, key: PRNGKeyArray)
     recorder.log.rewind(stage.name, int(state.train.step))
     feed = stage.feed(done)
     unsolved: dict[str, Unsolved] = {}
+    if stage.first and done == 0:
+        state, beside = _select(stage, state)
+        _check_solved(stage, 0, _unsolved(beside, stage.judged, {}), most=1)
+        values = _numbers(beside)
+        _check_finite(stage.name, 0, {"validation": values["validation"]})
+        recorder.log.write({"stage": stage.name, "step": 0, **values})
     with recorder.bar(stage.name, stage.steps, start=int(state.train.step)) as bar:
         for call in range(done, stage.calls):
             if stage.patience is not None and int(state.stale) >= stage.patience:
@@ -85,19 +93,22 @@ def run(stage: Stage, state: RunState, recorder: Recorder, *, key: PRNGKeyArray)
                 state, beside = _select(stage, state)
                 _check_solved(stage, step, _unsolved(beside, stage.judged, {}), most=1)
                 row |= _numbers(beside)
-                _check_finite(stage.name, step, {"validation": row["validation"]})
+                _check_finite(stage.name, step, {"validation": row.get("validation", 0.0)})
             recorder.log.write({**row, "steps_per_second": rate})
             bar.show(step, values, rate)
-            if "validation" in row:
+            if (call + 1) % stage.validate_every == 0 or call + 1 == stage.calls:
                 recorder.save(stage.name, state)
     return state
 
 
 def _select(stage: Stage, state: RunState) -> tuple[RunState, Metrics]:
     chosen = state.train.chosen
-    score, beside = stage.validate(chosen)
-    beside = {"validation": score, **beside}
-    if not bool(score > state.score):
+    if stage.validate is None:
+        score, beside = state.score, {}
+    else:
+        score, beside = stage.validate(chosen)
+        beside = {"validation": score, **beside}
+    if stage.validate is not None and not bool(score > state.score):
         return dataclasses.replace(state, stale=state.stale + 1), beside
     # Copies, because the next call is given the training state's own buffers to overwrite.
     better = RunState(

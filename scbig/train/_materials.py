@@ -27,14 +27,15 @@ from ._priors import AlignedPriors, Priors
 class Materials:
     """The cells and the priors of a run, aligned with the screen's genes.
 
-    **Fields:** `kept` and `held_out`, the cells that stage 1 trains and is validated on; `learn`
-    and `judge`, those of stage 2; `priors`, those that the configuration reads, aligned;
-    `perturbations` and `contexts`, the standardised tables of what can be perturbed and where,
-    whose names are in `names`, with how doses are read.
+    **Fields:** `whole`, all cells; `kept` and `held_out`, those that stage 1 trains and is
+    validated on; `learn` and `judge`, those of stage 2; `priors`, those that the configuration
+    reads, aligned; `perturbations` and `contexts`, the standardised tables of what can be
+    perturbed and where, whose names are in `names`, with how doses are read.
     """
 
     config: ScBIGConfig
     names: Names
+    whole: Screen
     kept: Screen
     held_out: Screen
     learn: Screen
@@ -80,6 +81,7 @@ class Materials:
         return cls(
             config=config,
             names=names,
+            whole=screen,
             kept=kept,
             held_out=held_out,
             learn=training if validation else kept,

@@ -75,11 +75,11 @@ def response_errors(
     Give it only cells that the model learned from: the programs learn from these errors.
     """
     config = model.config
-    setting = make_setting(model.pure, model.names, screen, config)
+    setting = make_setting(model.pure, model.names, screen, config, anchor=model.anchor)
     facts = _criterion_of(config).prepare(setting, key=key)
     # Responses are of populations: no single cell's latent is read.
     latents = jnp.zeros((0, model.pure.shift.shape[0]))
-    data = FlowData(setting.index, setting.tokens, latents, None, facts)
+    data = FlowData(setting.index, setting.tokens, latents, None, own=facts)
     predicted = eqx.filter_jit(predicted_responses)(model.pure, data)[0]
     return jnp.transpose(predicted - facts.response)
 

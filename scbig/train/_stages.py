@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from scbig._typing import PRNGKeyArray
+from scbig.data import Screen
 from scbig.model import ScBIG, make_model, with_new_flow
 from scbig.programs import AbstractPartition
 from scbig.service import TrainedModel
@@ -18,6 +19,7 @@ from ._latents import latents_of
 from ._loop import run
 from ._materials import Materials
 from ._record import Recorder
+from ._state import RunState
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,8 +71,7 @@ def train_stages(
         model = _fit_autoencoder(model, materials, recorder, key=keys.stage1)
     else:
         model = with_new_flow(autoencoder, config.networks, **tables, key=keys.model)
-    trained = _fit_flow(model, materials, recorder, key=keys.stage2)
-    return TrainedModel(pure=trained, names=materials.names, config=config)
+    return _fit_flow(model, materials, recorder, key=keys.stage2)
 
 
 def _fit_autoencoder(
@@ -86,20 +87,41 @@ def _fit_autoencoder(
 
 def _fit_flow(
     model: ScBIG, materials: Materials, recorder: Recorder, *, key: PRNGKeyArray
-) -> ScBIG:
-    """Stage 2 on the cells to learn from, judged on the others; returns the best model."""
-    config, learn = materials.config, materials.learn
+) -> TrainedModel:
+    """Stage 2, judged by what it does not learn from; then anew on everything, if asked for."""
+    learn, judge, config = materials.learn, materials.judge, materials.config
+    found, state = _train_flow(model, materials, learn, judge, recorder, key=key)
+    if not config.stage2.refit:
+        return found
+    steps = int(state.best_step)
+    return _train_flow(model, materials, materials.whole, None, recorder, steps=steps, key=key)[0]
+
+
+def _train_flow(
+    model: ScBIG,
+    materials: Materials,
+    learn: Screen,
+    judge: Screen | None,
+    recorder: Recorder,
+    *,
+    steps: int | None = None,
+    key: PRNGKeyArray,
+) -> tuple[TrainedModel, RunState]:
+    """An anchor and a flow on some cells; without cells to judge by, of a number of steps."""
+    config, pathways = materials.config, materials.priors.pathways
+    anchor = None if config.anchor is None else config.anchor.fit(learn)
     latents = latents_of(model, learn, folder=recorder.folder if learn.stored else None)
     if config.standardise_latents:
         model = standardise(model, latents)
         latents = (latents - model.shift[None]) / model.scale[None]
     run_key, judge_key = jr.split(key)
-    setting = make_setting(model, materials.names, learn, config, materials.priors.pathways)
-    judged = make_setting(
-        model, materials.names, materials.judge, config, materials.priors.pathways
-    )
+    given = model, materials.names
+    setting = make_setting(*given, learn, config, pathways, anchor=anchor)
+    judged = judge and make_setting(*given, judge, config, pathways, controls=learn, anchor=anchor)
     prepared = Prepared.of(setting, judged, config, latents=latents, key=judge_key)
-    stage, state, rest = flow_stage(
-        model, prepared, config, setting.group_names(), judged.group_names()
-    )
-    return eqx.combine(run(stage, state, recorder, key=run_key).best, rest)
+    names = setting.group_names(), () if judged is None else judged.group_names()
+    name = "refit" if judged is None else "flow"
+    stage, state, rest = flow_stage(model, prepared, config, *names, name=name, steps=steps)
+    state = run(stage, state, recorder, key=run_key)
+    pure = eqx.combine(state.best, rest)
+    return TrainedModel(pure=pure, names=materials.names, config=config, anchor=anchor), state

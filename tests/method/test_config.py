@@ -18,7 +18,11 @@ def stored() -> m.ScBIGConfig:
     return m.on_disk(m.paper())
 
 
-PRESETS = [m.paper, m.released, m.cpu, stored]
+def started() -> m.ScBIGConfig:
+    return m.anchored(m.cpu())
+
+
+PRESETS = [m.paper, m.released, m.cpu, started, stored]
 
 
 @pytest.fixture
@@ -162,7 +166,7 @@ def test_a_number_that_a_field_cannot_hold_is_refused_where_it_is_defined(name, 
     else:
         zero = field.name not in (
             "dropout", "sigma", "weight", "semantic_weight", "interaction_weight", "tolerance",
-            "weight_decay", "warmup", "final",
+            "weight_decay", "warmup", "final", "hold_out", "shrinkage", "mean",
         )  # fmt: skip
     wrong += [0] if zero else []
     wrong += [] if type(None) in getattr(field.type, "__args__", ()) else [None]

@@ -1,0 +1,62 @@
+"""How control cells are moved before the flow: a shift, and a linear map around their mean."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from scbig._typing import Array, Bool, Expression, ExpressionBatch, Float, Int
+
+
+class Moves(eqx.Module):
+    """An affine map of cells for each group, a condition in a context.
+
+    **Fields:** `shift`, by which the mean moves, in log units; `stretch`, the linear map of a
+    cell's scores less the identity: cells keep their differences where it is zero; `axes`,
+    orthonormal, on which the scores are taken.
+    """
+
+    shift: Float[Array, "*groups genes"]
+    stretch: Float[Array, "*groups components components"]
+    axes: Float[Array, "components genes"]
+
+    def __getitem__(self, groups: int | Int[Array, "..."]) -> "Moves":
+        """One of many groups, or some of them."""
+        return Moves(self.shift[groups], self.stretch[groups], self.axes)
+
+    def __call__(self, cells: ExpressionBatch, centre: Expression) -> ExpressionBatch:
+        """Cells of one group, moved; those whose mean is `centre` move by `shift` on average."""
+        scores = (cells - centre[None]) @ self.axes.T
+        return cells + self.shift[None] + scores @ self.stretch.T @ self.axes
+
+
+def nonnegative(cells: ExpressionBatch) -> ExpressionBatch:
+    """The nearest cells without negative expression that have the same mean, gene by gene.
+
+    What falls below zero becomes zero, and the others fall by as much as that added: clipping
+    alone would raise every gene that is rarely expressed. A gene whose mean is negative, which no
+    population can have, becomes zero in every cell.
+
+    Michelot, A finite algorithm for finding the projection of a point onto the canonical simplex
+    of R^n (1986).
+    """
+    wanted = jnp.maximum(jnp.sum(cells, axis=0), 0.0)
+
+    def lower(state: tuple[Expression, Bool[Array, ""]]) -> tuple[Expression, Bool[Array, ""]]:
+        fall, _ = state
+        above = cells > fall[None]
+        count = jnp.maximum(jnp.sum(above, axis=0, dtype=cells.dtype), 1.0)
+        new = jnp.maximum(jnp.sum(jnp.where(above, cells, 0.0), axis=0) - wanted, 0.0) / count
+        # Each round can only leave fewer cells above zero: it ends.
+        return jnp.maximum(new, fall), jnp.any(new > fall * (1 + 1e-6) + 1e-12)
+
+    start = jnp.zeros(cells.shape[1], cells.dtype), jnp.ones((), bool)
+    fall, _ = jax.lax.while_loop(lambda state: state[1], lower, start)
+    # Not by the rounding of two sums, where nothing is to be done.
+    fall = jnp.where(jnp.any(cells < 0, axis=0), fall, 0.0)
+    return jnp.where((wanted > 0)[None], jnp.maximum(cells - fall[None], 0.0), 0.0)
+
+
+@jax.jit
+def move(moves: Moves, cells: ExpressionBatch, centre: Expression) -> ExpressionBatch:
+    """`moves(cells, centre)`, compiled."""
+    return moves(cells, centre)

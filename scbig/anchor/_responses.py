@@ -1,0 +1,135 @@
+"""The anchor of measured responses: means in closed form, and a Gaussian change of shape."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from scbig._value import real, whole
+from scbig.data import Condition, Screen
+from scbig.response import FittedEffects, MixedEffects
+
+from ._abstract import AbstractAnchor, AbstractFittedAnchor
+from ._moves import Moves
+from ._shrink import shrink
+from ._spread import Spread
+
+
+class ResponseAnchor(AbstractAnchor):
+    """Moves controls to the expected mean of a condition, and to its covariance.
+
+    The mean of a seen condition is its measured one, shrunk towards what the other conditions make
+    one expect (`shrink`); that of an unseen one is expected from `effects`. The covariance, in
+    principal components of the training cells, is transported from the controls' to the
+    condition's own, shrunk to that of all perturbed cells of the context, which is taken for
+    unseen conditions (optimal transport between Gaussians).
+
+    **Fields:** `effects`, the model of mean responses; `components`, at most so many axes;
+    `shrinkage`, cells that the common covariance counts as; `shape`, whether the covariance
+    changes: a shift alone without.
+    """
+
+    effects: MixedEffects = MixedEffects()
+    components: int = whole(50)
+    shrinkage: float = real(100.0, least=0)
+    shape: bool = True
+
+    def fit(self, screen: Screen) -> "FittedResponses":
+        """Learns means and covariances from a screen, in three passes over its cells."""
+        measured = screen.responses()
+        places = measured.condition_index.tolist(), measured.context_index.tolist()
+        pairs = list(zip(*places, strict=True))
+        conditions = [screen.conditions[place] for place, _ in pairs]
+        contexts = [screen.contexts[place] for _, place in pairs]
+        changes = measured.changes.astype(np.float64)
+        effects = self.effects.fit(
+            conditions,
+            changes,
+            cells=measured.cells.astype(np.float64),
+            **_told(contexts),
+            origin=measured.control_mean(),
+            genes=screen.genes,
+        )
+        spread = Spread.of(screen, self.components)
+        combined = np.array([len(condition.perturbations) > 1 for condition in conditions])
+        kinds = _kinds(combined, self.effects.least)
+        cells = measured.cells.astype(np.float64)
+        found = shrink(effects.left_out(), changes, cells, spread.noise, kinds)
+        means = found.means
+        # A gene is perturbed itself: what was measured of it needs no other condition.
+        place = {gene: column for column, gene in enumerate(screen.genes)}
+        for row, condition in enumerate(conditions):
+            own = [place[name] for name in condition.perturbations if name in place]
+            means[row, own] = changes[row, own]
+        seen, common = spread.stretches(pairs, self.shrinkage)
+        if not self.shape:
+            seen, common = np.zeros_like(seen), np.zeros_like(common)
+        return FittedResponses(
+            effects=effects,
+            conditions=tuple(c.name for c in conditions),
+            contexts=tuple(contexts),
+            known=screen.contexts,
+            means=means.astype(np.float32),
+            sd=np.sqrt(found.variances).astype(np.float32),
+            axes=spread.noise.axes.astype(np.float32),
+            stretch=seen.astype(np.float32),
+            common=common.astype(np.float32),
+        )
+
+
+class FittedResponses(AbstractFittedAnchor):
+    """What `ResponseAnchor` learned.
+
+    **Fields:** `effects`, the model of means; `conditions` and `contexts`, of each seen group;
+    `known`, the contexts; `means` and `sd`, of seen groups; `axes`; `stretch` of seen groups, and
+    `common`, by context and last for a context that was not seen.
+    """
+
+    effects: FittedEffects
+    conditions: tuple[str, ...]
+    contexts: tuple[str, ...]
+    known: tuple[str, ...]
+    means: Float32[np.ndarray, "seen genes"]
+    sd: Float32[np.ndarray, "seen genes"]
+    axes: Float32[np.ndarray, "components genes"]
+    stretch: Float32[np.ndarray, "seen components components"]
+    common: Float32[np.ndarray, "contexts components components"]
+
+    def moves(self, conditions: Sequence[Condition], contexts: Sequence[str]) -> Moves:
+        shift = self.effects.means(conditions, *_told(contexts).values()).astype(np.float32)
+        place = {context: number for number, context in enumerate(self.known)}
+        stretch = self.common[[place.get(context, -1) for context in contexts]]
+        for row, seen in self._seen(conditions, contexts):
+            shift[row], stretch[row] = self.means[seen], self.stretch[seen]
+        still = [row for row, condition in enumerate(conditions) if condition.is_control]
+        shift[still], stretch[still] = 0.0, 0.0
+        return Moves(jnp.asarray(shift), jnp.asarray(stretch), jnp.asarray(self.axes))
+
+    def deviations(
+        self, conditions: Sequence[Condition], contexts: Sequence[str]
+    ) -> Float[np.ndarray, "groups genes"]:
+        found = self.effects.deviations(conditions, *_told(contexts).values())
+        for row, seen in self._seen(conditions, contexts):
+            found[row] = self.sd[seen]
+        return found
+
+    def _seen(
+        self, conditions: Sequence[Condition], contexts: Sequence[str]
+    ) -> list[tuple[int, int]]:
+        """Rows that are seen groups, and which."""
+        known = zip(self.conditions, self.contexts, strict=True)
+        place = {pair: row for row, pair in enumerate(known)}
+        pairs = [(c.name, context) for c, context in zip(conditions, contexts, strict=True)]
+        return [(row, place[pair]) for row, pair in enumerate(pairs) if pair in place]
+
+
+def _kinds(combined: Bool[np.ndarray, " groups"], least: int) -> list[Bool[np.ndarray, " groups"]]:
+    """Single perturbations and combinations apart, if there are enough of both."""
+    if min(combined.sum(), (~combined).sum()) < least:
+        return [np.ones_like(combined)]
+    return [~combined, combined]
+
+
+def _told(contexts):
+    return {"contexts": contexts} if len(set(contexts)) > 1 else {}

@@ -1,0 +1,68 @@
+"""The flow's anchor as a predictor of its own: what a flow has to be better than."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from anndata import AnnData
+from jaxtyping import Float
+
+from scbig._typing import PRNGKeyArray
+from scbig.anchor import (
+    AbstractAnchor,
+    AbstractFittedAnchor,
+    ResponseAnchor,
+    move,
+    nonnegative,
+)
+from scbig.data import Columns, Condition, Screen
+
+from ._emit import move_controls
+
+
+class MovedControls(eqx.Module):
+    """Controls at the expected mean and with the expected covariance of a condition.
+
+    Means by empirical Bayes and Gaussian optimal transport, in closed form, without a network:
+    `scbig.anchor.ResponseAnchor`. Any condition can be asked for.
+
+    **Fields:** `genes`, of the cells; `fitted`, what moves them.
+    """
+
+    genes: tuple[str, ...]
+    fitted: AbstractFittedAnchor
+
+    @classmethod
+    def fit(cls, screen: Screen, anchor: AbstractAnchor = ResponseAnchor()) -> "MovedControls":
+        """Fits the anchor to a screen.
+
+        **Raises:** a ValueError if the screen has only controls.
+        """
+        return cls(screen.genes, anchor.fit(screen))
+
+    def predict(
+        self,
+        controls: Screen | AnnData,
+        conditions: Sequence[str],
+        columns: Columns = Columns(),
+        *,
+        key: PRNGKeyArray,
+        cells: int | None = None,
+    ) -> AnnData:
+        """Control cells, moved, without negative expression: see `predict_cells`."""
+
+        def moved(
+            starts: Float[np.ndarray, "cells genes"],
+            centre: Float[np.ndarray, " genes"],
+            condition: Condition,
+            context: str,
+        ) -> Float[np.ndarray, "cells genes"]:
+            if condition.is_control:
+                return starts
+            by = self.fitted.moves([condition], [context])[0]
+            found = move(by, jnp.asarray(starts), jnp.asarray(centre, jnp.float32))
+            return np.asarray(nonnegative(found))
+
+        given = controls, conditions, columns
+        return move_controls(moved, self.genes, *given, key=key, cells=cells)

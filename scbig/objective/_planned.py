@@ -1,0 +1,125 @@
+"""Flow matching on pairs from one plan over each condition's whole population."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from scbig._typing import Array, Bool, Float, Int, Latent, LatentBatch, PRNGKeyArray, Scalar
+from scbig._value import whole
+from scbig.flow import AbstractProbabilityPath, LinearPath, flow_matching_loss
+from scbig.model import ScBIG
+from scbig.ot import AbstractCoupling, SinkhornCoupling
+
+from ._data import FlowData, Setting
+from ._terms import AbstractTerm, Metrics
+
+
+class Pairs(eqx.Module):
+    """What `PlannedMatching` caches.
+
+    **Fields:** `ends`, rows of each group's perturbed cells in the plan; `partners`, for each
+    start some places among them, drawn from the plan; `shift`, which is added to latents of the
+    ends; `converged`, whether each plan met its marginals.
+    """
+
+    ends: Int[Array, "all_groups ends"]
+    partners: Int[Array, "all_groups starts draws"]
+    shift: Float[Array, "all_groups latent"]
+    converged: Bool[Array, " all_groups"]
+
+
+class PlannedMatching(AbstractTerm):
+    """Flow-matching loss on pairs that were drawn once, from a plan over the whole population.
+
+    A plan between a few dozen cells pairs each with who happens to be near; that between all pairs
+    it with its counterpart. The plan is made for one group after the other, between at most
+    `most` of the cells that its flow starts from and at most as many perturbed ones.
+
+    **Fields:** `path`, between a pair; `coupling`, who is paired; `groups`, conditions drawn for
+    each step; `cells`, pairs drawn for each of those; `most`, cells of a side of a plan; `draws`,
+    partners kept of each start; `centred`, whether the ends are moved to the mean of the starts,
+    so that the flow learns differences between cells and leaves the mean alone.
+    """
+
+    label = "flow"
+    reads_latents = True
+
+    path: AbstractProbabilityPath = LinearPath()
+    coupling: AbstractCoupling = SinkhornCoupling()
+    groups: int = whole(1)
+    cells: int = whole(1024)
+    most: int = whole(1024)
+    draws: int = whole(8)
+    centred: bool = True
+
+    def prepare(self, setting: Setting) -> Pairs:
+        """Makes the plans."""
+        assert setting.starts is not None
+        assert setting.latents is not None
+        index = setting.index
+        size, start = np.asarray(index.size), np.asarray(index.start)
+        number = min(self.most, int(size.max()))
+        # Spread evenly over a larger group; a smaller one comes again and again.
+        places = [
+            np.arange(number) * n // number if n > number else np.arange(number) % n for n in size
+        ]
+        order = np.asarray(index.order)
+        ends = np.stack([order[s + own] for s, own in zip(start, places, strict=True)])
+        return _plans(self, setting.starts, setting.latents, jnp.asarray(ends, jnp.int32))
+
+    def __call__(
+        self, model: ScBIG, data: FlowData, step: Int[Array, ""], *, key: PRNGKeyArray
+    ) -> tuple[Scalar, Metrics]:
+        group_key, start_key, draw_key, condition_key, loss_key = jr.split(key, 5)
+        pairs: Pairs = data.own
+        assert data.starts is not None
+        groups = data.index.draw_groups(self.groups, key=group_key)
+        shape = (self.groups, self.cells)
+        places = jr.randint(start_key, shape, 0, pairs.partners.shape[1])
+        draws = jr.randint(draw_key, shape, 0, pairs.partners.shape[2])
+        rows = groups[:, None]
+        ends = data.latents[pairs.ends[rows, pairs.partners[rows, places, draws]]]
+        ends = ends + pairs.shift[groups][:, None]
+        starts = data.starts[rows, places]
+        conditions = data.conditions(model, groups, key=condition_key)
+        loss = flow_matching_loss(model.velocity, self.path, starts, ends, conditions, key=loss_key)
+        return loss, {"flow": loss, "paired": jnp.mean(pairs.converged.astype(loss.dtype))}
+
+    def references(self, model: ScBIG, data: FlowData, *, key: PRNGKeyArray) -> dict[str, Scalar]:
+        """The loss of a field that stands still, over all pairs, but for the path's noise."""
+        pairs: Pairs = data.own
+        starts = data.starts
+        assert starts is not None
+
+        def still(group: Int[Array, ""]) -> Scalar:
+            ends = data.latents[pairs.ends[group]] + pairs.shift[group][None]
+            return jnp.mean((ends[pairs.partners[group, :, 0]] - starts[group]) ** 2)
+
+        return {"no_change": jnp.mean(jax.lax.map(still, jnp.arange(pairs.ends.shape[0])))}
+
+
+@eqx.filter_jit
+def _plans(
+    term: PlannedMatching,
+    starts: Float[Array, "groups pool latent"],
+    latents: LatentBatch,
+    ends: Int[Array, "groups ends"],
+) -> Pairs:
+    """One plan after the other: of many conditions only one is in memory."""
+
+    def one(
+        own: tuple[LatentBatch, Int[Array, " ends"], PRNGKeyArray],
+    ) -> tuple[Int[Array, "starts draws"], Latent, Bool[Array, ""]]:
+        start, rows, key = own
+        end = latents[rows]
+        shift = jnp.mean(start, axis=0) - jnp.mean(end, axis=0) if term.centred else 0.0 * start[0]
+        # The same plan for every draw: the compiler makes it once.
+        keys = jr.split(key, term.draws)
+        found = jax.vmap(lambda k: term.coupling(start, end + shift[None], key=k))(keys)
+        return found.partner.T, shift, jnp.all(found.converged)
+
+    keys = jr.split(jr.key(0), starts.shape[0])
+    partners, shift, converged = jax.lax.map(one, (starts, ends, keys))
+    return Pairs(ends, partners, shift, converged)

@@ -1,0 +1,257 @@
+"""A flow that starts from an anchor: nothing at first, only differences, and nothing if so."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from scbig import train
+from scbig.anchor import ResponseAnchor, nonnegative
+from scbig.baselines import MovedControls
+from scbig.data import Condition
+from scbig.method import Weighted, anchored, but
+from scbig.metrics import energy_distance, fit_projection
+from scbig.objective import (
+    FlowMatching,
+    PlannedMatching,
+    PopulationCriterion,
+    Reconstruction,
+)
+from scbig.ot import SinkhornCoupling
+from scbig.service import load, save
+from scbig.train import fit
+
+from .conftest import LEAN
+from .test_fit import same
+
+MATCHING = PlannedMatching(
+    coupling=SinkhornCoupling(iterations=50), groups=3, cells=8, most=16, draws=3
+)
+ANCHOR = ResponseAnchor(components=5)
+ANCHORED = but(
+    anchored(LEAN),
+    flow=MATCHING,
+    anchor=ANCHOR,
+    **{"stage2.criterion": PopulationCriterion(cells=16, measured=16, components=5)},
+    **{"stage2.steps": 8, "stage2.hold_out": 0.0},
+)
+# Held-out cells that say that nothing helps: the score of a flow is never above that of none.
+IDLE = but(ANCHORED, **{"stage2.optimiser.learning_rate": 1e-12})
+
+
+@pytest.fixture(scope="module")
+def idle(screen, priors):
+    return fit(screen, priors, IDLE, progress=False, key=jr.key(0))
+
+
+def expected(screen, conditions):
+    """What the anchor alone predicts."""
+    return cells_of(MovedControls.fit(screen, ANCHOR), screen, conditions)
+
+
+def cells_of(model: Any, screen, conditions, **options: Any) -> np.ndarray:
+    """Predicted expression."""
+    return np.asarray(model.predict(screen, conditions, key=jr.key(1), **options).X)
+
+
+def test_a_flow_of_no_steps_predicts_what_the_anchor_does(idle, screen):
+    names = [condition.name for condition in screen.conditions]
+    found = cells_of(idle.model, screen, names)
+    np.testing.assert_allclose(found, expected(screen, names), atol=1e-5)
+    assert idle.history.query("stage == 'flow'").step.min() == 0
+    assert "refit" not in set(idle.history.stage)
+
+
+def test_the_control_comes_back_as_it_was(screen, priors, tmp_path):
+    config = but(ANCHORED, **{"stage2.refit": False, "stage2.steps": 4})
+    made = fit(screen, priors, config, progress=False, key=jr.key(0))
+    moving = dataclasses.replace(made.model, pure=moved(made.model.pure))
+    controls = screen.dense(screen.rows("control"))
+    np.testing.assert_array_equal(cells_of(moving, screen, ["control"]), controls)
+
+
+def moved(pure: Any) -> Any:
+    """The same model with a field that is not still."""
+    out = lambda m: (m.velocity.out.weight, m.velocity.out.bias)
+    return eqx.tree_at(out, pure, tuple(x + c for x, c in zip(out(pure), (0.3, 0.5), strict=True)))
+
+
+def test_a_flow_changes_cells_and_not_their_mean(idle, screen):
+    moving = dataclasses.replace(idle.model, pure=moved(idle.model.pure))
+    name = screen.conditions[0].name
+    assert name != "control"
+    ask = lambda model: cells_of(model, screen, [name], nonnegative=False)
+    found, start = ask(moving), ask(idle.model)
+    assert np.abs(found - start).max() > 1e-2
+    np.testing.assert_allclose(found.mean(axis=0), start.mean(axis=0), atol=1e-5)
+    free = dataclasses.replace(moving, config=but(IDLE, **{"emission.mean": 1.0}))
+    drawn = ask(free)
+    assert np.abs(drawn.mean(axis=0) - start.mean(axis=0)).max() > 1e-3
+
+
+def test_it_is_saved_with_its_anchor(idle, tmp_path, screen):
+    save(idle.model, tmp_path / "model.scbig")
+    again = load(tmp_path / "model.scbig")
+    assert again.anchor is not None
+    names = [screen.conditions[0].name, screen.conditions[-1].name]
+    ask = lambda model: cells_of(model, screen, names)
+    np.testing.assert_array_equal(ask(again), ask(idle.model))
+
+
+@pytest.mark.slow
+def test_what_selected_is_learned_from_at_last(screen, priors, tmp_path):
+    eager = but(ANCHORED, **{"stage2.criterion": Eager(), "stage2.hold_out": 0.3})
+    held = train.hold_out_conditions(screen, 0.3, key=jr.key(0), least=4)
+    once = fit(screen, priors, eager, validation=held, out=tmp_path, progress=False, key=jr.key(0))
+    history = once.history
+    assert history.query("stage == 'refit'").step.tolist() == [4, 8]
+    assert history.query("stage == 'refit'").validation.isna().all()
+    whole = ResponseAnchor(components=5).fit(screen)
+    asked = [c for c in screen.conditions if c.name in held], [""] * len(held)
+    assert once.model.anchor is not None
+    np.testing.assert_allclose(once.model.anchor.moves(*asked).shift, whole.moves(*asked).shift)
+    again = fit(screen, priors, eager, validation=held, out=tmp_path, progress=False, key=jr.key(0))
+    assert same(again.model.pure, once.model.pure)
+
+
+class Eager(PopulationCriterion):
+    """Later is better."""
+
+    cells: int = 16
+    measured: int = 16
+    components: int = 5
+
+    def __call__(self, model: Any, data: Any) -> Any:
+        moves = sum(jnp.sum(jnp.abs(x)) for x in (model.velocity.out.weight,))
+        return moves, super().__call__(model, data)[1]
+
+
+def test_conditions_to_select_by_are_of_the_kind_to_be_predicted(screen):
+    doubles = {c.name for c in screen.conditions if len(c.perturbations) == 2}
+    singles = {c.name for c in screen.conditions if len(c.perturbations) == 1}
+    few = train.hold_out_conditions(screen, 0.5, key=jr.key(0), least=4)
+    assert len(few) == 2
+    assert set(few) <= doubles
+    other = train.hold_out_conditions(screen, 0.4, key=jr.key(0), least=5)
+    assert set(other) <= singles
+    assert train.hold_out_conditions(screen, 0.4, key=jr.key(0)) == ()
+
+
+@pytest.fixture(scope="module")
+def setting(idle, screen):
+    model = idle.model
+    return train.make_setting(model.pure, model.names, screen, ANCHORED, anchor=model.anchor)
+
+
+def test_flows_start_from_moved_controls(idle, screen, setting):
+    found = train.starts_of(setting)
+    controls = screen.dense(screen.rows("control"))
+    names = setting.group_names()
+    alone = MovedControls.fit(screen, ANCHOR)
+    for group in (0, len(names) - 1):
+        moves = alone.fitted.moves([screen.conditions[setting.index.condition[group]]], [""])[0]
+        cells = moves(jnp.asarray(controls), jnp.asarray(controls.mean(axis=0)))
+        latents = idle.model.pure.encode_cells(cells)
+        np.testing.assert_allclose(found[group], latents, atol=1e-4)
+
+
+def test_pairs_are_cells_of_the_condition_and_centred_on_the_starts(setting):
+    latents = train.flow_data(setting).latents
+    starts = train.starts_of(setting)
+    given = dataclasses.replace(setting, latents=latents, starts=starts)
+    pairs = MATCHING.prepare(given)
+    order, start, size = map(
+        np.asarray, (setting.index.order, setting.index.start, setting.index.size)
+    )
+    for group, (first, count) in enumerate(zip(start, size, strict=True)):
+        own = order[first : first + count]
+        rows = np.asarray(pairs.ends[group])
+        assert set(rows) <= set(own)
+        # Each cell as often as any other, to within one.
+        assert np.ptp(np.bincount(rows)[np.unique(rows)]) <= 1
+        shifted = np.asarray(latents)[rows] + np.asarray(pairs.shift[group])
+        np.testing.assert_allclose(shifted.mean(axis=0), starts[group].mean(axis=0), atol=1e-4)
+        assert pairs.partners[group].max() < len(rows)
+    free = but(MATCHING, centred=False).prepare(given)
+    assert not np.asarray(free.shift).any()
+
+
+def test_a_plan_pairs_nearer_than_chance(setting):
+    latents = train.flow_data(setting).latents
+    starts = train.starts_of(setting)
+    given = dataclasses.replace(setting, latents=latents, starts=starts)
+    pairs = MATCHING.prepare(given)
+    ends = np.asarray(latents)[np.asarray(pairs.ends)] + np.asarray(pairs.shift)[:, None]
+    places = np.asarray(pairs.partners)
+    rng = np.random.default_rng(0)
+    apart = lambda chosen: np.mean(
+        [np.square(ends[g][chosen[g]] - np.asarray(starts[g])).sum(-1) for g in range(len(ends))]
+    )
+    drawn = [rng.integers(0, ends.shape[1], len(starts[0])) for _ in range(len(ends))]
+    assert apart(places[:, :, 0]) < 0.8 * apart(drawn)
+
+
+def test_the_score_is_of_populations_as_they_are_predicted(idle, screen, setting):
+    criterion = PopulationCriterion(cells=40, measured=64, components=5)
+    facts = criterion.prepare(setting, key=jr.key(0))
+    data = dataclasses.replace(train.flow_data(setting), own=facts)
+    score, beside = criterion(moved(idle.model.pure), data)
+    axes = fit_projection(screen.dense(), 5).axes
+    measured = screen.responses()
+    controls = screen.dense(screen.rows("control"))
+    moving = dataclasses.replace(idle.model, pure=moved(idle.model.pure))
+    spread = np.arange(40) * len(controls) // 40
+    still, gains, starts = [], [], []
+    for change, place in zip(measured.changes, measured.condition_index, strict=True):
+        name = screen.conditions[place].name
+        own = screen.dense(screen.rows(name)) @ axes.T
+        far = lambda cells, own=own: energy_distance(cells @ axes.T, own, unbiased=True)
+        scores = []
+        for model in (moving, idle.model):
+            cells = predicted_from(model, screen, spread, name)
+            pearson = np.corrcoef(cells.mean(axis=0) - controls.mean(axis=0), change)[0, 1]
+            scores.append((pearson, far(cells)))
+        still.append(far(controls[spread]))
+        gains.append(scores[0])
+        starts.append(scores[1])
+    unit = np.mean(still)
+    value = lambda pairs: np.array([p - e / unit for p, e in pairs])
+    gain = value(gains) - value(starts)
+    wanted = value(starts).mean() + gain.mean() - gain.std(ddof=1) / np.sqrt(len(gain))
+    assert float(score) == pytest.approx(wanted, abs=2e-3)
+    assert float(beside["validation_pearson"]) == pytest.approx(np.mean(gains, 0)[0], abs=2e-3)
+    assert float(beside["validation_e_distance"]) == pytest.approx(np.mean(gains, 0)[1], rel=2e-2)
+
+
+def predicted_from(model, screen, rows, name):
+    """Cells from some controls, which are moved around the mean of all."""
+    moves = model.anchor.moves([Condition.parse(name)], [""])[0]
+    cells = jnp.asarray(screen.dense(screen.rows("control")))
+    starts = moves(cells, cells.mean(axis=0))[rows]
+    latents = model.pure.encode_cells(starts)
+    tokens = model.names.tokens([name], 2)[0]
+    found, _ = model.pure.predict(
+        starts, latents, tokens, model.config.transport, model.config.emission
+    )
+    return np.asarray(nonnegative(found))
+
+
+def test_a_flow_may_be_paired_by_plans_without_an_anchor(screen, priors):
+    config = but(LEAN, flow=MATCHING, **{"stage2.steps": 4})
+    made = fit(screen, priors, config, progress=False, key=jr.key(0))
+    assert np.isfinite(made.history.flow.dropna()).all()
+    assert made.model.anchor is None
+
+
+def test_an_encoder_that_trains_needs_starts_of_its_own():
+    with pytest.raises(ValueError, match="leave it out of stage2.trains"):
+        but(
+            ANCHORED,
+            terms=(Weighted(Reconstruction(batch=8), 1.0),),
+            **{"stage2.trains": ("velocity", "encoder")},
+        )
+    assert isinstance(LEAN.flow, FlowMatching)
