@@ -46,6 +46,8 @@ def check(averages: pd.DataFrame, out: pathlib.Path) -> None:
         "perturbed mean",
         "linear",
         "additive",
+        "additive x slope",
+        "residual transfer",
         "mixed effects",
         "split-half",
     ]

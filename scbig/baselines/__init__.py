@@ -14,6 +14,8 @@ from ._emit import (
 )
 from ._linear import LinearEmbedding as LinearEmbedding
 from ._mixed import MixedResponses as MixedResponses
+from ._residual import ResidualTransfer as ResidualTransfer
+from ._scaled import ScaledAdditive as ScaledAdditive
 from ._simple import (
     Additive as Additive,
     Control as Control,

@@ -17,6 +17,8 @@ from scbig.priors import EmbeddingTable
 from ._emit import Predictor
 from ._linear import LinearEmbedding
 from ._mixed import MixedResponses
+from ._residual import ResidualTransfer
+from ._scaled import ScaledAdditive
 from ._simple import Additive, Control, PerturbedMean
 
 CEILING = "split-half"
@@ -34,6 +36,8 @@ def standard(screen: Screen, table: EmbeddingTable) -> dict[str, Predictor]:
         "perturbed mean": PerturbedMean.fit(screen),
         "linear": LinearEmbedding.fit(screen, table),
         "additive": Additive.fit(screen),
+        "additive x slope": ScaledAdditive.fit(screen),
+        "residual transfer": ResidualTransfer.fit(screen),
         "mixed effects": MixedResponses.fit(screen),
     }
 
