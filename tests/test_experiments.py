@@ -49,6 +49,7 @@ def check(averages: pd.DataFrame, out: pathlib.Path) -> None:
         "additive x slope",
         "residual transfer",
         "mixed effects",
+        "autoencoder ceiling",
         "split-half",
     ]
     assert list(averages.index) == expected

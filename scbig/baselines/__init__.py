@@ -1,5 +1,6 @@
 """What a model must beat: closed-form predictors under one protocol."""
 
+from ._ceilings import AUTOENCODER as AUTOENCODER, CEILING as CEILING, RoundTrip as RoundTrip
 from ._closed_form import AbstractEffects as AbstractEffects
 from ._compare import (
     averages as averages,

@@ -1,5 +1,7 @@
 """What training combinations say beyond the sum of their parts, against loops over the cells."""
 
+import json
+
 import anndata as ad
 import jax.random as jr
 import numpy as np
@@ -169,3 +171,37 @@ def test_a_screen_of_controls_cannot_be_fitted(cells, rule):
     controls = Screen.from_anndata(cells[cells.obs["condition"] == "control"])
     with pytest.raises(ValueError, match="no perturbation"):
         rule.fit(controls)
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_real_doubles_overshoot_and_have_residuals_in_common(shared_file, seed):
+    """Norman 2019: the slope of doubles on the sums is 0.65, and residuals add 0.02 of Pearson."""
+    table = np.load(shared_file("data/norman19_effects_234x2000.npz"))
+    split = json.loads(shared_file("splits/norman19_additive_seeds1-5.json").read_text())[seed]
+    effects = {
+        Condition.parse(str(name)): effect
+        for kind in ("single", "double")
+        for name, effect in zip(table[f"{kind}_conditions"], table[f"{kind}_lfc"], strict=True)
+    }
+    train, test = (
+        [c for c in map(Condition.parse, split[part]) if c in effects] for part in ("train", "test")
+    )
+    alone = {c.name for c in train if len(c.perturbations) == 1}
+    test = [c for c in test if alone.issuperset(c.perturbations)]
+    # One noiseless cell of each condition, on a level from which hardly any effect leads below 0.
+    values = 7 + np.stack([np.zeros(2000), *(effects[c] for c in train)])
+    obs = pd.DataFrame({"condition": ["control", *(c.name for c in train)]})
+    obs.index = obs.index.map("c{}".format)
+    cells = ad.AnnData(np.maximum(values, 0).astype(np.float32), obs=obs)
+    screen, truth = Screen.from_anndata(cells), np.stack([effects[c] for c in test])
+    pearson, errors = {}, {}
+    for rule in (Additive, ScaledAdditive, ResidualTransfer):
+        guess = rule.fit(screen).effects(test)
+        pearson[rule] = np.mean(
+            [np.corrcoef(*pair)[0, 1] for pair in zip(guess, truth, strict=True)]
+        )
+        errors[rule] = np.mean((guess - truth) ** 2)
+    assert ScaledAdditive.fit(screen).slope == pytest.approx(0.65, abs=0.03)
+    assert pearson[ScaledAdditive] == pytest.approx(pearson[Additive])
+    assert pearson[ResidualTransfer] - pearson[Additive] == pytest.approx(0.02, abs=0.005)
+    assert errors[ScaledAdditive] < errors[ResidualTransfer] < errors[Additive]
