@@ -75,7 +75,8 @@ def main(run: Quickstart) -> pd.DataFrame:
     controls = cells[cells.obs["condition"] == "control"]
     predictors = {"scBIG": fit.model, **baselines.standard(training, table)}
     options = {"reference": training.to_anndata(), "unbiased": True, "key": predict_key}
-    scores = baselines.compare(predictors, controls, cells, test, **options)
+    asked = predictors, controls, cells, test
+    scores = baselines.compare(*asked, round_trip=fit.model.round_trip, **options)
     averages = baselines.averages(scores)
     scores.to_csv(out / "scores.csv")
     averages.to_csv(out / "averages.csv")

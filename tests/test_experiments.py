@@ -46,7 +46,10 @@ def check(averages: pd.DataFrame, out: pathlib.Path) -> None:
         "perturbed mean",
         "linear",
         "additive",
+        "additive x slope",
+        "residual transfer",
         "mixed effects",
+        "autoencoder ceiling",
         "split-half",
     ]
     assert list(averages.index) == expected

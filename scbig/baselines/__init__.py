@@ -1,5 +1,6 @@
 """What a model must beat: closed-form predictors under one protocol."""
 
+from ._ceilings import AUTOENCODER as AUTOENCODER, CEILING as CEILING, RoundTrip as RoundTrip
 from ._closed_form import AbstractEffects as AbstractEffects
 from ._compare import (
     averages as averages,
@@ -15,6 +16,8 @@ from ._emit import (
 from ._linear import LinearEmbedding as LinearEmbedding
 from ._mixed import MixedResponses as MixedResponses
 from ._moved import MovedControls as MovedControls
+from ._residual import ResidualTransfer as ResidualTransfer
+from ._scaled import ScaledAdditive as ScaledAdditive
 from ._simple import (
     Additive as Additive,
     Control as Control,

@@ -4,22 +4,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from scbig._names import examples
 from scbig._typing import PRNGKeyArray
 from scbig.data import CONTROL, Columns, LabelledCells, Screen, control_cells
-from scbig.metrics import Scoring, Truth, halves, named, reference_of, scored
+from scbig.metrics import Scoring, Truth, named, reference_of
 from scbig.priors import EmbeddingTable
 
+from ._ceilings import RoundTrip, ceilings
 from ._emit import Predictor
 from ._linear import LinearEmbedding
 from ._mixed import MixedResponses
+from ._residual import ResidualTransfer
+from ._scaled import ScaledAdditive
 from ._simple import Additive, Control, PerturbedMean
 
-CEILING = "split-half"
 MOST_BYTES = 2**30
 """Predicted expression of one predictor that is held at once, unless one condition needs more."""
 
@@ -34,6 +35,8 @@ def standard(screen: Screen, table: EmbeddingTable) -> dict[str, Predictor]:
         "perturbed mean": PerturbedMean.fit(screen),
         "linear": LinearEmbedding.fit(screen, table),
         "additive": Additive.fit(screen),
+        "additive x slope": ScaledAdditive.fit(screen),
+        "residual transfer": ResidualTransfer.fit(screen),
         "mixed effects": MixedResponses.fit(screen),
     }
 
@@ -48,6 +51,7 @@ def compare(
     key: PRNGKeyArray,
     cells: int | None = None,
     reference: Screen | AnnData | None = None,
+    round_trip: RoundTrip | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Metrics of every predictor for every condition, with the split-half ceiling beside them.
@@ -70,14 +74,18 @@ def compare(
     - `cells`: cells that are predicted for each condition in each context; by default one for each
         control cell. With it, give `unbiased=True` or an equal `max_cells`.
     - `reference`: as for `scbig.metrics.evaluate`.
+    - `round_trip`: of a model's autoencoder, `TrainedModel.round_trip`, for a row with what its
+        latents can keep of a measurement.
     - `options`: further arguments of `scbig.metrics.evaluate`.
 
     **Returns:** a row for each predictor and condition, with contexts for each predictor, context
     and condition; the metrics in columns. The last predictor, `"split-half"`, is one half of the
-    observed cells against the other.
+    observed cells against the other; before it, with `round_trip`, `"autoencoder ceiling"` is the
+    first of these halves, encoded and decoded, against the same other one.
 
     **Raises:** a ValueError for a condition that was not measured in one of the contexts; it names
-    them. Leave the condition out, or compare those contexts in a call of their own.
+    them. Leave the condition out, or compare those contexts in a call of their own. Also for a
+    round trip whose cells are not those it was given, or not finite.
     """
     scoring = Scoring(**{**options, "metrics": options.get("metrics") or {}})
     basis = reference_of(reference)
@@ -93,15 +101,15 @@ def compare(
         )
     wanted = dict.fromkeys(origins.populations, names)
     chosen: Any = {"controls": origins, "reference": basis, "scoring": scoring}
-    # The ceiling and the truth come first: bad arguments are found before a slow model predicts.
+    # The ceilings and the truth come first: bad arguments are found before a slow model predicts.
     truth = Truth.of(measured, wanted, **chosen)
-    ceiling = scored(*halves(_within(measured, wanted), names, scoring.seed), **chosen)
+    beside = ceilings(measured, wanted, round_trip=round_trip, **chosen)
     # A screen has read its columns, whatever those of the other cells are.
     known = Columns() if isinstance(controls, Screen) else columns
     start, context_key = control_cells(controls, known)
     asked = _Asked(start, Columns(context=context_key), wanted, measured.genes, cells, key)
     tables = {name: truth.table(asked.populations(p, name)) for name, p in predictors.items()}
-    return pd.concat({**tables, CEILING: ceiling}, names=["predictor"])
+    return pd.concat({**tables, **beside}, names=["predictor"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,17 +157,6 @@ class _Asked:
             )
         for context, name in pairs:
             yield context, name, found.cells(name, context)
-
-
-def _within(cells: LabelledCells, wanted: Mapping[str, Sequence[str]]) -> LabelledCells:
-    """The cells of what is wanted, and the controls beside them."""
-    rows = [
-        own
-        for context, found in cells.populations.items()
-        for name, own in found.items()
-        if context in wanted and (name == CONTROL or name in wanted[context])
-    ]
-    return cells.take(np.sort(np.concatenate(rows)))
 
 
 def averages(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from scbig._names import examples
-from scbig.data import Condition, Screen
+from scbig.data import Condition, Responses, Screen
 
 from ._closed_form import AbstractEffects
 
@@ -82,11 +82,26 @@ class Additive(AbstractEffects):
 
         **Raises:** a ValueError if the screen has only controls.
         """
-        found = screen.responses()
+        return cls.of_responses(screen.responses(), screen.genes, missing=missing)
+
+    @classmethod
+    def of_responses(
+        cls,
+        found: Responses,
+        genes: tuple[str, ...],
+        *,
+        missing: Literal["error", "perturbed_mean"] = "error",
+    ) -> "Additive":
+        """As `fit`, of responses that have been measured: for whom other ones count too.
+
+        **Arguments:** `found`, the responses of a screen; `genes`, its genes; `missing` as there.
+
+        **Raises:** as `fit`.
+        """
         deltas = found.by_condition()
         single = [i for i, c in enumerate(found.perturbed) if len(c.perturbations) == 1]
         return cls(
-            screen.genes,
+            genes,
             found.control_mean(),
             tuple(found.perturbed[i].name for i in single),
             deltas[single],

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from jaxtyping import Float32
 from scipy.sparse import csr_matrix
 
 from scbig._errors import NumericalFailure
@@ -144,6 +145,53 @@ class TrainedModel:
             cells, centre = jnp.asarray(expression[rows]), jnp.asarray(centres[contexts[place]])
             starts = move(moves[place], cells, centre)
             yield starts, self.pure.encode_cells(starts)
+
+    def round_trip(
+        self,
+        cells: Float[np.ndarray, "cells genes"],
+        genes: Sequence[str] | None = None,
+        *,
+        nonnegative: bool = True,
+    ) -> Float32[np.ndarray, "cells genes"]:
+        """What the autoencoder alone makes of cells: encoded and decoded, without any flow.
+
+        Without dropout. Of measured cells of a condition it shows what the
+        latents keep of the response: a flow adds errors of its own.
+
+        **Arguments:**
+
+        - `cells`: log-normalised expression, perturbed or not.
+        - `genes`: the names of the columns: the model's in any order, and no others; by default
+            those of the model in the model's order.
+        - `nonnegative`: as for `predict`.
+
+        **Returns:** as many cells, with the genes in the order of `cells`.
+
+        **Raises:** `ValueError` naming missing or surplus genes, or saying why the cells are not
+        log-normalised.
+        """
+        given = self.names.genes if genes is None else tuple(genes)
+        if not len(cells) or cells.shape[1] != len(given):
+            raise ValueError(
+                f"Cells with a column for each of {len(given)} genes are needed; got "
+                f"{cells.shape[0]} cells with {cells.shape[1]} columns."
+            )
+        named = ad.AnnData(cells, var=pd.DataFrame(index=pd.Index(given)))
+        values = expression_of(named, self.names.genes)
+        check_log_normalised(csr_matrix(values), self.names.genes)
+        # Whole chunks, so that populations of all sizes share one compiled program.
+        padded = np.pad(values, ((0, -len(values) % CHUNK), (0, 0)))
+        parts = [
+            np.asarray(self.pure.decode_cells(self.pure.encode_cells(jnp.asarray(chunk))))
+            for chunk in np.split(padded, len(padded) // CHUNK)
+        ]
+        place = {name: column for column, name in enumerate(self.names.genes)}
+        decoded = np.concatenate(parts)[: len(values), [place[name] for name in given]]
+        return np.asarray(without_negative(jnp.asarray(decoded))) if nonnegative else decoded
+
+
+CHUNK = 256
+"""Cells that a round trip encodes and decodes at once."""
 
 
 @eqx.filter_jit

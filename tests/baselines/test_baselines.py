@@ -15,6 +15,8 @@ from scbig.baselines import (
     MixedResponses,
     PerturbedMean,
     Predictor,
+    ResidualTransfer,
+    ScaledAdditive,
 )
 from scbig.data import Columns, Condition, Screen
 from scbig.priors import EmbeddingTable
@@ -78,6 +80,8 @@ def fit_all(screen):
         "control": Control.fit(screen),
         "perturbed mean": PerturbedMean.fit(screen),
         "additive": Additive.fit(screen),
+        "additive x slope": ScaledAdditive.fit(screen),
+        "residual transfer": ResidualTransfer.fit(screen),
         "mixed effects": MixedResponses.fit(screen),
         "linear": LinearEmbedding.fit(screen, TABLE),
     }

@@ -52,6 +52,19 @@ def fit_all(screen):
     return {**predictors, "matching mean": MatchingMean.fit(screen), "twice": Twice.fit(screen)}
 
 
+def test_the_rows_of_every_comparison(screen):
+    table = EmbeddingTable(("A", "B"), np.eye(2, dtype=np.float32))
+    assert list(standard(screen, table)) == [
+        "control",
+        "perturbed mean",
+        "linear",
+        "additive",
+        "additive x slope",
+        "residual transfer",
+        "mixed effects",
+    ]
+
+
 class Twice(AbstractEffects):
     """A user's own baseline: every perturbation does twice the mean of what was measured."""
 

@@ -19,6 +19,7 @@ from scbig.flow import adaptive
 from scbig.method import ScBIGConfig, but
 from scbig.model import make_model
 from scbig.nn import (
+    AbstractDecoder,
     AbstractVelocity,
     AbstractVelocitySpec,
     ConditionEncoderSpec,
@@ -342,3 +343,57 @@ def test_a_solve_that_runs_out_of_steps_names_its_population(model):
         model.predict(controls(), ["KLF1"], key=jr.key(0), transport=short)
     found = model.predict(controls(), ["KLF1"], key=jr.key(0), transport=short, throw=False)
     assert not found.uns["transport"]["solved"].any()
+
+
+def varied(cells, seed=0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(0, 3, (cells, len(GENES))).astype(np.float32)
+
+
+@pytest.mark.parametrize("cells", [1, 256, 300])
+def test_a_round_trip_encodes_and_decodes_each_cell_by_itself(model, cells):
+    given = varied(cells)
+    found = model.round_trip(given, nonnegative=False)
+    assert found.shape == given.shape
+    assert found.dtype == np.float32
+    for row in {0, cells // 2, cells - 1}:
+        expected = model.pure.decode(model.pure.encode(jnp.asarray(given[row])))
+        np.testing.assert_allclose(found[row], expected, rtol=1e-4, atol=1e-5)
+    assert found.min() < 0
+    np.testing.assert_array_equal(model.round_trip(given), np.maximum(found, 0))
+
+
+def test_a_round_trip_finds_genes_by_name(model):
+    given = varied(5)
+    order = [3, 1, 9, 0, 2, 5, 4, 8, 7, 6]
+    found = model.round_trip(given[:, order], [GENES[i] for i in order])
+    np.testing.assert_array_equal(found, model.round_trip(given)[:, order])
+
+
+def test_a_round_trip_compiles_once_for_all_sizes(model):
+    traces = []
+
+    class Counted(AbstractDecoder):
+        inner: AbstractDecoder
+
+        def __call__(self, latent, facts, *, key=None):
+            traces.append(1)
+            return self.inner(latent, facts, key=key)
+
+    counted = changed(model, lambda m: m.decoder, Counted(model.pure.decoder))
+    counted.round_trip(varied(3))
+    once = len(traces)
+    assert once > 0
+    for cells in (1, 40, 300):
+        counted.round_trip(varied(cells))
+    assert len(traces) == once
+
+
+def test_a_round_trip_refuses_what_predict_refuses(model):
+    with pytest.raises(ValueError, match="missing from the data: 'g0'"):
+        model.round_trip(varied(3), ("other", *GENES[1:]))
+    with pytest.raises(ValueError, match="raw counts"):
+        model.round_trip(np.round(10 * varied(3)))
+    with pytest.raises(ValueError, match="each of 10 genes .* got 3 cells with 9 columns"):
+        model.round_trip(varied(3)[:, 1:])
+    with pytest.raises(ValueError, match="got 0 cells"):
+        model.round_trip(varied(0))
