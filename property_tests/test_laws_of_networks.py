@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 from scbig import nn
+from scbig.model import Networks, make_model
 from scbig.programs import GenePartition
 
 from .small_world import (
+    BODY,
     CONDITION,
     EMBEDDINGS,
     FEATURES,
@@ -126,6 +128,8 @@ def on_input(spec, x, priors, key):
 
 
 apply = compiled(on_input)
+CONDITION_SPEC = nn.ConditionEncoderSpec(hidden=8, width=CONDITION)
+CELLS = jr.normal(jr.key(7), (5, GENES))
 NETWORKS = [*TABLE[nn.AbstractEncoderSpec], *TABLE[nn.AbstractDecoderSpec]]
 SLOTS = PARTITION.gather(jr.normal(jr.key(5), (GENES,)))
 
@@ -159,6 +163,45 @@ def test_programs_told_apart_by_their_genes_have_no_order(spec):
     other = apply(spec, x[order] if encoder else x, moved, jr.key(0))[0]
     same = np.allclose(other, out if encoder else out[order], rtol=1e-3, atol=1e-4)
     assert same == isinstance(getattr(spec, "position", None), nn.RelationalPosition)
+
+
+@compiled
+def latents(spec, embeddings):
+    """Of some cells, by a model that is made with these embeddings; what its encoder kept."""
+    networks = Networks(spec, nn.GeneClusterDecoderSpec(**BODY), CONDITION_SPEC)
+    mean = jnp.zeros(GENES)
+    model = make_model(
+        networks, partition=PARTITION, embeddings=embeddings, mean=mean, tokens=EMBEDDINGS,
+        key=jr.key(0),
+    )  # fmt: skip
+    arrays, rest = eqx.partition(model.encoder, eqx.is_inexact_array)
+    at = lambda a, x: eqx.combine(a, rest)(PARTITION.gather(x), model.facts)
+    loss = lambda a: jnp.sum(jax.vmap(lambda x: at(a, x))(CELLS) ** 2)
+    return jax.vmap(lambda x: at(arrays, x))(CELLS), model.facts.own, jax.grad(loss)(arrays)
+
+
+@given(
+    st.sampled_from(TABLE[nn.AbstractEncoderSpec]), SEEDS,
+    st.floats(-8, 8), st.floats(-30, 30), st.integers(0, GENES - 3),
+)  # fmt: skip
+def test_an_encoder_reads_embeddings_in_any_unit(spec, seed, exponent, shift, absent):
+    """And of any origin, but for the centroids, which are of the embeddings as they are given."""
+    order = np.random.default_rng(seed).permutation(GENES)
+    known = jnp.asarray(order >= absent)[:, None]
+    given = jnp.where(known, jr.normal(jr.key(seed), (GENES, FEATURES)), 0)
+    z, own, gradient = latents(spec, given)
+    assert finite((z, own, gradient))
+    scaled, same, slope = latents(spec, given * jnp.float32(10.0**exponent))
+    assert finite((scaled, slope))
+    near = lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-3)
+    near(scaled, z)
+    near(same, own)
+    units = 10.0 ** jr.uniform(jr.key(seed), (1, FEATURES), minval=-3.0, maxval=3.0)
+    moved, same, slope = latents(spec, jnp.where(known, (given + shift) * units, 0))
+    assert finite((moved, slope))
+    near(same, own)
+    if not isinstance(getattr(spec, "position", None), nn.RelationalPosition):
+        near(moved, z)
 
 
 @compiled

@@ -4,6 +4,7 @@ from ._build import (
     Networks as Networks,
     make_model as make_model,
     program_centroids as program_centroids,
+    standardised_embeddings as standardised_embeddings,
     with_new_flow as with_new_flow,
 )
 from ._emission import (

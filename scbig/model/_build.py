@@ -50,20 +50,22 @@ def make_model(
     """An untrained model.
 
     **Arguments:** `embeddings`, the pretrained vector of each gene of the screen, if there are
-    any; `mean`, the training cells' mean expression; `tokens`, the pretrained vector of each
-    perturbation; `dose_features`, entries that a dose adds to it; `contexts`, the vector of each
-    context, if the model shall tell contexts apart.
+    any, and zeros for a gene without one: the encoder prepares what `standardised_embeddings` makes
+    of them, and centroids are of the vectors as given; `mean`, the training cells' mean expression;
+    `tokens`, the pretrained vector of each perturbation; `dose_features`, entries that a dose adds
+    to it; `contexts`, the vector of each context, if the model shall tell contexts apart.
 
     **Raises:** `ValueError` if a network reads embeddings and there are none.
     """
     encoder_key, decoder_key, *flow_keys = jr.split(key, 4)
     width = None if embeddings is None else embeddings.shape[1]
     sizes = _sizes(networks, partition, width, tokens, dose_features, contexts)
+    standard = None if embeddings is None else standardised_embeddings(embeddings)
     return ScBIG(
         partition=partition,
         facts=ProgramFacts(
             centroids=None if embeddings is None else program_centroids(partition, embeddings),
-            own=networks.encoder.prepare(partition, embeddings),
+            own=networks.encoder.prepare(partition, standard),
         ),
         mean=mean,
         encoder=networks.encoder.build(sizes, key=encoder_key),
@@ -137,3 +139,30 @@ def program_centroids(
     """`p_k`: the normalised mean of the unit embeddings of each program's genes (section 3.2)."""
     unit = lambda x: x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     return unit(jax.vmap(partition.average, in_axes=1, out_axes=1)(unit(embeddings)))
+
+
+def standardised_embeddings(
+    embeddings: Float[Array, "genes features"],
+) -> Float[Array, "genes features"]:
+    """Each feature shifted and scaled to mean 0 and variance 1 over the genes with an embedding.
+
+    A gene without one, whose row is zero, does not count and stays zero; a feature that is
+    constant up to the rounding of float32 becomes 0. In Eq. 2 embeddings are added to expression:
+    as given, their unit would decide how much of the cell is left.
+    """
+    known = jnp.any(embeddings != 0, axis=1, keepdims=True)
+    count = jnp.maximum(jnp.sum(known), 1).astype(embeddings.dtype)
+    mean = lambda x: jnp.sum(x, axis=0, keepdims=True) / count  # the others are zero throughout
+    highest = lambda x: jnp.max(jnp.abs(x), axis=0, keepdims=True)
+    centred = embeddings
+    # Twice: the second mean is what rounding left of the first, where features are far from 0.
+    for _ in range(2):
+        centred = jnp.where(known, centred - mean(centred), 0)
+    # Entries of at most 1, so that squares neither overflow nor vanish. It is divided out again:
+    # no gradient passes.
+    unit = jax.lax.stop_gradient(highest(centred))
+    scaled = centred / jnp.where(unit > 0, unit, 1)
+    variance = mean(scaled**2)
+    # As in `EmbeddingTable.standardised`: rounding would be blown up to a variance of 1.
+    varies = unit * jnp.sqrt(variance) > 1e-6 * highest(embeddings)
+    return jnp.where(varies, scaled / jnp.sqrt(jnp.where(varies, variance, 1)), 0)

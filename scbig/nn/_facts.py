@@ -27,8 +27,9 @@ class ProgramSlots(Protocol):
 class ProgramFacts(eqx.Module):
     """What is known of each program beside its genes' expression; never trained.
 
-    **Fields:** `centroids`, the normalised mean embedding `p_k` of each program, `None` without
-    gene embeddings; `own`, what the encoder's spec prepared.
+    **Fields:** `centroids`, the normalised mean embedding `p_k` of each program, zero where none of
+    its genes has an embedding, `None` without gene embeddings; `own`, what the encoder's spec
+    prepared.
     """
 
     centroids: Float[Array, "clusters features"] | None
@@ -100,7 +101,10 @@ class AbstractPosition(Value):
 
 
 class RelationalPosition(AbstractPosition):
-    """By what their genes are: a map of the centroid of each program's embeddings."""
+    """By what their genes are: a map of the centroid of each program's embeddings.
+
+    A program of which no gene has an embedding has no centroid, and a trained vector in its place.
+    """
 
     reads = ("genes",)
 
@@ -112,24 +116,33 @@ class RelationalPosition(AbstractPosition):
                 "RelationalPosition reads gene embeddings, and there are none: give Priors "
                 "genes=, or choose LearnedPosition() in the encoder and the decoder."
             )
-        return PositionEncoding(embedding, width, key=key)
+        return PositionEncoding(programs, embedding, width, key=key)
 
 
 class PositionEncoding(AbstractPositions):
-    """Relational position encoding `LayerNorm(W_p p_k)`, without bias (section 3.2)."""
+    """Relational position encoding `LayerNorm(W_p p_k)`, without bias (section 3.2).
+
+    **Fields:** `vectors`, of which a program whose centroid is zero takes its own instead: mapped,
+    such centroids would give one position to them all, which a decoder could not tell apart.
+    """
 
     linear: eqx.nn.Linear
     norm: eqx.nn.LayerNorm
+    vectors: Float[Array, "clusters width"]
 
-    def __init__(self, features: int, width: int, *, key: PRNGKeyArray):
-        self.linear = eqx.nn.Linear(features, width, use_bias=False, key=key)
+    def __init__(self, programs: int, features: int, width: int, *, key: PRNGKeyArray):
+        linear, vectors = jax.random.split(key)
+        self.linear = eqx.nn.Linear(features, width, use_bias=False, key=linear)
         self.norm = eqx.nn.LayerNorm(width)
+        self.vectors = _vectors(programs, width, key=vectors)
 
     def __call__(
         self, centroids: Float[Array, "clusters features"] | None
     ) -> Float[Array, "clusters width"]:
         assert centroids is not None  # `build` was told that there are embeddings
-        return jax.vmap(lambda p: self.norm(self.linear(p)))(centroids)
+        known = jnp.any(centroids != 0, axis=1, keepdims=True)
+        mapped = jax.vmap(lambda p: self.norm(self.linear(p)))(centroids)
+        return jnp.where(known, mapped, self.vectors)
 
 
 class LearnedPosition(AbstractPosition):
@@ -138,7 +151,7 @@ class LearnedPosition(AbstractPosition):
     def build(
         self, programs: int, embedding: int | None, width: int, *, key: PRNGKeyArray
     ) -> "LearnedPositions":
-        return LearnedPositions(0.02 * jax.random.normal(key, (programs, width)))
+        return LearnedPositions(_vectors(programs, width, key=key))
 
 
 class LearnedPositions(AbstractPositions):
@@ -150,3 +163,8 @@ class LearnedPositions(AbstractPositions):
         self, centroids: Float[Array, "clusters features"] | None
     ) -> Float[Array, "clusters width"]:
         return self.vectors
+
+
+def _vectors(programs: int, width: int, *, key: PRNGKeyArray) -> Float[Array, "{programs} {width}"]:
+    """Untrained positions."""
+    return 0.02 * jax.random.normal(key, (programs, width))

@@ -106,7 +106,11 @@ class AbstractEncoderSpec(Value):
     def prepare(
         self, programs: ProgramSlots, embeddings: Float[Array, "genes features"] | None
     ) -> Any:
-        """Arrays that the encoder reads and never trains, found as `facts.own`; or `None`."""
+        """Arrays that the encoder reads and never trains, found as `facts.own`; or `None`.
+
+        **Arguments:** `embeddings`, if there are any: each feature standardised over the genes
+        that have an embedding, zeros for the others.
+        """
 
 
 class AbstractDecoderSpec(Value):

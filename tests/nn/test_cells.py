@@ -150,3 +150,47 @@ def test_the_decoder_tells_programs_apart_by_their_position():
     assert not jnp.allclose(out[0], out[1])
     moved = nn.ProgramFacts(CENTROIDS[order], None)
     np.testing.assert_allclose(decoder(z, moved), out[order], rtol=1e-4, atol=1e-5)
+
+
+SOME = CENTROIDS.at[jnp.array([0, 2])].set(0.0).at[1, 3].set(0.0)
+"""As where no gene of the first and the last program has an embedding; one entry is 0 by chance."""
+
+
+def positions_of(network) -> PositionEncoding:
+    assert isinstance(network.position, PositionEncoding)
+    return network.position
+
+
+def test_programs_without_embeddings_have_a_learnt_position_and_only_they():
+    # As after training: an untrained LayerNorm maps a zero to zero.
+    encoding = eqx.tree_at(lambda p: p.norm.bias, positions_of(encoder()), jnp.arange(1.0, W + 1))
+    found = encoding(SOME)
+    np.testing.assert_array_equal(found[jnp.array([0, 2])], encoding.vectors[jnp.array([0, 2])])
+    by_hand = layer_norm(np.asarray(SOME) @ np.asarray(encoding.linear.weight).T, encoding.norm)
+    np.testing.assert_allclose(found[1], by_hand[1], rtol=2e-4, atol=2e-5)
+    many = nn.PositionEncoding(300, D, W, key=jr.key(0)).vectors
+    np.testing.assert_allclose(np.std(many), 0.02, rtol=0.1)
+
+
+def test_the_decoder_tells_programs_without_embeddings_apart():
+    decoder = nn.GeneClusterDecoderSpec(**BODY).build(SIZES, key=jr.key(0))
+    out = decoder(jr.normal(jr.key(7), (L,)), nn.ProgramFacts(SOME, None))
+    assert float(jnp.max(jnp.abs(out[0] - out[2]))) > 1e-3
+
+
+def test_the_encoder_tells_programs_without_embeddings_apart():
+    module, known = encoder(), nn.ProgramFacts(SOME, VECTORS[:, 0].at[jnp.array([0, 2])].set(0.0))
+    x = jr.normal(jr.key(5), (K, C))
+    swapped = module(x[jnp.array([2, 1, 0])], known)
+    assert float(jnp.max(jnp.abs(module(x, known) - swapped))) > 1e-4
+
+
+def test_only_programs_without_embeddings_train_their_vectors():
+    decoder = nn.GeneClusterDecoderSpec(**BODY).build(SIZES, key=jr.key(0))
+    loss = lambda d: jnp.sum(d(jr.normal(jr.key(7), (L,)), nn.ProgramFacts(SOME, None)) ** 2)
+    gradient = eqx.filter_grad(loss)(decoder)
+    assert all(bool(jnp.all(jnp.isfinite(x))) for x in jax.tree.leaves(gradient))
+    moved = positions_of(gradient).vectors
+    np.testing.assert_array_equal(jnp.any(moved != 0, axis=1), [True, False, True])
+    # The map of the centroids learns from the program that has one.
+    assert jnp.any(positions_of(gradient).linear.weight != 0)
