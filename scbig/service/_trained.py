@@ -276,7 +276,7 @@ def load(path: str | os.PathLike[str], *, genes: Sequence[str] | None = None) ->
     return TrainedModel(pure=pure, names=names, config=config, anchor=anchor)
 
 
-FORMAT = 2
+FORMAT = 3
 """Of the file's header; 1 was that of scBIG 0.1, which had no number."""
 
 
@@ -285,9 +285,10 @@ def _checked(
 ) -> tuple[ScBIG, list[np.ndarray]]:
     found = header.get("format", 1)
     if found != FORMAT:
+        age = "an earlier" if found < FORMAT else "a later"
         raise ValueError(
-            f"{path} has format {found} (scBIG {'0.1' if found == 1 else 'of a later version'}), "
-            f"and this version reads format {FORMAT}. Train again, or use that version."
+            f"{path} has format {found}, of {age} version of scBIG, and this one reads format "
+            f"{FORMAT}. Train again, or use that version."
         )
     kept = header.get("anchor", {"arrays": []})["arrays"]
     return _rebuilt(header), [np.zeros(own["shape"], own["dtype"]) for own in kept]
