@@ -61,3 +61,29 @@ def test_every_condition_has_a_finite_mean_and_deviation_and_the_control_none(gi
     assert not fitted.means(none).any()
     assert not fitted.deviations(none).any()
     assert (fitted.deviations(ASKED) >= 0).all()
+
+
+@given(measured(), st.randoms(use_true_random=False))
+def test_contexts_are_only_names_in_no_order(given_, random):
+    conditions, changes, cells = given_
+    lines = [random.choice("xyz") for _ in conditions]
+    fitted = LEAN.fit(conditions, changes, contexts=lines, cells=cells)
+    rows = random.sample(range(len(conditions)), len(conditions))
+    other = dict(zip("xyzq", random.sample("xyzq", 4), strict=True))
+    turned = LEAN.fit(
+        [conditions[i] for i in rows],
+        changes[rows],
+        contexts=[other[lines[i]] for i in rows],
+        cells=cells[rows],
+    )
+    places = [random.choice("xyzq") for _ in ASKED]
+    scale = np.abs(changes).max()
+    for asked in (places, None):
+        names = None if asked is None else [other[place] for place in asked]
+        for found, expected in (
+            (turned.means(ASKED, names), fitted.means(ASKED, asked)),
+            (turned.deviations(ASKED, names), fitted.deviations(ASKED, asked)),
+        ):
+            assert np.isfinite(found).all()
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * scale)
+    assert not fitted.means([Condition()], ["x"]).any()

@@ -23,6 +23,11 @@ from scbig.sampling import start_rows
 Effects = Callable[[Sequence[Condition]], Float[np.ndarray, "conditions genes"]]
 """Changes of the mean profile in log units, a row for each condition."""
 
+ContextEffects = Callable[
+    [Sequence[Condition], Sequence[str]], Sequence[Float[np.ndarray, "conditions genes"]]
+]
+"""The same for each of some contexts."""
+
 
 @runtime_checkable
 class Predictor(Protocol):
@@ -115,6 +120,32 @@ def predict_cells(
     **Raises:** a ValueError for genes or labels that do not fit, controls that are not expression,
     a control without a context.
     """
+    return predict_in_contexts(
+        lambda asked, contexts: [effects(asked)] * len(contexts),
+        genes,
+        controls,
+        conditions,
+        columns,
+        key=key,
+        cells=cells,
+    )
+
+
+def predict_in_contexts(
+    effects: ContextEffects,
+    genes: Sequence[str],
+    controls: Screen | AnnData,
+    conditions: Sequence[str],
+    columns: Columns = Columns(),
+    *,
+    key: PRNGKeyArray,
+    cells: int | None = None,
+) -> AnnData:
+    """As `predict_cells`, with effects that differ between contexts.
+
+    **Arguments:** `effects`, of some conditions in each of some contexts; controls without a column
+    of contexts are in the context `""`. The others as there.
+    """
     controls, context_key = control_cells(controls, columns)
     parsed = _check_request(conditions, cells, context_key, columns)
     conditions = columns.spelled(conditions)
@@ -123,10 +154,10 @@ def predict_cells(
         raise ValueError("The controls must be at least one cell, without NaN or infinite values.")
     everything = {"": np.arange(len(base))}
     groups = everything if context_key is None else context_rows(controls, context_key)
-    changes = effects(parsed)
+    tables = effects(parsed, [*groups])
     parts: list[tuple[str, np.ndarray]] = []
     sources: list[np.ndarray] = []
-    for context, rows in groups.items():
+    for (context, rows), changes in zip(groups.items(), tables, strict=True):
         centre = base[rows].mean(axis=0, dtype=np.float64)
         for label, condition, change in zip(conditions, parsed, changes, strict=True):
             drawn = start_rows(rows, condition, context, cells, key=key)
