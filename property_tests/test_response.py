@@ -1,5 +1,7 @@
 """Laws of the closed-form model of responses."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given, strategies as st
 
@@ -87,3 +89,43 @@ def test_contexts_are_only_names_in_no_order(given_, random):
             assert np.isfinite(found).all()
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * scale)
     assert not fitted.means([Condition()], ["x"]).any()
+
+
+DOSED = [
+    Condition(tuple(names), doses)
+    for names in ("A", "B", "C", "AB", "BC")
+    for doses in itertools.product((None, 0.01, 1.0, 20.0), repeat=len(names))
+]
+
+
+@st.composite
+def dosed(draw):
+    """Conditions of which some have doses, in two lines, with responses."""
+    row = st.tuples(st.sampled_from(DOSED), st.sampled_from("xy"))
+    rows = draw(st.lists(row, min_size=1, max_size=12, unique=True))
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    return [c for c, _ in rows], [line for _, line in rows], rng.normal(size=(len(rows), 5))
+
+
+@given(dosed(), st.sampled_from(NAMES), st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=5))
+def test_more_of_one_thing_does_more_in_the_same_direction(given_, name, doses):
+    conditions, lines, changes = given_
+    fitted = LEAN.fit(conditions, changes, contexts=lines)
+    asked = [Condition((name,), (dose,)) for dose in sorted(doses)]
+    for contexts in (None, ["x"] * len(asked)):
+        sizes = np.linalg.norm(fitted.means(asked, contexts), axis=1)
+        assert (np.diff(sizes) >= -1e-9 * sizes.max()).all()
+        assert np.isfinite(fitted.deviations(asked, contexts)).all()
+    assert not fitted.means([Condition()], ["y"]).any()
+
+
+@given(dosed(), st.floats(0.01, 100))
+def test_doses_in_other_units_are_the_same_doses(given_, unit):
+    conditions, lines, changes = given_
+    scaled = lambda c: Condition(
+        c.perturbations, tuple(None if dose is None else unit * dose for dose in c.doses)
+    )
+    fitted = LEAN.fit(conditions, changes, contexts=lines)
+    other = LEAN.fit([scaled(c) for c in conditions], changes, contexts=lines)
+    found = other.means([scaled(c) for c in conditions], lines)
+    np.testing.assert_allclose(found, fitted.means(conditions, lines), rtol=1e-5, atol=1e-6)

@@ -6,5 +6,7 @@ from ._design import (
     covariance as covariance,
     variance as variance,
 )
-from ._mixed import FittedEffects as FittedEffects, MixedEffects as MixedEffects
+from ._doses import DoseScale as DoseScale, Hill as Hill
+from ._fitted import FittedEffects as FittedEffects
+from ._mixed import MixedEffects as MixedEffects
 from ._target import TargetEffect as TargetEffect

@@ -2,8 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import numpy as np
@@ -39,12 +38,12 @@ class Band(eqx.Module):
 class Candidates:
     """What is chosen among.
 
-    **Fields:** `grid`, of which every one is tried; `parts`, lists of what is tried in place of
-    some fields of the best so far, one list after another: all in one grid would be too many.
+    **Fields:** `grid`, of which every one is tried; `parts`, what is tried in place of the best so
+    far, one part after another: all in one grid would be too many.
     """
 
     grid: Sequence[Strengths]
-    parts: Sequence[Sequence[Mapping[str, Any]]] = ()
+    parts: Sequence[Callable[[Strengths], Sequence[Strengths]]] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -125,8 +124,7 @@ class _Chosen:
         for _ in range(SWEEPS if self.candidates.parts else 0):
             before = best
             for part in self.candidates.parts:
-                others = [dataclasses.replace(best, **changes) for changes in part]
-                best = self._first_least([best, *others], kind, band)
+                best = self._first_least([best, *part(best)], kind, band)
             if best == before:
                 break
         return best

@@ -1,19 +1,21 @@
 """Responses as sums of random effects: what is shrunk to what, chosen by leaving conditions out."""
 
+import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Sequence
 
-import equinox as eqx
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from scbig._names import examples
 from scbig._value import Value, require, whole
 from scbig.data import Condition
 
-from ._choose import Band, Candidates, Measured
-from ._design import Design, Strengths, covariance, variance
+from ._choose import Candidates, Measured
+from ._design import Design, Strengths
+from ._doses import DoseScale, Hill
+from ._fitted import FittedEffects, check_contexts
 from ._target import TargetEffect
 
 
@@ -30,10 +32,13 @@ class MixedEffects(Value):
     In several contexts all effects have a part that the contexts share and a part of each context
     alone; a context without training rows has the shared part. The share is chosen after the
     other variances, with the noise once more, so that there are not five times as many to try.
+    At a dose a perturbation has a share of its effect, which rises with the dose as the `Hill`
+    function that is chosen so too; without a dose it has all of it.
 
     **Fields:** the variances to choose from, as in `Strengths`; `bands`, after how many components
     another choice is made; `least`, rows of a kind that must be there to choose by; `across`, the
-    shares of contexts to choose from, of which the middle one is where the variances are chosen.
+    shares of contexts, and `half` and `steep`, of Hill functions, to choose from; the variances are
+    chosen at the middle one of each.
 
     Henderson, Best linear unbiased estimation and prediction under a selection model (1975); the
     errors of left-out conditions: Rasmussen and Williams, Gaussian processes (2006), Eq. 5.12.
@@ -46,22 +51,35 @@ class MixedEffects(Value):
     bands: tuple[int, ...] = (3, 10, 30, 80)
     least: int = whole(8)
     across: tuple[float, ...] = (0.0, 0.5, 0.8, 0.95, 1.0)
+    half: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0)
+    steep: tuple[float, ...] = (0.5, 1.0, 2.0)
 
     def __check_init__(self) -> None:
         for name in ("common", "together", "pair", "noise"):
             require(len(getattr(self, name)) > 0, self, f"{name} names no variance")
-        require(len(self.across) > 0, self, "across names no share")
+        for name in ("across", "half", "steep"):
+            require(len(getattr(self, name)) > 0, self, f"{name} names nothing to choose from")
         self.candidates(combined=True)  # raises for a variance that is none
         for share in self.across:
             Strengths(across=share)
+        self.hills()
         rising = all(a < b for a, b in itertools.pairwise((0, *self.bands)))
         require(rising, self, f"bands must be rising whole numbers from 1 on; got {self.bands}")
 
-    def candidates(self, *, combined: bool, across: float = 1.0) -> list[Strengths]:
-        """All variances with this share of contexts; without combinations theirs play no part."""
+    def candidates(
+        self, *, combined: bool, across: float = 1.0, hill: Hill = Hill()
+    ) -> list[Strengths]:
+        """All variances; without combinations theirs play no part.
+
+        **Arguments:** `across`, `hill`, what all of them have.
+        """
         together, pair = (self.together, self.pair) if combined else ((0.0,), (0.0,))
         choices = itertools.product(self.common, together, pair, self.noise)
-        return [Strengths(*each, across=across) for each in choices]
+        return [Strengths(*each, across=across, hill=hill) for each in choices]
+
+    def hills(self) -> list[Hill]:
+        """All Hill functions."""
+        return [Hill(*each) for each in itertools.product(self.half, self.steep)]
 
     def fit(
         self,
@@ -72,7 +90,7 @@ class MixedEffects(Value):
         cells: Float[np.ndarray, " rows"] | None = None,
         origin: Float[np.ndarray, " genes"] | None = None,
         genes: Sequence[str] = (),
-    ) -> "FittedEffects":
+    ) -> FittedEffects:
         """Chooses the variances and solves for the effects.
 
         **Arguments:**
@@ -89,19 +107,20 @@ class MixedEffects(Value):
         cells, a response is not finite, or there are not as many contexts as conditions.
         """
         _check(conditions, changes, contexts, cells)
-        known = tuple(sorted({label for c in conditions for label in c.labels}))
-        design = Design.of(conditions, known, contexts)
+        known = tuple(sorted({name for c in conditions for name in c.perturbations}))
+        scale = DoseScale.of(conditions)
+        design = Design.of(conditions, known, contexts, scale=scale)
         values = np.asarray(changes, np.float64)
-        left, scale, loadings = np.linalg.svd(values, full_matrices=False)
+        left, sizes, loadings = np.linalg.svd(values, full_matrices=False)
         counts = np.ones(len(conditions)) if cells is None else np.asarray(cells, np.float64)
-        measured = Measured(design, left * scale, noise=counts.mean() / counts)
+        measured = Measured(design, left * sizes, noise=counts.mean() / counts)
         singles, combinations = measured.solve(
             self._choices(design), bands=self.bands, least=self.least
         )
         target = None if origin is None else TargetEffect.fit(conditions, values, origin, genes)
         return FittedEffects(
             known=known,
-            seen=tuple(sorted({name for c in conditions for name in c.perturbations})),
+            scale=scale,
             design=design,
             loadings=loadings,
             singles=singles,
@@ -112,102 +131,39 @@ class MixedEffects(Value):
         )
 
     def _choices(self, design: Design) -> Candidates:
-        combined = bool(design.combined.any())
-        if len(set(design.contexts)) < 2:
-            return Candidates(grid=self.candidates(combined=combined))
-        grid = self.candidates(combined=combined, across=self.across[len(self.across) // 2])
-        # Together with the noise: little of either looks like little of the other.
-        shares = [{"across": a, "noise": n} for a in self.across for n in self.noise]
-        return Candidates(grid=grid, parts=[shares])
-
-
-class FittedEffects(eqx.Module):
-    """What `MixedEffects` learned.
-
-    **Fields:** `known`, the perturbations that were seen, with their doses, and `seen`, without;
-    `design`, the training conditions; `loadings`, the principal components; `singles` and
-    `combinations`, the bands for conditions of one perturbation and of several; `target`, of an
-    unseen perturbation on its own gene; `origin`, `genes`, mean control expression and its names.
-    """
-
-    known: tuple[str, ...]
-    seen: tuple[str, ...]
-    design: Design
-    loadings: Float[np.ndarray, "components genes"]
-    singles: tuple[Band, ...]
-    combinations: tuple[Band, ...]
-    target: TargetEffect | None
-    origin: Float[np.ndarray, " genes"]
-    genes: tuple[str, ...]
-
-    def means(
-        self, conditions: Sequence[Condition], contexts: Sequence[str] | None = None
-    ) -> Float[np.ndarray, "conditions genes"]:
-        """Expected responses: of a seen condition its shrunk own, of the control none.
-
-        **Arguments:** `contexts`, of each condition. In one that training had not, and by default,
-        it is what the contexts share.
-        """
-        wanted = self._design(conditions, contexts)
-        return self._expected(wanted) + self._on_targets(conditions, wanted)
-
-    def deviations(
-        self, conditions: Sequence[Condition], contexts: Sequence[str] | None = None
-    ) -> Float[np.ndarray, "conditions genes"]:
-        """Standard deviation of the true response around `means`, by gene, as the model has it."""
-        wanted = self._design(conditions, contexts)
-        found = np.zeros((len(conditions), self.loadings.shape[1]))
-        for rows, bands in self._kinds(wanted):
-            own = wanted.take(rows)
-            for band in bands:
-                shared = covariance(own, self.design, band.strengths)
-                known = np.einsum("ij,jk,ik->i", shared, band.inverse, shared)
-                left = np.maximum(variance(own, band.strengths) - known, 0.0)
-                found[rows] += np.outer(left, band.unit @ self.loadings[band.components] ** 2)
-        return np.sqrt(found)
-
-    def _design(self, conditions: Sequence[Condition], contexts: Sequence[str] | None) -> Design:
-        _check_contexts(conditions, contexts)
-        return Design.of(conditions, self.known, contexts)
-
-    def _expected(self, wanted: Design) -> Float[np.ndarray, "conditions genes"]:
-        """The sums of effects alone."""
-        found = np.zeros((len(wanted.names), self.loadings.shape[1]))
-        for rows, bands in self._kinds(wanted):
-            for band in bands:
-                shared = covariance(wanted.take(rows), self.design, band.strengths)
-                found[rows] += shared @ band.weights @ self.loadings[band.components]
-        return found
-
-    def _kinds(self, wanted: Design) -> list[tuple[Int[np.ndarray, " rows"], tuple[Band, ...]]]:
-        combined = wanted.combined > 0
-        kinds = ((~combined, self.singles), (combined, self.combinations))
-        return [(np.flatnonzero(rows), bands) for rows, bands in kinds if rows.any()]
-
-    def _on_targets(
-        self, conditions: Sequence[Condition], wanted: Design
-    ) -> Float[np.ndarray, "conditions genes"]:
-        """What unseen perturbations do to their own genes, beyond what all do to them."""
-        found = np.zeros((len(conditions), self.loadings.shape[1]))
-        if self.target is None:
-            return found
-        place = {gene: column for column, gene in enumerate(self.genes)}
-        new = [set(c.perturbations) & set(place) - set(self.seen) for c in conditions]
-        rows = np.array([row for row, names in enumerate(new) if names], int)
-        if not len(rows):
-            return found
-        # What the model expects there of one perturbation that it knows nothing of.
-        any_one = Design(
-            counts=np.zeros((len(rows), len(self.known))),
-            sizes=np.ones(len(rows)),
-            names=("",) * len(rows),
-            contexts=wanted.take(rows).contexts,
+        several = len(set(design.contexts)) > 1
+        dosed = bool(np.isfinite(design.doses).any())
+        grid = self.candidates(
+            combined=bool(design.combined.any()),
+            across=_middle(self.across) if several else 1.0,
+            hill=Hill(_middle(self.half), _middle(self.steep)) if dosed else Hill(),
         )
-        for row, common in zip(rows, self._expected(any_one), strict=True):
-            for name in new[row]:
-                column = place[name]
-                found[row, column] += self.target(self.origin[column]) - common[column]
-        return found
+
+        def hills(best: Strengths) -> list[Strengths]:
+            # As much noise for the effects as they have at these doses: without it another curve
+            # would be another size of the effects first of all.
+            size = lambda hill: np.mean(np.sum(design.counts(hill) ** 2, axis=1))
+            return [
+                dataclasses.replace(
+                    best, hill=hill, noise=best.noise * size(hill) / size(best.hill)
+                )
+                for hill in self.hills()
+            ]
+
+        def shares(best: Strengths) -> list[Strengths]:
+            # Together with the noise: little of either looks like little of the other.
+            return [
+                dataclasses.replace(best, across=across, noise=noise)
+                for across in (self.across if several else (best.across,))
+                for noise in self.noise
+            ]
+
+        parts = ([hills] if dosed else []) + ([shares] if several or dosed else [])
+        return Candidates(grid=grid, parts=parts)
+
+
+def _middle(values: tuple[float, ...]) -> float:
+    return values[len(values) // 2]
 
 
 def _check(
@@ -218,7 +174,7 @@ def _check(
 ) -> None:
     if not conditions:
         raise ValueError("There is no perturbed condition to learn from.")
-    _check_contexts(conditions, contexts)
+    check_contexts(conditions, contexts)
     if any(condition.is_control for condition in conditions):
         raise ValueError("The control has no response: leave it out of the conditions.")
     names = [condition.name for condition in conditions]
@@ -236,10 +192,3 @@ def _check(
         raise ValueError(
             f"Each condition needs a positive number of cells; the least is {cells.min()}."
         )
-
-
-def _check_contexts(conditions: Sequence[Condition], contexts: Sequence[str] | None) -> None:
-    if isinstance(contexts, str):
-        raise ValueError(f"Every condition has a context of its own: got the text {contexts!r}.")
-    if contexts is not None and len(contexts) != len(conditions):
-        raise ValueError(f"There are {len(contexts)} contexts for {len(conditions)} conditions.")

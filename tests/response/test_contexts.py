@@ -220,5 +220,5 @@ def test_contexts_that_do_not_fit_are_refused():
             ask(conditions[:1], "x")
     with pytest.raises(ValueError, match="across must be"):
         MixedEffects(across=(1.5,))
-    with pytest.raises(ValueError, match="across names no share"):
+    with pytest.raises(ValueError, match="across names nothing"):
         MixedEffects(across=())
