@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, strategies as st
 
 from scbig.data import Condition
-from scbig.response import MixedEffects
+from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
+from scbig.response import EmbeddingRelation, GraphRelation, MixedEffects, PathwayRelation
 
 NAMES = "ABCDEF"
 POOL = [Condition((a,)) for a in NAMES]
@@ -129,3 +130,34 @@ def test_doses_in_other_units_are_the_same_doses(given_, unit):
     other = LEAN.fit([scaled(c) for c in conditions], changes, contexts=lines)
     found = other.means([scaled(c) for c in conditions], lines)
     np.testing.assert_allclose(found, fitted.means(conditions, lines), rtol=1e-5, atol=1e-6)
+
+
+PAIRS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), min_size=1)
+
+
+@given(
+    PAIRS,
+    st.lists(st.sampled_from(NAMES), min_size=1, unique=True),
+    st.floats(0.1, 5),
+    st.integers(0, 10_000),
+    st.lists(st.sampled_from([*NAMES, "X"]), min_size=1, unique=True),
+)
+def test_a_relation_is_a_kernel_whatever_else_is_asked_for(pairs, names, number, seed, asked):
+    """Also where it knows some of the names only."""
+    first, second = map(tuple, zip(*pairs, strict=True))
+    sets = {str(place): pair for place, pair in enumerate(pairs)}
+    vectors = np.random.default_rng(seed).normal(size=(len(names), 2)).astype(np.float32)
+    check_kernel(GraphRelation(InteractionGraph(first, second), number), asked)
+    check_kernel(PathwayRelation(PathwayLibrary(sets)), asked)
+    check_kernel(EmbeddingRelation(EmbeddingTable(tuple(names), vectors), number), asked)
+
+
+def check_kernel(relation, asked):
+    every = [*NAMES, "X"]
+    whole = relation.similarity(every, every)
+    np.testing.assert_allclose(whole, whole.T, atol=1e-12)
+    np.testing.assert_array_equal(np.diag(whole), 1)
+    assert np.linalg.eigvalsh(whole).min() > -1e-9
+    rows = [every.index(name) for name in asked]
+    found = relation.similarity(asked, every)
+    np.testing.assert_allclose(found, whole[rows], rtol=1e-9, atol=1e-12)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from scbig._typing import PRNGKeyArray
 from scbig.data import Columns, Condition, Screen
-from scbig.response import FittedEffects, MixedEffects
+from scbig.response import AbstractRelation, FittedEffects, MixedEffects
 
 from ._emit import predict_in_contexts
 
@@ -30,8 +30,16 @@ class MixedResponses(eqx.Module):
     fitted: FittedEffects
 
     @classmethod
-    def fit(cls, screen: Screen, method: MixedEffects = MixedEffects()) -> "MixedResponses":
+    def fit(
+        cls,
+        screen: Screen,
+        method: MixedEffects = MixedEffects(),
+        *,
+        relation: AbstractRelation | None = None,
+    ) -> "MixedResponses":
         """Fits the model to the responses of a screen in each of its contexts.
+
+        **Arguments:** `relation`, which perturbations are alike, for those that were never seen.
 
         **Raises:** a ValueError if the screen has only controls.
         """
@@ -43,6 +51,7 @@ class MixedResponses(eqx.Module):
             cells=found.cells.astype(np.float64),
             origin=found.control_mean(),
             genes=screen.genes,
+            relation=relation,
         )
         return cls(screen.genes, found.control_mean(), fitted)
 

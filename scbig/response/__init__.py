@@ -9,4 +9,10 @@ from ._design import (
 from ._doses import DoseScale as DoseScale, Hill as Hill
 from ._fitted import FittedEffects as FittedEffects
 from ._mixed import MixedEffects as MixedEffects
+from ._relations import (
+    AbstractRelation as AbstractRelation,
+    EmbeddingRelation as EmbeddingRelation,
+    GraphRelation as GraphRelation,
+    PathwayRelation as PathwayRelation,
+)
 from ._target import TargetEffect as TargetEffect

@@ -10,6 +10,7 @@ from scbig._value import Value, real
 from scbig.data import Condition
 
 from ._doses import DoseScale, Hill
+from ._relations import AbstractRelation
 
 
 class Strengths(Value):
@@ -18,6 +19,7 @@ class Strengths(Value):
     **Fields:** `common`, of the effect that all perturbations share; `together`, of what a
     perturbation does besides where it is combined with others; `pair`, of what one combination
     does besides; `noise`, of the measured mean of a condition with an average number of cells.
+    `related`, of what like perturbations do alike, by relations that were known before.
     No variances are `across`, the share of all parts but the noise that every context has in
     common, the rest being of each context alone; and `hill`, how much of an effect a dose has.
     """
@@ -28,6 +30,7 @@ class Strengths(Value):
     noise: float = real(0.1, above=0)
     across: float = real(1.0, least=0, most=1)
     hill: Hill = Hill()
+    related: float = real(0.0, least=0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,13 +41,15 @@ class Design:
     columns, and those that it does not know the others; `doses`, the logarithm of the dose that
     each condition has of each perturbation, over the usual one: infinite where no dose is given,
     minus infinite where the perturbation is not there; `names`, of the combined perturbations,
-    whatever their doses; `contexts`, where each was measured, `None` for nowhere that was seen.
+    whatever their doses; `contexts`, where each was measured, `None` for nowhere that was seen;
+    `likeness`, how alike the perturbations of the columns are, if that is known.
     """
 
     known: int
     doses: Float[np.ndarray, "conditions perturbations"]
     names: tuple[str, ...]
     contexts: tuple[str | None, ...]
+    likeness: Float[np.ndarray, "perturbations perturbations"] | None = None
 
     @classmethod
     def of(
@@ -54,11 +59,12 @@ class Design:
         contexts: Sequence[str] | None = None,
         *,
         scale: DoseScale | None = None,
+        relation: AbstractRelation | None = None,
     ) -> "Design":
         """The rows of these conditions.
 
         **Arguments:** `known`, names of perturbations; `contexts`, of each condition; `scale`, of
-        doses, by default that of these conditions.
+        doses, by default that of these conditions; `relation`, between perturbations.
         """
         scale = DoseScale.of(conditions) if scale is None else scale
         others = {name for c in conditions for name in c.perturbations} - {*known}
@@ -71,6 +77,7 @@ class Design:
             doses=doses,
             names=tuple("+".join(c.perturbations) for c in conditions),
             contexts=(None,) * len(conditions) if contexts is None else tuple(contexts),
+            likeness=None if relation is None else relation.similarity([*place], [*place]),
         )
 
     def take(self, rows: Int[np.ndarray, " rows"]) -> "Design":
@@ -106,14 +113,19 @@ def covariance(
 ) -> Float[np.ndarray, "left right"]:
     r"""How much the responses of conditions have in common, without the noise of measuring them.
 
-    $M (I + \kappa 1 1^T) M'^T + \tau M_+ M'^T_+ + \pi \delta$, where $M$ counts perturbations,
-    $M_+$ those of combinations alone, and $\delta$ is one for a combination and itself; all of it
-    times $\rho$, the share `across`, between two contexts. A perturbation with a dose counts as
-    much as it has of its effect there, and a combination as the product of its parts.
+    $M (I + \kappa 1 1^T + \sigma S) M'^T + \tau M_+ M'^T_+ + \pi \delta$, where $M$ counts
+    perturbations, $M_+$ those of combinations alone, $\delta$ is one for a combination and itself,
+    and $S$ is the `likeness` on the left, of its perturbations and those that the right side knows;
+    all of it times $\rho$, the share `across`, between two contexts. A perturbation with a dose
+    counts as much as it has of its effect there, and a combination as the product of its parts.
     """
     rows, columns = left.counts(strengths.hill), right.counts(strengths.hill)
     shared = rows[:, : left.known] @ columns[:, : right.known].T
     total = shared + strengths.common * np.outer(rows.sum(axis=1), columns.sum(axis=1))
+    if strengths.related > 0:
+        assert left.likeness is not None
+        alike = left.likeness[:, : right.known]
+        total = total + strengths.related * (rows @ alike @ columns[:, : right.known].T)
     if strengths.together > 0:
         total = total + strengths.together * np.outer(left.combined, right.combined) * shared
     if strengths.pair > 0:
@@ -130,6 +142,9 @@ def variance(design: Design, strengths: Strengths) -> Float[np.ndarray, " condit
     counts = design.counts(strengths.hill)
     own = np.sum(counts**2, axis=1) * (1 + strengths.together * design.combined)
     pair = strengths.pair * design.pairs(strengths.hill) ** 2
+    if strengths.related > 0:
+        assert design.likeness is not None
+        own = own + strengths.related * np.sum((counts @ design.likeness) * counts, axis=1)
     return own + strengths.common * counts.sum(axis=1) ** 2 + pair
 
 

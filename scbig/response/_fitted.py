@@ -11,6 +11,7 @@ from scbig.data import Condition
 from ._choose import Band
 from ._design import Design, covariance, variance
 from ._doses import DoseScale
+from ._relations import AbstractRelation
 from ._target import TargetEffect
 
 
@@ -19,7 +20,9 @@ class FittedEffects(eqx.Module):
 
     **Fields:** `known`, the perturbations that were seen, and `scale`, of their doses; `design`,
     the training conditions; `loadings`, the principal components; `singles` and `combinations`, the
-    bands for conditions of one perturbation and of several; `target`, of an unseen perturbation on
+    bands for conditions of one perturbation and of several; `new`, both for conditions with
+    perturbations that were never seen, and the `relation` by which those have effects of their
+    like, if left-out perturbations confirmed that they have; `target`, of an unseen perturbation on
     its own gene; `origin`, `genes`, mean control expression and its names.
     """
 
@@ -29,6 +32,8 @@ class FittedEffects(eqx.Module):
     loadings: Float[np.ndarray, "components genes"]
     singles: tuple[Band, ...]
     combinations: tuple[Band, ...]
+    new: tuple[tuple[Band, ...], tuple[Band, ...]] | None
+    relation: AbstractRelation | None
     target: TargetEffect | None
     origin: Float[np.ndarray, " genes"]
     genes: tuple[str, ...]
@@ -61,7 +66,7 @@ class FittedEffects(eqx.Module):
 
     def _design(self, conditions: Sequence[Condition], contexts: Sequence[str] | None) -> Design:
         check_contexts(conditions, contexts)
-        return Design.of(conditions, self.known, contexts, scale=self.scale)
+        return Design.of(conditions, self.known, contexts, scale=self.scale, relation=self.relation)
 
     def _expected(self, wanted: Design) -> Float[np.ndarray, "conditions genes"]:
         """The sums of effects alone."""
@@ -74,7 +79,14 @@ class FittedEffects(eqx.Module):
 
     def _kinds(self, wanted: Design) -> list[tuple[Int[np.ndarray, " rows"], tuple[Band, ...]]]:
         combined = wanted.combined > 0
-        kinds = ((~combined, self.singles), (combined, self.combinations))
+        new = wanted.present[:, wanted.known :].any(axis=1) & (self.new is not None)
+        singles, combinations = self.new or ((), ())
+        kinds = (
+            (~combined & ~new, self.singles),
+            (combined & ~new, self.combinations),
+            (~combined & new, singles),
+            (combined & new, combinations),
+        )
         return [(np.flatnonzero(rows), bands) for rows, bands in kinds if rows.any()]
 
     def _on_targets(

@@ -12,10 +12,12 @@ from scbig._names import examples
 from scbig._value import Value, require, whole
 from scbig.data import Condition
 
-from ._choose import Candidates, Measured
+from ._choose import Band, Candidates, Measured
+from ._confirm import confirmed, related_band
 from ._design import Design, Strengths
 from ._doses import DoseScale, Hill
 from ._fitted import FittedEffects, check_contexts
+from ._relations import AbstractRelation
 from ._target import TargetEffect
 
 
@@ -35,10 +37,14 @@ class MixedEffects(Value):
     At a dose a perturbation has a share of its effect, which rises with the dose as the `Hill`
     function that is chosen so too; without a dose it has all of it.
 
+    What is known of perturbations before can say which are alike. Then one that was never seen has
+    the effects of its like, as far as that predicts seen ones of which all conditions are left out
+    better than without; what was seen is predicted as without.
+
     **Fields:** the variances to choose from, as in `Strengths`; `bands`, after how many components
     another choice is made; `least`, rows of a kind that must be there to choose by; `across`, the
     shares of contexts, and `half` and `steep`, of Hill functions, to choose from; the variances are
-    chosen at the middle one of each.
+    chosen at the middle one of each; `related`, variances of what like perturbations do alike.
 
     Henderson, Best linear unbiased estimation and prediction under a selection model (1975); the
     errors of left-out conditions: Rasmussen and Williams, Gaussian processes (2006), Eq. 5.12.
@@ -53,6 +59,7 @@ class MixedEffects(Value):
     across: tuple[float, ...] = (0.0, 0.5, 0.8, 0.95, 1.0)
     half: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0)
     steep: tuple[float, ...] = (0.5, 1.0, 2.0)
+    related: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0)
 
     def __check_init__(self) -> None:
         for name in ("common", "together", "pair", "noise"):
@@ -62,6 +69,8 @@ class MixedEffects(Value):
         self.candidates(combined=True)  # raises for a variance that is none
         for share in self.across:
             Strengths(across=share)
+        for variance in self.related:
+            Strengths(related=variance)
         self.hills()
         rising = all(a < b for a, b in itertools.pairwise((0, *self.bands)))
         require(rising, self, f"bands must be rising whole numbers from 1 on; got {self.bands}")
@@ -90,6 +99,7 @@ class MixedEffects(Value):
         cells: Float[np.ndarray, " rows"] | None = None,
         origin: Float[np.ndarray, " genes"] | None = None,
         genes: Sequence[str] = (),
+        relation: AbstractRelation | None = None,
     ) -> FittedEffects:
         """Chooses the variances and solves for the effects.
 
@@ -102,6 +112,7 @@ class MixedEffects(Value):
         - `cells`: how many cells each was measured on; all alike by default.
         - `origin`, `genes`: mean control expression and names of the columns; with them, a
             perturbation that was never seen also changes its own gene, as the seen ones do.
+        - `relation`: which perturbations are alike.
 
         **Raises:** `ValueError` if there is no condition, one is the control, comes twice or has no
         cells, a response is not finite, or there are not as many contexts as conditions.
@@ -109,7 +120,7 @@ class MixedEffects(Value):
         _check(conditions, changes, contexts, cells)
         known = tuple(sorted({name for c in conditions for name in c.perturbations}))
         scale = DoseScale.of(conditions)
-        design = Design.of(conditions, known, contexts, scale=scale)
+        design = Design.of(conditions, known, contexts, scale=scale, relation=relation)
         values = np.asarray(changes, np.float64)
         left, sizes, loadings = np.linalg.svd(values, full_matrices=False)
         counts = np.ones(len(conditions)) if cells is None else np.asarray(cells, np.float64)
@@ -117,6 +128,7 @@ class MixedEffects(Value):
         singles, combinations = measured.solve(
             self._choices(design), bands=self.bands, least=self.least
         )
+        new = self._related(measured, singles, combinations) if relation is not None else None
         target = None if origin is None else TargetEffect.fit(conditions, values, origin, genes)
         return FittedEffects(
             known=known,
@@ -125,10 +137,32 @@ class MixedEffects(Value):
             loadings=loadings,
             singles=singles,
             combinations=combinations,
+            new=new,
+            relation=None if new is None else relation,
             target=target,
             origin=np.zeros(values.shape[1]) if origin is None else np.asarray(origin, np.float64),
             genes=tuple(genes),
         )
+
+    def _related(
+        self, measured: Measured, singles: tuple[Band, ...], combinations: tuple[Band, ...]
+    ) -> tuple[tuple[Band, ...], tuple[Band, ...]] | None:
+        """The bands of both kinds with relations, `None` where they help neither."""
+        combined = measured.design.combined > 0
+        kinds = ((singles, ~combined), (combinations, combined))
+        found = [
+            confirmed(measured, bands, rows, self.related, least=self.least)
+            for bands, rows in kinds
+        ]
+        if not any(found):
+            return None
+        alone, together = (
+            tuple(related_band(measured, band, rows, variance) for band in bands)
+            if variance
+            else bands
+            for (bands, rows), variance in zip(kinds, found, strict=True)
+        )
+        return alone, together
 
     def _choices(self, design: Design) -> Candidates:
         several = len(set(design.contexts)) > 1
