@@ -32,6 +32,8 @@ class UnseenGenes:
     """Of the genes, held out."""
     log_means: bool = True
     """Changes of log1p of counts per 10,000 in place of the log fold changes of the file."""
+    out: pathlib.Path | None = None
+    """Folder for the table of all conditions; by default only means are printed."""
 
 
 def changes_of(run: UnseenGenes) -> tuple[simulate.Effects, np.ndarray]:
@@ -92,6 +94,9 @@ def main(run: UnseenGenes) -> pd.DataFrame:
     print(f"\nstandard error over conditions:\n{ahead.sem().round(4).to_string()}")
     chosen = table.groupby(["kind", "relation", "seed"])["related"].first().unstack()
     print(f"\nhow much was chosen, by seed:\n{chosen.to_string()}")
+    if run.out is not None:
+        run.out.mkdir(parents=True, exist_ok=True)
+        table.to_csv(run.out / "unseen_genes.csv", index=False)
     return table
 
 
