@@ -8,7 +8,18 @@ from typing import Any
 import diffrax as dfx
 import equinox as eqx
 
-from scbig import alignment, anchor, baselines, flow, model, nn, objective, ot, programs
+from scbig import (
+    alignment,
+    anchor,
+    baselines,
+    flow,
+    model,
+    nn,
+    objective,
+    ot,
+    programs,
+    response,
+)
 from scbig._hints import subclasses
 from scbig._value import Value, Weighted
 
@@ -106,6 +117,7 @@ BUILT: dict[type, tuple[type, ...]] = {
     nn.AbstractVelocity: (nn.AbstractVelocitySpec,),
     programs.AbstractPartition: (programs.AbstractClustering,),
     anchor.AbstractFittedAnchor: (anchor.AbstractAnchor,),
+    response.AbstractRelation: (),  # made of priors; its laws are in test_response.py
     baselines.AbstractEffects: (),  # fitted to cells; its laws are in tests/baselines
 }
 """What the values of the table build, which is under law through them."""

@@ -3,6 +3,7 @@
 import pathlib
 import runpy
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -68,6 +69,45 @@ def test_every_script_explains_itself(script, monkeypatch, capsys):
         runpy.run_path(str(script), run_name="__main__")
     assert not left.value.code
     assert "--out" in capsys.readouterr().out
+
+
+def test_genes_that_nobody_perturbed_are_predicted_by_their_like(tmp_path, capsys):
+    """Effects of three pathways: membership is worth something, the same names shuffled little."""
+    script = runpy.run_path(str(EXPERIMENTS / "unseen_genes.py"))
+    rng = np.random.default_rng(0)
+    genes = [f"{group}{number}" for group in "PQR" for number in range(10)]
+    own = {group: rng.normal(size=25) for group in "PQR"}
+    effect = {gene: own[gene[0]] + 0.3 * rng.normal(size=25) for gene in genes}
+    pairs = [(genes[i], genes[(7 * i + 11) % 30]) for i in range(30)]
+    np.savez(
+        tmp_path / "effects.npz",
+        genes=np.array([f"g{i}" for i in range(25)]),
+        single_conditions=np.array(genes),
+        single_lfc=np.array([effect[gene] for gene in genes]),
+        double_conditions=np.array(["+".join(pair) for pair in pairs]),
+        double_lfc=np.array([effect[a] + effect[b] for a, b in pairs]),
+    )
+    lines = [f"{group}\t\t" + "\t".join(f"{group}{i}" for i in range(10)) for group in "PQR"]
+    (tmp_path / "sets.gmt").write_text("\n".join(lines))
+    edges = [f"{a}\t{b}" for a in genes for b in genes if a[0] == b[0] and a < b]
+    (tmp_path / "edges.tsv").write_text("\n".join(["first\tsecond", *edges]))
+    run = script["UnseenGenes"](
+        effects=tmp_path / "effects.npz",
+        interactions=tmp_path / "edges.tsv",
+        pathways=tmp_path / "sets.gmt",
+        seeds=(6, 7),
+        log_means=False,
+        out=tmp_path / "new",
+    )
+    table = script["main"](run)
+    said = capsys.readouterr().out
+    assert "ahead of none" in said
+    mean = table.groupby(["kind", "relation"])["pearson"].mean()
+    for kind in ("single", "one of two"):
+        for relation in ("interactions", "pathways"):
+            assert mean[kind, relation] > mean[kind, "none"] + 0.05
+            assert mean[kind, relation] > mean[kind, f"{relation}, shuffled"] + 0.05
+    assert len(pd.read_csv(tmp_path / "new" / "unseen_genes.csv")) == len(table)
 
 
 @pytest.mark.slow

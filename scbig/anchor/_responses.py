@@ -47,7 +47,7 @@ class ResponseAnchor(AbstractAnchor):
             conditions,
             changes,
             cells=measured.cells.astype(np.float64),
-            **_told(contexts),
+            contexts=contexts,
             origin=measured.control_mean(),
             genes=screen.genes,
         )
@@ -97,7 +97,7 @@ class FittedResponses(AbstractFittedAnchor):
     common: Float32[np.ndarray, "contexts components components"]
 
     def moves(self, conditions: Sequence[Condition], contexts: Sequence[str]) -> Moves:
-        shift = self.effects.means(conditions, *_told(contexts).values()).astype(np.float32)
+        shift = self.effects.means(conditions, contexts).astype(np.float32)
         place = {context: number for number, context in enumerate(self.known)}
         stretch = self.common[[place.get(context, -1) for context in contexts]]
         for row, seen in self._seen(conditions, contexts):
@@ -109,7 +109,7 @@ class FittedResponses(AbstractFittedAnchor):
     def deviations(
         self, conditions: Sequence[Condition], contexts: Sequence[str]
     ) -> Float[np.ndarray, "groups genes"]:
-        found = self.effects.deviations(conditions, *_told(contexts).values())
+        found = self.effects.deviations(conditions, contexts)
         for row, seen in self._seen(conditions, contexts):
             found[row] = self.sd[seen]
         return found
@@ -129,7 +129,3 @@ def _kinds(combined: Bool[np.ndarray, " groups"], least: int) -> list[Bool[np.nd
     if min(combined.sum(), (~combined).sum()) < least:
         return [np.ones_like(combined)]
     return [~combined, combined]
-
-
-def _told(contexts):
-    return {"contexts": contexts} if len(set(contexts)) > 1 else {}

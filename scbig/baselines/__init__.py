@@ -11,6 +11,7 @@ from ._compare import (
 from ._emit import (
     Predictor as Predictor,
     predict_cells as predict_cells,
+    predict_in_contexts as predict_in_contexts,
     shift_cells as shift_cells,
 )
 from ._linear import LinearEmbedding as LinearEmbedding

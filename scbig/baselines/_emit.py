@@ -23,6 +23,11 @@ from scbig.sampling import start_rows
 Effects = Callable[[Sequence[Condition]], Float[np.ndarray, "conditions genes"]]
 """Changes of the mean profile in log units, a row for each condition."""
 
+ContextEffects = Callable[
+    [Sequence[Condition], Sequence[str]], Sequence[Float[np.ndarray, "conditions genes"]]
+]
+"""The same for each of some contexts."""
+
 
 @runtime_checkable
 class Predictor(Protocol):
@@ -115,10 +120,37 @@ def predict_cells(
     **Raises:** a ValueError for genes or labels that do not fit, controls that are not expression,
     a control without a context.
     """
-    known: dict[Condition, Float[np.ndarray, " genes"]] = {}
+    return predict_in_contexts(
+        lambda asked, contexts: [effects(asked)] * len(contexts),
+        genes,
+        controls,
+        conditions,
+        columns,
+        key=key,
+        cells=cells,
+    )
 
-    def prepare(wanted: Sequence[Condition]) -> None:
-        known.update(zip(wanted, effects(wanted), strict=True))
+
+def predict_in_contexts(
+    effects: ContextEffects,
+    genes: Sequence[str],
+    controls: Screen | AnnData,
+    conditions: Sequence[str],
+    columns: Columns = Columns(),
+    *,
+    key: PRNGKeyArray,
+    cells: int | None = None,
+) -> AnnData:
+    """As `predict_cells`, with effects that differ between contexts.
+
+    **Arguments:** `effects`, of some conditions in each of some contexts; controls without a column
+    of contexts are in the context `""`. The others as there.
+    """
+    known: dict[tuple[str, Condition], Float[np.ndarray, " genes"]] = {}
+
+    def prepare(wanted: Sequence[Condition], contexts: Sequence[str]) -> None:
+        for context, changes in zip(contexts, effects(wanted, contexts), strict=True):
+            known.update(((context, c), x) for c, x in zip(wanted, changes, strict=True))
 
     def shift(
         cells: Float[np.ndarray, "cells genes"],
@@ -126,7 +158,7 @@ def predict_cells(
         condition: Condition,
         context: str,
     ) -> Float[np.ndarray, "cells genes"]:
-        change = known[condition]
+        change = known[context, condition]
         return shift_cells(cells, centre + change) if np.any(change) else cells
 
     given = controls, conditions, columns
@@ -149,12 +181,12 @@ def move_controls(
     *,
     key: PRNGKeyArray,
     cells: int | None = None,
-    prepare: Callable[[Sequence[Condition]], None] = lambda _: None,
+    prepare: Callable[[Sequence[Condition], Sequence[str]], None] = lambda _, __: None,
 ) -> AnnData:
     """Cells of each condition: control cells of each context, as `move` moves them.
 
     **Arguments:** `move`, of cells by the condition and the context; `prepare`, called once with
-    all conditions, before cells are drawn; the others as for `predict_cells`.
+    all conditions and contexts, before cells are drawn; the others as for `predict_cells`.
 
     **Raises:** as `predict_cells`.
     """
@@ -166,7 +198,7 @@ def move_controls(
         raise ValueError("The controls must be at least one cell, without NaN or infinite values.")
     everything = {"": np.arange(len(base))}
     groups = everything if context_key is None else context_rows(controls, context_key)
-    prepare(parsed)
+    prepare(parsed, [*groups])
     parts: list[tuple[str, np.ndarray]] = []
     sources: list[np.ndarray] = []
     for context, rows in groups.items():

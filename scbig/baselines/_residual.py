@@ -7,10 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from scbig.data import Condition, Screen
-from scbig.response import Design
 
 from ._closed_form import AbstractEffects
-from ._combinations import Combinations
+from ._combinations import Combinations, counts_of
 from ._simple import Additive
 
 
@@ -69,6 +68,7 @@ class ResidualTransfer(AbstractEffects):
 
         **Raises:** a ValueError for perturbations without a measured single effect, named.
         """
-        wanted = Design.of(conditions, self.singles.perturbations)
-        residuals = (wanted.combined[:, None] * wanted.counts) @ self.transfer
+        counts = counts_of(conditions, self.singles.perturbations)
+        combined = np.array([len(c.perturbations) > 1 for c in conditions], np.float64)
+        residuals = (combined[:, None] * counts) @ self.transfer
         return (self.singles.effects(conditions) + residuals).astype(np.float32)

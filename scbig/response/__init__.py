@@ -6,5 +6,13 @@ from ._design import (
     covariance as covariance,
     variance as variance,
 )
-from ._mixed import FittedEffects as FittedEffects, MixedEffects as MixedEffects
+from ._doses import DoseScale as DoseScale, Hill as Hill
+from ._fitted import FittedEffects as FittedEffects
+from ._mixed import MixedEffects as MixedEffects
+from ._relations import (
+    AbstractRelation as AbstractRelation,
+    EmbeddingRelation as EmbeddingRelation,
+    GraphRelation as GraphRelation,
+    PathwayRelation as PathwayRelation,
+)
 from ._target import TargetEffect as TargetEffect

@@ -1,18 +1,23 @@
 """Responses as sums of random effects: what is shrunk to what, chosen by leaving conditions out."""
 
+import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Sequence
 
-import equinox as eqx
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
 from scbig._names import examples
 from scbig._value import Value, require, whole
 from scbig.data import Condition
 
-from ._design import Design, Strengths, covariance, variance
+from ._choose import Band, Candidates, Measured
+from ._confirm import confirmed, related_band
+from ._design import Design, Strengths
+from ._doses import DoseScale, Hill
+from ._fitted import FittedEffects, check_contexts
+from ._relations import AbstractRelation
 from ._target import TargetEffect
 
 
@@ -26,8 +31,20 @@ class MixedEffects(Value):
     in closed form; apart for single perturbations and for combinations, and apart for the leading
     principal components of the responses and for later ones, which are mostly noise.
 
+    In several contexts all effects have a part that the contexts share and a part of each context
+    alone; a context without training rows has the shared part. The share is chosen after the
+    other variances, with the noise once more, so that there are not five times as many to try.
+    At a dose a perturbation has a share of its effect, which rises with the dose as the `Hill`
+    function that is chosen so too; without a dose it has all of it.
+
+    What is known of perturbations before can say which are alike. Then one that was never seen has
+    the effects of its like, as far as that predicts seen ones of which all conditions are left out
+    better than without; what was seen is predicted as without.
+
     **Fields:** the variances to choose from, as in `Strengths`; `bands`, after how many components
-    another choice is made; `least`, conditions of a kind that must be there to choose by.
+    another choice is made; `least`, rows of a kind that must be there to choose by; `across`, the
+    shares of contexts, and `half` and `steep`, of Hill functions, to choose from; the variances are
+    chosen at the middle one of each; `related`, variances of what like perturbations do alike.
 
     Henderson, Best linear unbiased estimation and prediction under a selection model (1975); the
     errors of left-out conditions: Rasmussen and Williams, Gaussian processes (2006), Eq. 5.12.
@@ -39,230 +56,167 @@ class MixedEffects(Value):
     noise: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
     bands: tuple[int, ...] = (3, 10, 30, 80)
     least: int = whole(8)
+    across: tuple[float, ...] = (0.0, 0.5, 0.8, 0.95, 1.0)
+    half: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0)
+    steep: tuple[float, ...] = (0.5, 1.0, 2.0)
+    related: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0)
 
     def __check_init__(self) -> None:
         for name in ("common", "together", "pair", "noise"):
             require(len(getattr(self, name)) > 0, self, f"{name} names no variance")
+        for name in ("across", "half", "steep"):
+            require(len(getattr(self, name)) > 0, self, f"{name} names nothing to choose from")
         self.candidates(combined=True)  # raises for a variance that is none
+        for share in self.across:
+            Strengths(across=share)
+        for variance in self.related:
+            Strengths(related=variance)
+        self.hills()
         rising = all(a < b for a, b in itertools.pairwise((0, *self.bands)))
         require(rising, self, f"bands must be rising whole numbers from 1 on; got {self.bands}")
 
-    def candidates(self, *, combined: bool) -> list[Strengths]:
-        """All choices; without combinations their variances play no part."""
+    def candidates(
+        self, *, combined: bool, across: float = 1.0, hill: Hill = Hill()
+    ) -> list[Strengths]:
+        """All variances; without combinations theirs play no part.
+
+        **Arguments:** `across`, `hill`, what all of them have.
+        """
         together, pair = (self.together, self.pair) if combined else ((0.0,), (0.0,))
-        return [
-            Strengths(*each) for each in itertools.product(self.common, together, pair, self.noise)
-        ]
+        choices = itertools.product(self.common, together, pair, self.noise)
+        return [Strengths(*each, across=across, hill=hill) for each in choices]
+
+    def hills(self) -> list[Hill]:
+        """All Hill functions."""
+        return [Hill(*each) for each in itertools.product(self.half, self.steep)]
 
     def fit(
         self,
         conditions: Sequence[Condition],
-        changes: Float[np.ndarray, "conditions genes"],
+        changes: Float[np.ndarray, "rows genes"],
         *,
-        cells: Float[np.ndarray, " conditions"] | None = None,
+        contexts: Sequence[str] | None = None,
+        cells: Float[np.ndarray, " rows"] | None = None,
         origin: Float[np.ndarray, " genes"] | None = None,
         genes: Sequence[str] = (),
-    ) -> "FittedEffects":
+        relation: AbstractRelation | None = None,
+    ) -> FittedEffects:
         """Chooses the variances and solves for the effects.
 
         **Arguments:**
 
-        - `conditions`: distinct, none of them the control.
+        - `conditions`: of each row, none of them the control.
         - `changes`: measured responses, in log units.
+        - `contexts`: where each was measured; all in one by default. No row has the condition and
+            the context of another.
         - `cells`: how many cells each was measured on; all alike by default.
         - `origin`, `genes`: mean control expression and names of the columns; with them, a
             perturbation that was never seen also changes its own gene, as the seen ones do.
+        - `relation`: which perturbations are alike.
 
         **Raises:** `ValueError` if there is no condition, one is the control, comes twice or has no
-        cells, or a response is not finite.
+        cells, a response is not finite, or there are not as many contexts as conditions.
         """
-        _check(conditions, changes, cells)
-        known = tuple(sorted({label for c in conditions for label in c.labels}))
-        design = Design.of(conditions, known)
+        _check(conditions, changes, contexts, cells)
+        known = tuple(sorted({name for c in conditions for name in c.perturbations}))
+        scale = DoseScale.of(conditions)
+        design = Design.of(conditions, known, contexts, scale=scale, relation=relation)
         values = np.asarray(changes, np.float64)
-        left, scale, loadings = np.linalg.svd(values, full_matrices=False)
-        scores = left * scale
+        left, sizes, loadings = np.linalg.svd(values, full_matrices=False)
         counts = np.ones(len(conditions)) if cells is None else np.asarray(cells, np.float64)
-        measured = _Measured(design=design, scores=scores, noise=counts.mean() / counts)
-        singles, combinations = measured.solve(self)
+        measured = Measured(design, left * sizes, noise=counts.mean() / counts)
+        singles, combinations = measured.solve(
+            self._choices(design), bands=self.bands, least=self.least
+        )
+        new = self._related(measured, singles, combinations) if relation is not None else None
         target = None if origin is None else TargetEffect.fit(conditions, values, origin, genes)
         return FittedEffects(
             known=known,
-            seen=tuple(sorted({name for c in conditions for name in c.perturbations})),
+            scale=scale,
             design=design,
             loadings=loadings,
             singles=singles,
             combinations=combinations,
+            new=new,
+            relation=None if new is None else relation,
             target=target,
             origin=np.zeros(values.shape[1]) if origin is None else np.asarray(origin, np.float64),
             genes=tuple(genes),
         )
 
-
-class Band(eqx.Module):
-    """Some principal components of the responses, with the variances that were chosen for them.
-
-    **Fields:** `start`, the first component; `strengths`; `inverse`, of the covariance of the
-    measured responses; `weights`, it times their scores; `unit`, the variance, by component, that
-    the strengths are in units of.
-    """
-
-    start: int
-    strengths: Strengths
-    inverse: Float[np.ndarray, "conditions conditions"]
-    weights: Float[np.ndarray, "conditions components"]
-    unit: Float[np.ndarray, " components"]
-
-
-class FittedEffects(eqx.Module):
-    """What `MixedEffects` learned.
-
-    **Fields:** `known`, the perturbations that were seen, with their doses, and `seen`, without;
-    `design`, the training conditions; `loadings`, the principal components; `singles` and
-    `combinations`, the bands for conditions of one perturbation and of several; `target`, of an
-    unseen perturbation on its own gene; `origin`, `genes`, mean control expression and its names.
-    """
-
-    known: tuple[str, ...]
-    seen: tuple[str, ...]
-    design: Design
-    loadings: Float[np.ndarray, "components genes"]
-    singles: tuple[Band, ...]
-    combinations: tuple[Band, ...]
-    target: TargetEffect | None
-    origin: Float[np.ndarray, " genes"]
-    genes: tuple[str, ...]
-
-    def means(self, conditions: Sequence[Condition]) -> Float[np.ndarray, "conditions genes"]:
-        """Expected responses: of a seen condition its shrunk own, of the control none."""
-        return self._expected(Design.of(conditions, self.known)) + self._on_targets(conditions)
-
-    def left_out(self) -> Float[np.ndarray, "training genes"]:
-        """What the other training conditions make one expect of each, without its own response."""
-        found = np.zeros((len(self.design.names), self.loadings.shape[1]))
-        for rows, bands in self._kinds(self.design):
-            for band in bands:
-                own = self._loadings_of(band)
-                scores = np.linalg.solve(band.inverse, band.weights)
-                errors = band.weights / np.diag(band.inverse)[:, None]
-                found[rows] += (scores - errors)[rows] @ own
-        return found
-
-    def deviations(self, conditions: Sequence[Condition]) -> Float[np.ndarray, "conditions genes"]:
-        """Standard deviation of the true response around `means`, by gene, as the model has it."""
-        wanted = Design.of(conditions, self.known)
-        found = np.zeros((len(conditions), self.loadings.shape[1]))
-        for rows, bands in self._kinds(wanted):
-            own = wanted.take(rows)
-            for band in bands:
-                shared = covariance(own, self.design, band.strengths)
-                known = np.einsum("ij,jk,ik->i", shared, band.inverse, shared)
-                left = np.maximum(variance(own, band.strengths) - known, 0.0)
-                found[rows] += np.outer(left, band.unit @ self._loadings_of(band) ** 2)
-        return np.sqrt(found)
-
-    def _expected(self, wanted: Design) -> Float[np.ndarray, "conditions genes"]:
-        """The sums of effects alone."""
-        found = np.zeros((len(wanted.names), self.loadings.shape[1]))
-        for rows, bands in self._kinds(wanted):
-            for band in bands:
-                shared = covariance(wanted.take(rows), self.design, band.strengths)
-                found[rows] += shared @ band.weights @ self._loadings_of(band)
-        return found
-
-    def _kinds(self, wanted: Design) -> list[tuple[Int[np.ndarray, " rows"], tuple[Band, ...]]]:
-        combined = wanted.combined > 0
-        kinds = ((~combined, self.singles), (combined, self.combinations))
-        return [(np.flatnonzero(rows), bands) for rows, bands in kinds if rows.any()]
-
-    def _loadings_of(self, band: Band) -> Float[np.ndarray, "components genes"]:
-        return self.loadings[band.start : band.start + band.weights.shape[1]]
-
-    def _on_targets(self, conditions: Sequence[Condition]) -> Float[np.ndarray, "conditions genes"]:
-        """What unseen perturbations do to their own genes, beyond what all do to them."""
-        found = np.zeros((len(conditions), self.loadings.shape[1]))
-        if self.target is None:
-            return found
-        place = {gene: column for column, gene in enumerate(self.genes)}
-        # What the model expects of one perturbation that it knows nothing of.
-        any_one = Design(counts=np.zeros((1, len(self.known))), sizes=np.ones(1), names=("",))
-        common = self._expected(any_one)[0]
-        for row, condition in enumerate(conditions):
-            for name in set(condition.perturbations) & set(place) - set(self.seen):
-                column = place[name]
-                found[row, column] += self.target(self.origin[column]) - common[column]
-        return found
-
-
-class _Measured(eqx.Module):
-    """Measured responses in principal components, and how noisy each condition's are."""
-
-    design: Design
-    scores: Float[np.ndarray, "conditions components"]
-    noise: Float[np.ndarray, " conditions"]
-
-    def solve(self, method: MixedEffects) -> tuple[tuple[Band, ...], tuple[Band, ...]]:
-        """The bands for single perturbations and for combinations."""
-        combined = self.design.combined > 0
-        enough = lambda rows: rows if rows.sum() >= method.least else np.ones_like(rows)
-        kinds = enough(~combined), enough(combined)
-        candidates = method.candidates(combined=bool(combined.any()))
-        # Of every candidate, kind and component the squared error of the conditions left out.
-        lost = np.zeros((len(candidates), 2, self.scores.shape[1]))
-        for place, strengths in enumerate(candidates):
-            squared = self.left_out(self._inverse(strengths))[0] ** 2
-            for kind, rows in enumerate(kinds):
-                lost[place, kind] = squared[rows].sum(axis=0)
-        edges = [edge for edge in (0, *method.bands) if edge < self.scores.shape[1]]
-        bands = [slice(a, b) for a, b in itertools.pairwise((*edges, self.scores.shape[1]))]
-        best = lambda kind, band: candidates[_first_least(lost[:, kind, band].sum(axis=1))]
+    def _related(
+        self, measured: Measured, singles: tuple[Band, ...], combinations: tuple[Band, ...]
+    ) -> tuple[tuple[Band, ...], tuple[Band, ...]] | None:
+        """The bands of both kinds with relations, `None` where they help neither."""
+        combined = measured.design.combined > 0
+        kinds = ((singles, ~combined), (combinations, combined))
         found = [
-            tuple(self._band(band, best(kind, band), rows) for band in bands)
-            for kind, rows in enumerate(kinds)
+            confirmed(measured, bands, rows, self.related, least=self.least)
+            for bands, rows in kinds
         ]
-        return found[0], found[1]
+        if not any(found):
+            return None
+        alone, together = (
+            tuple(related_band(measured, band, rows, variance) for band in bands)
+            if variance
+            else bands
+            for (bands, rows), variance in zip(kinds, found, strict=True)
+        )
+        return alone, together
 
-    def _band(
-        self, band: slice, strengths: Strengths, judged: Bool[np.ndarray, " conditions"]
-    ) -> Band:
-        inverse = self._inverse(strengths)
-        errors, spread = self.left_out(inverse)
-        return Band(
-            start=band.start,
-            strengths=strengths,
-            inverse=inverse,
-            weights=inverse @ self.scores[:, band],
-            unit=np.mean(errors[judged, band] ** 2 / spread[judged, None], axis=0),
+    def _choices(self, design: Design) -> Candidates:
+        several = len(set(design.contexts)) > 1
+        dosed = bool(np.isfinite(design.doses).any())
+        grid = self.candidates(
+            combined=bool(design.combined.any()),
+            across=_middle(self.across) if several else 1.0,
+            hill=Hill(_middle(self.half), _middle(self.steep)) if dosed else Hill(),
         )
 
-    def _inverse(self, strengths: Strengths) -> Float[np.ndarray, "conditions conditions"]:
-        own = covariance(self.design, self.design, strengths)
-        return np.linalg.inv(own + strengths.noise * np.diag(self.noise))
+        def hills(best: Strengths) -> list[Strengths]:
+            # As much noise for the effects as they have at these doses: without it another curve
+            # would be another size of the effects first of all.
+            size = lambda hill: np.mean(np.sum(design.counts(hill) ** 2, axis=1))
+            return [
+                dataclasses.replace(
+                    best, hill=hill, noise=best.noise * size(hill) / size(best.hill)
+                )
+                for hill in self.hills()
+            ]
 
-    def left_out(
-        self, inverse: Float[np.ndarray, "conditions conditions"]
-    ) -> tuple[Float[np.ndarray, "conditions components"], Float[np.ndarray, " conditions"]]:
-        """The error of each condition as the others predict it, and its variance."""
-        spread = 1 / np.diag(inverse)
-        return inverse @ self.scores * spread[:, None], spread
+        def shares(best: Strengths) -> list[Strengths]:
+            # Together with the noise: little of either looks like little of the other.
+            return [
+                dataclasses.replace(best, across=across, noise=noise)
+                for across in (self.across if several else (best.across,))
+                for noise in self.noise
+            ]
+
+        parts = ([hills] if dosed else []) + ([shares] if several or dosed else [])
+        return Candidates(grid=grid, parts=parts)
 
 
-def _first_least(errors: Float[np.ndarray, " candidates"]) -> int:
-    """The place of the least error; of equal ones, as of a single condition, the first."""
-    return int(np.flatnonzero(errors <= errors.min() * (1 + 1e-9))[0])
+def _middle(values: tuple[float, ...]) -> float:
+    return values[len(values) // 2]
 
 
 def _check(
     conditions: Sequence[Condition],
-    changes: Float[np.ndarray, "conditions genes"],
-    cells: Float[np.ndarray, " conditions"] | None,
+    changes: Float[np.ndarray, "rows genes"],
+    contexts: Sequence[str] | None,
+    cells: Float[np.ndarray, " rows"] | None,
 ) -> None:
     if not conditions:
         raise ValueError("There is no perturbed condition to learn from.")
-    names = [condition.name for condition in conditions]
+    check_contexts(conditions, contexts)
     if any(condition.is_control for condition in conditions):
         raise ValueError("The control has no response: leave it out of the conditions.")
-    twice = sorted(name for name, number in Counter(names).items() if number > 1)
+    names = [condition.name for condition in conditions]
+    places = [""] * len(names) if contexts is None else contexts
+    rows = Counter(zip(names, places, strict=True))
+    twice = sorted(
+        f"{name} in {place}" if place else name for (name, place), n in rows.items() if n > 1
+    )
     if twice:
         raise ValueError(f"Conditions come twice: {examples(twice)}.")
     bad = [name for name, row in zip(names, changes, strict=True) if not np.isfinite(row).all()]

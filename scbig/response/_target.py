@@ -30,7 +30,7 @@ class TargetEffect(eqx.Module):
         *,
         least: int = 5,
     ) -> "TargetEffect | None":
-        """Least squares over the single perturbations whose gene was measured.
+        """Least squares over the single perturbations, without dose, whose gene was measured.
 
         **Arguments:** `origin`, mean control expression; `least`, how many there must be.
 
@@ -40,7 +40,7 @@ class TargetEffect(eqx.Module):
         own = [
             (row, place[condition.perturbations[0]])
             for row, condition in enumerate(conditions)
-            if len(condition.perturbations) == 1 and condition.perturbations[0] in place
+            if condition.doses == (None,) and condition.perturbations[0] in place
         ]
         if len(own) < least:
             return None

@@ -19,8 +19,8 @@ from scbig.baselines import (
     ScaledAdditive,
 )
 from scbig.data import Columns, Condition, Screen
-from scbig.priors import EmbeddingTable
-from scbig.response import MixedEffects
+from scbig.priors import EmbeddingTable, PathwayLibrary
+from scbig.response import MixedEffects, PathwayRelation
 
 GENES = [f"g{i}" for i in range(12)]
 SIZES = {"control": 9, "A": 5, "B+ctrl": 3, "C": 8, "B+A": 4}
@@ -64,6 +64,28 @@ def test_mixed_effects_are_of_the_responses_their_cells_and_the_controls(cells, 
     asked = [*conditions, Condition(("A", "C")), Condition(("g3",))]
     found = MixedResponses.fit(screen).effects(asked)
     np.testing.assert_allclose(found, expected.means(asked), rtol=1e-3, atol=1e-5)
+
+
+def test_mixed_effects_can_have_a_relation():
+    """An unseen perturbation is as its like are, if left-out ones confirm it."""
+    names = [f"{group}{number}" for group in "PQR" for number in range(5)]
+    cells = make_cells({"control": 40, **dict.fromkeys(names, 30)}, 0)
+    centres = {group: np.random.default_rng(ord(group)).uniform(0, 4, 12) for group in "PQR"}
+    rng, values = np.random.default_rng(1), dense(cells).copy()
+    for row, label in enumerate(cells.obs["condition"]):
+        if label != "control":
+            values[row] = centres[label[0]] + rng.uniform(0, 1, 12)
+    cells.X = values
+    relation = PathwayRelation(
+        PathwayLibrary({g: tuple(f"{g}{i}" for i in range(9)) for g in "PQR"})
+    )
+    screen = Screen.from_anndata(cells)
+    found = MixedResponses.fit(screen, relation=relation)
+    unseen, like = found.mean(Condition(("Q8",))), found.mean(Condition(("Q1",)))
+    assert np.abs(unseen - like).mean() < 0.5
+    plain = MixedResponses.fit(screen)
+    assert np.abs(plain.mean(Condition(("Q8",))) - like).mean() > 0.5
+    np.testing.assert_allclose(plain.mean(Condition(("Q1",))), like, rtol=1e-6)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from scbig.baselines import (
     Additive,
     Control,
     MatchingMean,
+    MixedResponses,
     PerturbedMean,
     Predictor,
     averages,
@@ -18,7 +19,8 @@ from scbig.baselines import (
     margins,
     predict_cells,
 )
-from scbig.data import Columns, Screen
+from scbig.data import Columns, Condition, Screen
+from scbig.response import MixedEffects
 
 GENES = [f"g{i}" for i in range(6)]
 LINES = {"x": 1.0, "y": 4.0}  # what a line adds to every gene
@@ -103,6 +105,33 @@ def test_effects_are_added_to_the_control_mean_of_each_context(screen, cells, co
                 found.mean(0), np.maximum(centre, 0), rtol=1e-4, err_msg=name
             )
             assert (found.std(0) > 0).all()
+
+
+def test_mixed_effects_are_those_of_each_context(cells, screen, controls):
+    """Each line has its own measured change; controls of an unknown line what both share."""
+    change = lambda label, line: (
+        values(cells, condition=label, line=line).mean(0) - values(controls, line=line).mean(0)
+    )
+    rows = [(label, line) for label in ("A", "A+B", "B") for line in LINES]
+    changes = np.array([change(*row) for row in rows])
+    conditions, lines = [Condition.parse(label) for label, _ in rows], [line for _, line in rows]
+    origin = np.mean([values(controls, line=line).mean(0) for line in LINES], axis=0)
+    method = MixedEffects(across=(0.3,))
+    fitted = method.fit(conditions, changes, contexts=lines, origin=origin, genes=GENES)
+    mixed = MixedResponses.fit(screen, method)
+    predicted = mixed.predict(controls, ["B+A", "A"], key=jr.key(0), columns=LINE)
+    for label in ("A+B", "A"):
+        for line in LINES:
+            effect = fitted.means([Condition.parse(label)], [line])[0]
+            centre = values(controls, line=line).mean(0) + effect
+            spelled = "B+A" if label == "A+B" else label
+            found = values(predicted, condition=spelled, line=line).mean(0)
+            np.testing.assert_allclose(found, np.maximum(centre, 0), rtol=1e-3)
+    alone = controls[controls.obs["line"] == "y"]
+    shared = mixed.predict(alone, ["A"], key=jr.key(0))
+    centre = values(alone).mean(0) + fitted.means([Condition(("A",))])[0]
+    np.testing.assert_allclose(values(shared).mean(0), np.maximum(centre, 0), rtol=1e-3)
+    np.testing.assert_array_equal(mixed.effects([Condition()], "x"), 0)
 
 
 def test_drawn_cells_are_of_their_own_context(controls):
