@@ -9,6 +9,7 @@ from numpy import ndarray
 
 from scbig._value import Value
 from scbig.data import Condition, Screen
+from scbig.priors import PathwayLibrary
 
 from ._moves import Moves
 
@@ -39,8 +40,12 @@ class AbstractAnchor(Value):
     """
 
     @abc.abstractmethod
-    def fit(self, screen: Screen) -> AbstractFittedAnchor:
+    def fit(
+        self, screen: Screen, *, pathways: PathwayLibrary | None = None
+    ) -> AbstractFittedAnchor:
         """Learns from the cells of a screen.
+
+        **Arguments:** `pathways`, gene sets, for an anchor that `reads` them.
 
         **Raises:** `ValueError` if the screen has only controls.
         """

@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float, Float32
 
 from scbig._value import real, whole
 from scbig.data import Condition, Screen
-from scbig.response import FittedEffects, MixedEffects
+from scbig.priors import PathwayLibrary
+from scbig.response import FittedEffects, MixedEffects, PathwayRelation
 
 from ._abstract import AbstractAnchor, AbstractFittedAnchor
 from ._moves import Moves
@@ -27,15 +28,22 @@ class ResponseAnchor(AbstractAnchor):
 
     **Fields:** `effects`, the model of mean responses; `components`, at most so many axes;
     `shrinkage`, cells that the common covariance counts as; `shape`, whether the covariance
-    changes: a shift alone without.
+    changes: a shift alone without; `related`, whether perturbations that were never seen have
+    effects of those in the same pathways, if left-out perturbations confirm it.
     """
 
     effects: MixedEffects = MixedEffects()
     components: int = whole(50)
     shrinkage: float = real(100.0, least=0)
     shape: bool = True
+    related: bool = True
 
-    def fit(self, screen: Screen) -> "FittedResponses":
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The priors that it needs."""
+        return ("pathways",) if self.related else ()
+
+    def fit(self, screen: Screen, *, pathways: PathwayLibrary | None = None) -> "FittedResponses":
         """Learns means and covariances from a screen, in three passes over its cells."""
         measured = screen.responses()
         places = measured.condition_index.tolist(), measured.context_index.tolist()
@@ -50,6 +58,7 @@ class ResponseAnchor(AbstractAnchor):
             contexts=contexts,
             origin=measured.control_mean(),
             genes=screen.genes,
+            relation=PathwayRelation(pathways) if pathways is not None and self.related else None,
         )
         spread = Spread.of(screen, self.components)
         combined = np.array([len(condition.perturbations) > 1 for condition in conditions])

@@ -17,6 +17,7 @@ from scbig.anchor import (
     nonnegative,
 )
 from scbig.data import Columns, Condition, Screen
+from scbig.priors import PathwayLibrary
 
 from ._emit import move_controls
 
@@ -34,12 +35,20 @@ class MovedControls(eqx.Module):
     fitted: AbstractFittedAnchor
 
     @classmethod
-    def fit(cls, screen: Screen, anchor: AbstractAnchor = ResponseAnchor()) -> "MovedControls":
+    def fit(
+        cls,
+        screen: Screen,
+        anchor: AbstractAnchor = ResponseAnchor(),
+        *,
+        pathways: PathwayLibrary | None = None,
+    ) -> "MovedControls":
         """Fits the anchor to a screen.
+
+        **Arguments:** `pathways`, gene sets, for an anchor that reads them.
 
         **Raises:** a ValueError if the screen has only controls.
         """
-        return cls(screen.genes, anchor.fit(screen))
+        return cls(screen.genes, anchor.fit(screen, pathways=pathways))
 
     def predict(
         self,

@@ -75,7 +75,9 @@ class FlowTraining(Value):
         `encoder`.
     - `steps_per_call`: of one compiled call.
     - `validate_every`: compiled calls between two validations.
-    - `criterion`: what selects the best parameters, among them those before the first step.
+    - `patience`: validations without improvement after which training stops; `None` for never.
+    - `criterion`: what selects the best parameters; with an anchor those before the first step are
+        among them.
     - `hold_out`: share of the conditions that only select, if `fit` is told of none: of the
         combinations where there are eight of them at least, else of the single perturbations; 0
         for cells of the training conditions instead.
@@ -90,6 +92,7 @@ class FlowTraining(Value):
     trains: tuple[str, ...] = ("condition_encoder", "velocity")
     steps_per_call: int = whole(100)
     validate_every: int = whole(10)
+    patience: int | None = whole(None)
     criterion: AbstractCriterion = ResponseCriterion()
     hold_out: float = real(0.0, least=0, below=1)
     refit: bool = False

@@ -1,5 +1,6 @@
 """The configurations that are used as they are, or as a base: `but(paper(), ...)`."""
 
+import math
 from typing import Any
 
 import diffrax as dfx
@@ -81,6 +82,10 @@ def anchored(base: ScBIGConfig) -> ScBIGConfig:
         "emission": Changed(mean=0.0),
         "flow": PlannedMatching(path=LinearPath(sigma=0.5), **same),
         "stage2.criterion": criterion,
+        # What is learned beyond the anchor is learned early, and overlearned soon.
+        "stage2.steps_per_call": math.lcm(50, *(part.term.every for part in base.terms)),
+        "stage2.validate_every": 1,
+        "stage2.patience": 8,
         "stage2.hold_out": 0.15,
         "stage2.refit": True,
     }

@@ -195,6 +195,7 @@ def flow_stage(
         calls=-(-(settings.steps if steps is None else steps) // settings.steps_per_call),
         steps_per_call=settings.steps_per_call,
         validate_every=settings.validate_every,
+        patience=None if prepared.judge is None else settings.patience,
         first=prepared.judge is not None and config.anchor is not None,
         groups=groups,
         judged=judged,

@@ -109,7 +109,7 @@ def _train_flow(
 ) -> tuple[TrainedModel, RunState]:
     """An anchor and a flow on some cells; without cells to judge by, of a number of steps."""
     config, pathways = materials.config, materials.priors.pathways
-    anchor = None if config.anchor is None else config.anchor.fit(learn)
+    anchor = None if config.anchor is None else config.anchor.fit(learn, pathways=pathways)
     latents = latents_of(model, learn, folder=recorder.folder if learn.stored else None)
     if config.standardise_latents:
         model = standardise(model, latents)

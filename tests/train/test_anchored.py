@@ -31,7 +31,7 @@ from .test_fit import same
 MATCHING = PlannedMatching(
     coupling=SinkhornCoupling(iterations=50), groups=3, cells=8, most=16, draws=3
 )
-ANCHOR = ResponseAnchor(components=5)
+ANCHOR = ResponseAnchor(components=5, related=False)
 ANCHORED = but(
     anchored(LEAN),
     flow=MATCHING,
@@ -110,7 +110,7 @@ def test_what_selected_is_learned_from_at_last(screen, priors, tmp_path):
     history = once.history
     assert history.query("stage == 'refit'").step.tolist() == [4, 8]
     assert history.query("stage == 'refit'").validation.isna().all()
-    whole = ResponseAnchor(components=5).fit(screen)
+    whole = ANCHOR.fit(screen)
     asked = [c for c in screen.conditions if c.name in held], [""] * len(held)
     assert once.model.anchor is not None
     np.testing.assert_allclose(once.model.anchor.moves(*asked).shift, whole.moves(*asked).shift)
