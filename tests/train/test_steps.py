@@ -121,6 +121,14 @@ def test_a_gradient_without_a_length_or_a_finite_one_counts_for_nothing(slope):
     np.testing.assert_allclose(state.params["w"], [-5.0, -4.0], rtol=1e-6)
 
 
+def test_a_flow_without_a_finite_length_measures_nothing():
+    flow = train.Part("flow", 1.0, lambda p: (3e38 * jnp.sum(p["w"]), {}))
+    own = lambda p: (-jnp.sum(p["w"]), {})
+    parts = [flow, train.Part("own", 0.5, own, weighs_gradient=True)]
+    _, metrics = train.update(start(ADAM), parts, optax.sgd(1.0))
+    assert float(metrics["own_weight"]) == 0.0
+
+
 def test_a_gradient_that_is_no_number_stays_an_error():
     own = lambda p: (jnp.nan * jnp.sum(p["w"]), {})
     state, metrics = train.update(start(ADAM), three_parts(0.5, own), optax.sgd(1.0))
