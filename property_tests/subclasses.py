@@ -59,6 +59,7 @@ TABLE: dict[type, list[Any]] = {
     objective.AbstractTerm: [
         objective.FlowMatching(coupling=ot.IndependentCoupling(), groups=2, cells=6),
         objective.Consistency(LOSSES, QUICK, period=2, groups=2, cells=5),
+        objective.Consistency(LOSSES, QUICK, groups=2, cells=5, denoised=True, relative=True),
         objective.Reconstruction(batch=9),
     ],
     objective.AbstractCriterion: [
