@@ -57,21 +57,25 @@ def main(run: NormanSubset) -> pd.DataFrame:
     training = screen.without(test)
     table = priors.read_embeddings(run.embeddings, duplicates="mean")
 
+    known = scbig.Priors(
+        genes=table,
+        interactions=priors.read_interactions(run.interactions),
+        pathways=priors.read_pathways(run.pathways),
+        missing="mean",
+    )
+    published = scbig.fit(training, known, run.model, out=run.out / "published", key=fit_key)
     fit = scbig.fit(
         training,
-        scbig.Priors(
-            genes=table,
-            interactions=priors.read_interactions(run.interactions),
-            pathways=priors.read_pathways(run.pathways),
-            missing="mean",
-        ),
-        run.model,
+        known,
+        scbig.anchored(run.model),
+        autoencoder=published.model,
         out=run.out,
         key=fit_key,
     )
     cells = screen.to_anndata()
     controls = cells[cells.obs["condition"] == "control"]
-    predictors = {"scBIG": fit.model, **baselines.standard(training, table)}
+    models = {"scBIG": fit.model, "scBIG, as published": published.model}
+    predictors = {**models, **baselines.standard(training, table)}
     options = {"reference": training.to_anndata(), "unbiased": True, "key": predict_key}
     asked = predictors, controls, cells, test
     scores = baselines.compare(*asked, round_trip=fit.model.round_trip, **options)

@@ -54,17 +54,20 @@ def main(run: Quickstart) -> pd.DataFrame:
     training = screen.without(test)
     table = priors.EmbeddingTable(truth.genes, truth.embeddings)
 
+    known = scbig.Priors(
+        genes=table,
+        interactions=priors.InteractionGraph(*truth.interactions),
+        pathways=priors.PathwayLibrary(truth.pathways),
+    )
+    options = {"validation": validation, "key": fit_key}
+    published = scbig.fit(training, known, run.model, out=out / "published", **options)
     fit = scbig.fit(
         training,
-        scbig.Priors(
-            genes=table,
-            interactions=priors.InteractionGraph(*truth.interactions),
-            pathways=priors.PathwayLibrary(truth.pathways),
-        ),
-        run.model,
-        validation=validation,
+        known,
+        scbig.anchored(run.model),
+        autoencoder=published.model,
         out=out,
-        key=fit_key,
+        **options,
     )
     place = dict(zip(truth.genes, truth.programs, strict=True))
     true_programs = [place[gene] for gene in screen.genes]
@@ -73,7 +76,8 @@ def main(run: Quickstart) -> pd.DataFrame:
 
     cells = screen.to_anndata()
     controls = cells[cells.obs["condition"] == "control"]
-    predictors = {"scBIG": fit.model, **baselines.standard(training, table)}
+    models = {"scBIG": fit.model, "scBIG, as published": published.model}
+    predictors = {**models, **baselines.standard(training, table)}
     options = {"reference": training.to_anndata(), "unbiased": True, "key": predict_key}
     asked = predictors, controls, cells, test
     scores = baselines.compare(*asked, round_trip=fit.model.round_trip, **options)

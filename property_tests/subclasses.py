@@ -73,6 +73,7 @@ TABLE: dict[type, list[Any]] = {
             coupling=ot.SinkhornCoupling(iterations=50), groups=2, cells=6, most=8, draws=3
         ),
         objective.Consistency(LOSSES, QUICK, period=2, groups=2, cells=5),
+        objective.Consistency(LOSSES, QUICK, groups=2, cells=5, denoised=True, relative=True),
         objective.Reconstruction(batch=9),
     ],
     anchor.AbstractAnchor: [

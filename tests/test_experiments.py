@@ -43,6 +43,7 @@ def smoke() -> scbig.ScBIGConfig:
 def check(averages: pd.DataFrame, out: pathlib.Path) -> None:
     expected = [
         "scBIG",
+        "scBIG, as published",
         "control",
         "perturbed mean",
         "linear",
@@ -50,6 +51,7 @@ def check(averages: pd.DataFrame, out: pathlib.Path) -> None:
         "additive x slope",
         "residual transfer",
         "mixed effects",
+        "anchor",
         "autoencoder ceiling",
         "split-half",
     ]
@@ -151,3 +153,24 @@ def test_the_norman_script_has_a_pulse_on_real_cells(shared_file, tmp_path, caps
     additive = scores[(scores["predictor"] == "additive") & (scores["condition"] == "KLF1+MAP2K6")]
     assert abs(additive["pearson_delta"].item() - 0.981) < 0.005
     assert "445 of 500 genes" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_unseen_doubles_are_scored_by_models_that_have_not_seen_them(shared_file, tmp_path, capsys):
+    script = runpy.run_path(str(EXPERIMENTS / "accuracy.py"))
+    given = {
+        "data": shared_file("data/norman19_k562_3375x500.h5ad"),
+        "embeddings": shared_file("priors/enformer_tss_19685x32.npz"),
+        "interactions": shared_file("priors/string_v12_ge800.tsv.gz"),
+        "pathways": shared_file("priors/ReactomePathways.gmt"),
+    }
+    run = script["Accuracy"](**given, model=smoke(), out=tmp_path, seeds=1, held=8)
+    averages = script["main"](run)
+    assert averages.index[0] == "scBIG"
+    assert {"scBIG, as published", "anchor", "additive", "autoencoder ceiling"} <= {*averages.index}
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    assert (scores.groupby("predictor").size() == 15).all()
+    # A double that was learned from would be its own measured mean, shrunk.
+    assert averages.pearson_delta["anchor"] < averages.pearson_delta["autoencoder ceiling"] + 0.5
+    again = script["main"](run)
+    pd.testing.assert_frame_equal(again, averages, check_exact=False)

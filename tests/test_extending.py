@@ -142,7 +142,8 @@ def test_it_reads_back_from_json(name, mine):
 def everything(mine):
     """All of the page in one configuration; the encoder first, since it has the pooling in it."""
     config = used(TINY, sorted(IN_A_CONFIG, key="program_sum".__ne__), mine)
-    return scbig.but(config, **{"stage1.optimiser": config.stage2.optimiser})
+    denoised = {f"terms.Consistency.{name}": True for name in ("denoised", "relative")}
+    return scbig.but(config, **{"stage1.optimiser": config.stage2.optimiser}, **denoised)
 
 
 @pytest.fixture(scope="module")

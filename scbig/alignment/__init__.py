@@ -1,6 +1,9 @@
 """Losses that keep program and pathway structure through encode, solve, decode."""
 
-from ._abstract import AbstractAlignment as AbstractAlignment
+from ._abstract import (
+    AbstractAlignment as AbstractAlignment,
+    MeasuredCells as MeasuredCells,
+)
 from ._correlation import (
     CorrelationAlignment as CorrelationAlignment,
     cluster_correlation as cluster_correlation,

@@ -5,12 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from scbig._typing import Array, Float, Int, PRNGKeyArray, Scalar
-from scbig.data import Screen
 from scbig.priors import PathwayLibrary
 from scbig.programs import AbstractPartition
 from scbig.sampling import CellIndex
 
-from ._abstract import AbstractAlignment
+from ._abstract import AbstractAlignment, MeasuredCells
 
 
 def cluster_correlation(
@@ -39,7 +38,7 @@ class CorrelationAlignment(AbstractAlignment):
 
     def prepare(
         self,
-        screen: Screen,
+        screen: MeasuredCells,
         index: CellIndex,
         partition: AbstractPartition,
         pathways: PathwayLibrary | None,
@@ -61,7 +60,7 @@ class CorrelationAlignment(AbstractAlignment):
 
 
 def correlation_targets(
-    screen: Screen, index: CellIndex, partition: AbstractPartition
+    screen: MeasuredCells, index: CellIndex, partition: AbstractPartition
 ) -> Float[Array, "groups clusters clusters"]:
     """`R_p` of Eq. 7 for each group of the index, from all of its cells.
 

@@ -7,13 +7,12 @@ import numpy as np
 
 from scbig._typing import Array, Bool, Float, Int, PRNGKeyArray, Scalar
 from scbig._value import real, require, whole
-from scbig.data import Screen
 from scbig.ot import sinkhorn_divergence
 from scbig.priors import PathwayLibrary
 from scbig.programs import AbstractPartition
 from scbig.sampling import CellIndex
 
-from ._abstract import AbstractAlignment
+from ._abstract import AbstractAlignment, MeasuredCells
 
 
 def pathway_weights(membership: Bool[Array, "pathways genes"]) -> Float[Array, "pathways genes"]:
@@ -55,7 +54,7 @@ class PathwayAlignment(AbstractAlignment):
 
     def prepare(
         self,
-        screen: Screen,
+        screen: MeasuredCells,
         index: CellIndex,
         partition: AbstractPartition,
         pathways: PathwayLibrary | None,

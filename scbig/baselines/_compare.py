@@ -17,6 +17,7 @@ from ._ceilings import RoundTrip, ceilings
 from ._emit import Predictor
 from ._linear import LinearEmbedding
 from ._mixed import MixedResponses
+from ._moved import MovedControls
 from ._residual import ResidualTransfer
 from ._scaled import ScaledAdditive
 from ._simple import Additive, Control, PerturbedMean
@@ -38,6 +39,7 @@ def standard(screen: Screen, table: EmbeddingTable) -> dict[str, Predictor]:
         "additive x slope": ScaledAdditive.fit(screen),
         "residual transfer": ResidualTransfer.fit(screen),
         "mixed effects": MixedResponses.fit(screen),
+        "anchor": MovedControls.fit(screen),
     }
 
 

@@ -50,8 +50,9 @@ class Fit:
     It is saved as split.json in the folder."""
     missing: Literal["error", "zero", "mean"] = "error"
     """What a gene without a vector gets: an error, zeros, or the mean of all vectors."""
-    preset: Literal["cpu", "paper", "released"] = "cpu"
-    """Size of the model and of its training: cpu is small; paper and released want a GPU."""
+    preset: Literal["anchored", "cpu", "paper", "released"] = "anchored"
+    """Size of the model and of its training: cpu is small, and anchored the same with the mean
+    from measured responses; paper and released want a GPU."""
     set: tuple[str, ...] = ()
     """Changes to the preset, such as stage1.epochs=50 stage2.steps=500: any field of
     scbig.ScBIGConfig. Algorithms too: flow.path=BrownianBridge(sigma=0.2)."""
@@ -97,9 +98,9 @@ class Fit:
 
         from ._settings import changed
 
-        base = {"cpu": method.cpu, "paper": method.paper, "released": method.released}[
-            self.preset
-        ]()
+        small = lambda: method.anchored(method.cpu())
+        presets = {"anchored": small, "cpu": method.cpu}
+        base = {**presets, "paper": method.paper, "released": method.released}[self.preset]()
         if any(change.partition("=")[0] == "seed" for change in self.set):
             raise ValueError("--seed is an option of its own, and no setting of the preset.")
         return changed(method.on_disk(base) if self.on_disk else base, self.set)

@@ -77,18 +77,26 @@ def anchored(base: ScBIGConfig) -> ScBIGConfig:
     given = base.flow
     same = {n: getattr(given, n) for n in ("coupling", "groups", "cells") if hasattr(given, n)}
     criterion = PopulationCriterion(transport=getattr(base.stage2.criterion, "transport", None))
+    every = [part.term.every for part in base.terms]
     changes: dict[str, Any] = {
         "anchor": ResponseAnchor(),
         "emission": Changed(mean=0.0),
         "flow": PlannedMatching(path=LinearPath(sigma=0.5), **same),
         "stage2.criterion": criterion,
         # What is learned beyond the anchor is learned early, and overlearned soon.
-        "stage2.steps_per_call": math.lcm(50, *(part.term.every for part in base.terms)),
+        "stage2.steps_per_call": min(base.stage2.steps_per_call, math.lcm(50, *every)),
         "stage2.validate_every": 1,
         "stage2.patience": 8,
         "stage2.hold_out": 0.15,
         "stage2.refit": True,
     }
+    for place, part in enumerate(base.terms):
+        if isinstance(part.term, Consistency):
+            # On one side with what is predicted, in units of doing nothing, and of the flow's loss.
+            same = {"denoised": True, "relative": True, "weighs_gradient": True}
+            changes[f"terms.{place}.weight"] = 0.3
+            changes |= {f"terms.{place}.term.{name}": value for name, value in same.items()}
+            changes[f"terms.{place}.term.cells"] = max(part.term.cells, 64)
     if isinstance(base.velocity, VelocityFieldSpec):
         changes["velocity.still"] = True
     return but(base, **changes)

@@ -1,6 +1,6 @@
 """What training lowers and what selects its result: terms, criteria, optimisers, as values."""
 
-from ._consistency import Consistency as Consistency
+from ._consistency import Consistency as Consistency, ConsistencyFacts as ConsistencyFacts
 from ._criteria import (
     AbstractCriterion as AbstractCriterion,
     FlowCriterion as FlowCriterion,
@@ -23,6 +23,7 @@ from ._terms import (
     AbstractTerm as AbstractTerm,
     FlowMatching as FlowMatching,
     HasReferences as HasReferences,
+    HasShares as HasShares,
     Metrics as Metrics,
     Reconstruction as Reconstruction,
     reconstruction_loss as reconstruction_loss,

@@ -1,5 +1,6 @@
 """The term that keeps structure through encode, solve and decode (Eq. 7 to 9)."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,25 @@ from scbig.model import ScBIG
 from scbig.nn import AbstractVelocity
 
 from ._data import FlowData, Setting
+from ._denoised import DenoisedCells, control_latents
 from ._terms import AbstractTerm, Metrics
+
+Moved = Float[Array, "groups cells latent"]
+Predicted = Float[Array, "groups cells genes"]
+
+DRAWS = 8
+"""Draws of conditions that `shares` is the mean of."""
+
+
+class ConsistencyFacts(eqx.Module):
+    """What `Consistency` caches.
+
+    **Fields:** `of_losses`, the facts of each loss; `no_change`, what each is divided by, `None`
+    for nothing.
+    """
+
+    of_losses: tuple[Any, ...]
+    no_change: tuple[Scalar, ...] | None = None
 
 
 class Consistency(AbstractTerm):
@@ -24,9 +43,20 @@ class Consistency(AbstractTerm):
 
     A solve that runs out of steps makes no loss: the term is skipped for that step, and counted.
 
-    **Fields:** `losses`, with their weights; `transport`, the solve in training; `period`, steps
-    between two evaluations; `groups`, conditions drawn for each; `cells`, transported for each of
-    those.
+    **Fields:**
+
+    - `losses`: with their weights.
+    - `transport`: the solve in training.
+    - `period`: steps between two evaluations.
+    - `groups`: conditions drawn for each.
+    - `cells`: transported for each of those, and as many measured ones drawn by a loss that draws.
+        Flow matching has a number of its own: a loss that cannot tell a condition from the control
+        may have more here.
+    - `denoised`: whether the measured cells go through the autoencoder first, as stage 1 left it;
+        predictions are its outputs, and have no more noise than these.
+    - `relative`: whether each loss is divided by what it is without any change, so that 1 is as bad
+        as the control; the mean over the training groups, measured once, after stage 1.
+    - `weighs_gradient`: whether the term's weight is that of its gradient, see `AbstractTerm`.
     """
 
     label = "consistency"
@@ -39,6 +69,9 @@ class Consistency(AbstractTerm):
     period: int = whole(1)
     groups: int = whole(3)
     cells: int = whole(64, least=2)
+    denoised: bool = False
+    relative: bool = False
+    weighs_gradient: bool = False
 
     def __check_init__(self) -> None:
         weighed = any(part.weight > 0 for part in self.losses)
@@ -50,10 +83,17 @@ class Consistency(AbstractTerm):
             "RecursiveCheckpointAdjoint()",
         )
 
-    def prepare(self, setting: Setting) -> tuple[Any, ...]:
-        """The facts of each loss."""
-        given = setting.screen, setting.index, setting.model.partition, setting.pathways
-        return tuple(part.term.prepare(*given) for part in self.active)
+    def prepare(self, setting: Setting) -> ConsistencyFacts:
+        """The facts of each loss, and what it is without any change."""
+        model, screen, index = setting.model, setting.screen, setting.index
+        measured = DenoisedCells(model, screen) if self.denoised else screen
+        given = measured, index, model.partition, setting.pathways
+        facts = ConsistencyFacts(tuple(part.term.prepare(*given) for part in self.active))
+        if not self.relative:
+            return facts
+        latents, controls = control_latents(model, screen, index)
+        still = FlowData(controls, setting.tokens, latents, None, own=facts)
+        return ConsistencyFacts(facts.of_losses, _no_change(self, model, still))
 
     def __call__(
         self, model: ScBIG, data: FlowData, step: Int[Array, ""], *, key: PRNGKeyArray
@@ -87,16 +127,13 @@ class Consistency(AbstractTerm):
     def evaluate(self, model: ScBIG, data: FlowData, *, key: PRNGKeyArray) -> Metrics:
         """The losses of freshly drawn conditions, through the solve and the decoder."""
         group_key, cell_key, control_key = jr.split(key, 3)
-        groups = data.index.draw_groups(self.groups, key=group_key)
-        starts = data.draw_starts(model, groups, self.cells, key=control_key)
-        conditions = data.conditions(model, groups, key=None)
-        moved = _moved(self.transport, model.velocity, starts, conditions)
-        # Where the solve failed, what it last had must not reach the losses.
-        ends = jnp.where(moved.solved, moved.latents, jax.lax.stop_gradient(starts))
-        losses = self._losses(model, data, groups, ends, key=cell_key)
+        groups, ends, moved = self._transported(model, data, group_key, control_key)
+        predicted = jax.vmap(jax.vmap(model.decode))(ends)
+        losses = self._functions(data.own, groups, key=cell_key)
+        found = {name: loss(predicted) for name, loss in losses.items()}
         failed = jnp.zeros(data.index.num_groups).at[groups].add(jnp.where(moved.solved, 0.0, 1.0))
         return {
-            **{name: jnp.where(moved.solved, value, 0.0) for name, value in losses.items()},
+            **{name: jnp.where(moved.solved, value, 0.0) for name, value in found.items()},
             "solver_steps": moved.steps.astype(jnp.float32),
             "consistency_unsolved": failed,
             "consistency_unsolved_share": jnp.where(moved.solved, 0.0, 1.0),
@@ -114,9 +151,7 @@ class Consistency(AbstractTerm):
             groups = group[None]
             controls = data.index.draw_controls(groups, self.cells, key=keys[0])
             cells = data.index.draw_cells(groups, self.cells, key=keys[1])
-            losses = lambda rows: self._losses(
-                model, data, groups, data.latents_of(model, rows), key=keys[2]
-            )
+            losses = lambda rows: self._untransported(model, data, groups, rows, key=keys[2])
             # One after the other, so that they are compiled once.
             found = jax.lax.map(losses, jnp.stack([controls, cells]))
             kinds = ("no_change", "noise_floor")
@@ -125,18 +160,93 @@ class Consistency(AbstractTerm):
         found = jax.lax.map(both, jnp.arange(data.index.num_groups))
         return jax.tree.map(jnp.mean, found)
 
-    def _losses(
+    def shares(self, model: ScBIG, data: FlowData, *, key: PRNGKeyArray) -> dict[str, Scalar]:
+        """Of several losses, each one's share of the summed lengths of their weighted gradients.
+
+        With respect to the transported latents, before which all of them take the same way; with
+        respect to the cells it would count what the decoder cannot follow. The mean over some
+        draws of conditions, of which one that is not solved counts as zeros.
+        """
+        if len(self.active) == 1:
+            return {}
+        decode = jax.vmap(jax.vmap(model.decode))
+        weights = jnp.array([part.weight for part in self.active])
+
+        def drawn(key: PRNGKeyArray) -> Float[Array, " losses"]:
+            group_key, cell_key, control_key = jr.split(key, 3)
+            groups, ends, moved = self._transported(model, data, group_key, control_key)
+            predicted, pull = jax.vjp(decode, ends)
+            losses = self._functions(data.own, groups, key=cell_key).values()
+            gradients = [pull(jax.grad(loss)(predicted))[0] for loss in losses]
+            lengths = weights * jnp.stack([jnp.linalg.norm(jnp.ravel(g)) for g in gradients])
+            total = jnp.maximum(jnp.sum(lengths), jnp.finfo(lengths.dtype).tiny)
+            return jnp.where(moved.solved, lengths / total, 0.0)
+
+        found = jnp.mean(jax.lax.map(drawn, jr.split(key, DRAWS)), axis=0)
+        return {f"{name}_share": found[place] for place, name in enumerate(self.names)}
+
+    def without_change(
+        self, model: ScBIG, data: FlowData, *, key: PRNGKeyArray
+    ) -> tuple[Scalar, ...]:
+        """Each loss for controls as they are, the mean over all groups."""
+
+        def still(group: Int[Array, ""]) -> dict[str, Scalar]:
+            row_key, loss_key = jr.split(jr.fold_in(key, group))
+            rows = data.index.draw_controls(group[None], self.cells, key=row_key)
+            return self._untransported(model, data, group[None], rows, key=loss_key)
+
+        found = jax.lax.map(still, jnp.arange(data.index.num_groups))
+        return tuple(jnp.mean(found[name]) for name in self.names)
+
+    def _transported(
+        self,
+        model: ScBIG,
+        data: FlowData,
+        group_key: PRNGKeyArray,
+        control_key: PRNGKeyArray,
+    ) -> tuple[Int[Array, " groups"], Moved, Transported]:
+        """Drawn conditions, and the latents of controls that were carried to each."""
+        groups = data.index.draw_groups(self.groups, key=group_key)
+        starts = data.draw_starts(model, groups, self.cells, key=control_key)
+        conditions = data.conditions(model, groups, key=None)
+        moved = _moved(self.transport, model.velocity, starts, conditions)
+        # Where the solve failed, what it last had must not reach the losses.
+        ends = jnp.where(moved.solved, moved.latents, jax.lax.stop_gradient(starts))
+        return groups, ends, moved
+
+    def _untransported(
         self,
         model: ScBIG,
         data: FlowData,
         groups: Int[Array, " groups"],
-        latents: Float[Array, "groups cells latent"],
+        rows: Int[Array, "groups cells"],
         *,
         key: PRNGKeyArray,
     ) -> dict[str, Scalar]:
-        predicted = jax.vmap(jax.vmap(model.decode))(latents)
-        parts = zip(self.names, self.active, data.own, strict=True)
-        return {name: p.term(predicted, groups, facts, key=key) for name, p, facts in parts}
+        """The losses of measured cells that were encoded and decoded."""
+        decoded = jax.vmap(jax.vmap(model.decode))(data.latents_of(model, rows))
+        losses = self._functions(data.own, groups, key=key)
+        return {name: loss(decoded) for name, loss in losses.items()}
+
+    def _functions(
+        self, own: ConsistencyFacts, groups: Int[Array, " groups"], *, key: PRNGKeyArray
+    ) -> dict[str, Callable[[Predicted], Scalar]]:
+        """The losses, by name, as functions of the predicted cells."""
+
+        def loss(place: int, predicted: Predicted) -> Scalar:
+            part, facts = self.active[place], own.of_losses[place]
+            value = part.term(predicted, groups, facts, key=key)
+            return value if own.no_change is None else value / own.no_change[place]
+
+        return {name: functools.partial(loss, place) for place, name in enumerate(self.names)}
+
+
+@eqx.filter_jit
+def _no_change(term: Consistency, model: ScBIG, data: FlowData) -> tuple[Scalar, ...]:
+    """What each loss is divided by; one that is not above rounding is left as it is."""
+    floor = jnp.finfo(jnp.float32).eps
+    found = term.without_change(model, data, key=jr.key(0))
+    return tuple(jnp.where(value > floor, value, 1.0) for value in found)
 
 
 def _moved(

@@ -41,10 +41,14 @@ class AbstractTerm(Value):
 
     Class attributes, all optional: `label`, what its loss is called in logs; `reads`, the priors
     that it needs; `holds_autoencoder`, true for a term that holds the autoencoder to what it has
-    learned, where that trains. A method `references` makes it one that `HasReferences`.
+    learned, where that trains; `weighs_gradient`, true (it may be a field) for one whose weight is
+    the length of its gradient as a multiple of the flow term's, step by step, whatever the size of
+    its loss. A method `references` makes it one that `HasReferences`, and `shares` one that
+    `HasShares`.
     """
 
     holds_autoencoder = False
+    weighs_gradient = False
 
     @property
     def every(self) -> int:
@@ -72,6 +76,15 @@ class HasReferences(Protocol):
 
     def references(self, model: ScBIG, data: FlowData, *, key: PRNGKeyArray) -> dict[str, Scalar]:
         """Values to hold its loss against, by name: `no_change`, `noise_floor`."""
+        ...
+
+
+@runtime_checkable
+class HasShares(Protocol):
+    """A term of several losses that can say how much each of them pulls."""
+
+    def shares(self, model: ScBIG, data: FlowData, *, key: PRNGKeyArray) -> dict[str, Scalar]:
+        """For each loss, by its name and `_share`, its share of the length of their gradients."""
         ...
 
 

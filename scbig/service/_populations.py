@@ -27,6 +27,11 @@ class Populations:
     available: dict[str, Int[np.ndarray, " _controls"]]
 
     @property
+    def places(self) -> tuple[str, ...]:
+        """The context of each, empty where there are none."""
+        return self.contexts or ("",) * len(self.rows)
+
+    @property
     def parsed(self) -> tuple[Condition, ...]:
         """The condition of each."""
         return tuple(Condition.parse(label) for label in self.conditions)

@@ -1,13 +1,11 @@
 """A trained model with its names: AnnData in, AnnData out, and one file."""
 
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import anndata as ad
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -15,10 +13,8 @@ from jaxtyping import Float32
 from scipy.sparse import csr_matrix
 
 from scbig._errors import NumericalFailure
-from scbig._files import read_tree, write_tree
 from scbig._names import examples
 from scbig._typing import ExpressionBatch, Float, LatentBatch, PRNGKeyArray
-from scbig._value import plain, read
 from scbig.anchor import AbstractFittedAnchor, move, nonnegative as without_negative
 from scbig.data import Columns, Screen, check_log_normalised, control_cells, expression_of
 from scbig.flow import Transport, Transported
@@ -27,7 +23,6 @@ from scbig.model import AbstractEmission, ConditionTokens, ScBIG
 
 from ._names import Names
 from ._populations import Populations, assemble
-from ._skeleton import describe, skeleton
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,7 +121,11 @@ class TrainedModel:
             parts.append(np.asarray(cells_of))
             steps.append((int(moved.steps), int(moved.rejected), bool(moved.solved)))
         frame = pd.DataFrame(controls.obs)
-        return assemble(wanted, parts, self.names.genes, frame, steps, context_key)
+        result = assemble(wanted, parts, self.names.genes, frame, steps, context_key)
+        if self.anchor is not None:
+            given = wanted.parsed, wanted.places
+            result.uns["response_sd"] = self.anchor.deviations(*given).astype(np.float32)
+        return result
 
     def _starts(
         self, expression: Float[np.ndarray, "controls genes"], wanted: Populations
@@ -138,7 +137,7 @@ class TrainedModel:
             for rows in wanted.rows:
                 yield jnp.asarray(expression[rows]), known[rows]
             return
-        contexts = wanted.contexts or ("",) * len(wanted.rows)
+        contexts = wanted.places
         moves = self.anchor.moves(wanted.parsed, contexts)
         centres = {own: expression[rows].mean(axis=0) for own, rows in wanted.available.items()}
         for place, rows in enumerate(wanted.rows):
@@ -215,86 +214,3 @@ def _unsolved(wanted: Populations, place: int, solve: Transport) -> NumericalFai
         f"The solve for {wanted.conditions[place]}{context} ran out of {solve.max_steps} steps. "
         "Raise transport.max_steps or the tolerances of its controller, or pass throw=False."
     )
-
-
-def save(model: TrainedModel, path: str | os.PathLike[str]) -> None:
-    """Writes a model atomically: config, names, sizes and versions as JSON, then its arrays.
-
-    **Raises:** `ValueError` for a model whose networks are not those that its config builds.
-    """
-    header = {
-        "format": FORMAT,
-        "config": model.config.to_dict(),
-        "names": dataclasses.asdict(model.names),
-        "sizes": describe(model.pure),
-    }
-    arrays: list[np.ndarray] = []
-    if model.anchor is not None:
-        described = plain(model.anchor, "anchor", arrays)
-        shapes = [{"shape": list(a.shape), "dtype": str(a.dtype)} for a in arrays]
-        header["anchor"] = {"described": described, "arrays": shapes}
-    rebuilt = _rebuilt(header)
-    if jax.tree.structure(rebuilt) != jax.tree.structure(eqx.filter_eval_shape(lambda: model.pure)):
-        fields = ("encoder", "decoder", "condition_encoder", "velocity", "partition", "facts")
-        differ = [
-            name
-            for name in fields
-            if jax.tree.structure(getattr(rebuilt, name))
-            != jax.tree.structure(eqx.filter_eval_shape(lambda n=name: getattr(model.pure, n)))
-        ]
-        raise ValueError(
-            f"The model's {examples(differ)} is not what its configuration builds, so that the "
-            "file could not be read again. Give the configuration a spec that builds it."
-        )
-    write_tree(path, "model", header, (model.pure, arrays))
-
-
-def load(path: str | os.PathLike[str], *, genes: Sequence[str] | None = None) -> TrainedModel:
-    """Reads a model that `save` wrote.
-
-    Classes of one's own, in its configuration, must have been imported.
-
-    **Arguments:** `genes`, the names that the data has, if they are to be checked: the model's
-    names in the model's order.
-
-    **Raises:** `ValueError` if the file is no model, of another version, truncated or damaged, if
-    it names a class that is not imported, or if its genes differ from `genes`.
-    """
-    header, (pure, arrays) = read_tree(path, "model", lambda header: _checked(header, path))
-    names = Names.from_dict(header["names"])
-    config = ScBIGConfig.from_dict(header["config"])
-    if genes is not None and tuple(genes) != names.genes:
-        missing = [gene for gene in names.genes if gene not in set(genes)]
-        raise ValueError(
-            f"{path}: the model's {len(names.genes)} genes are not the data's {len(genes)} "
-            f"in the same order; the data lacks {len(missing)}, e.g. "
-            f"{examples(missing) or 'none'}. Select and order them as in `model.names.genes`."
-        )
-    anchor = None
-    if "anchor" in header:
-        anchor = read(AbstractFittedAnchor, header["anchor"]["described"], "anchor", arrays)
-    return TrainedModel(pure=pure, names=names, config=config, anchor=anchor)
-
-
-FORMAT = 3
-"""Of the file's header; 1 was that of scBIG 0.1, which had no number."""
-
-
-def _checked(
-    header: dict[str, Any], path: str | os.PathLike[str]
-) -> tuple[ScBIG, list[np.ndarray]]:
-    found = header.get("format", 1)
-    if found != FORMAT:
-        age = "an earlier" if found < FORMAT else "a later"
-        raise ValueError(
-            f"{path} has format {found}, of {age} version of scBIG, and this one reads format "
-            f"{FORMAT}. Train again, or use that version."
-        )
-    kept = header.get("anchor", {"arrays": []})["arrays"]
-    return _rebuilt(header), [np.zeros(own["shape"], own["dtype"]) for own in kept]
-
-
-def _rebuilt(header: dict[str, Any]) -> ScBIG:
-    """The shapes of a model; nothing is allocated."""
-    config, names = ScBIGConfig.from_dict(header["config"]), Names.from_dict(header["names"])
-    return eqx.filter_eval_shape(lambda: skeleton(header["sizes"], config.networks, names))

@@ -23,6 +23,7 @@ from scbig.objective import (
     AbstractTerm,
     FlowData,
     HasReferences,
+    HasShares,
     Metrics,
     Setting,
 )
@@ -32,6 +33,7 @@ from scbig.service import Names
 
 from ._latents import latents_of
 from ._loop import Stage
+from ._noise import warn_of_noise
 from ._starts import needs_starts, own_starts, starts_of
 from ._state import (
     Part,
@@ -191,7 +193,8 @@ def flow_stage(
         name=name,
         advance=compile_steps(descend, settings.steps_per_call),
         feed=lambda _: itertools.repeat((rest, prepared)),
-        validate=None if prepared.judge is None else _validation(config, rest, prepared),
+        validate=_validation(config, rest, prepared),
+        selects=prepared.judge is not None,
         calls=-(-(settings.steps if steps is None else steps) // settings.steps_per_call),
         steps_per_call=settings.steps_per_call,
         validate_every=settings.validate_every,
@@ -214,9 +217,13 @@ def _validation(
 
     def validate(params: PyTree) -> tuple[Scalar, Metrics]:
         value, metrics = _score(config.stage2.criterion, params, rest, prepared)
+        metrics |= _shares(params, rest, prepared, config.objective)
         # They hold for the cells as the autoencoder has them: for the whole run, if it stands.
         if not (known and still):
-            known.update(references(eqx.combine(params, rest), prepared, config.objective))
+            found = references(eqx.combine(params, rest), prepared, config.objective)
+            if not known:
+                warn_of_noise(found)
+            known.update(found)
         return value, {**metrics, **known}
 
     return validate
@@ -256,7 +263,8 @@ class _Descend(eqx.Module):
 
         def part(place: int, term: AbstractTerm, weight: float) -> Part:
             given = term, rest, prepared.of_term(place), state.step, term_key(key, place)
-            return Part(label_of(term), weight, functools.partial(_loss, *given))
+            loss = functools.partial(_loss, *given)
+            return Part(label_of(term), weight, loss, term.weighs_gradient)
 
         parts = [part(i, own.term, own.weight) for i, own in enumerate(self.terms)]
         # The average moves at every step, the parameters at every `accumulate`-th one.
@@ -284,6 +292,22 @@ def _loss(
     params: PyTree,
 ) -> tuple[Scalar, Metrics]:
     return term(eqx.combine(params, rest), data, step, key=key)
+
+
+@eqx.filter_jit
+def _shares(
+    params: PyTree,
+    rest: PyTree,
+    prepared: Prepared,
+    terms: tuple[Weighted[AbstractTerm], ...],
+) -> Metrics:
+    """How much each loss of a term pulls, where it can say so, on fixed draws."""
+    found: Metrics = {}
+    for place, part in enumerate(terms):
+        if isinstance(part.term, HasShares):
+            model, data = eqx.combine(params, rest), prepared.of_term(place)
+            found |= part.term.shares(model, data, key=jr.key(place))
+    return found
 
 
 @eqx.filter_jit

@@ -25,22 +25,24 @@ class Stage:
 
     **Fields:** `advance`, a compiled call of `steps_per_call` steps on (state, data, key); `feed`,
     the data of each call from a given one on; `validate`, from parameters to a score, higher is
-    better, and what to log beside it, or `None`: the last parameters are then taken; `first`,
-    whether those before the first step are validated too; `calls`, how often to advance;
-    `validate_every`, calls between validations; `patience`, validations without improvement after
-    which the stage ends early, or `None`; `groups` and `judged`, names of the groups that metrics
-    with an axis are of, in training and in validation; `fields`, for a metric `..._unsolved` the
-    field of the configuration with the solve's most steps.
+    better, and what to log beside it; `selects`, whether the best are taken, by that score, or
+    the last ones, without it; `first`, whether those before the first step are validated too;
+    `calls`, how often to advance; `validate_every`, calls between validations; `patience`,
+    validations without improvement after which the stage ends early, or `None`; `groups` and
+    `judged`, names of the groups that metrics with an axis are of, in training and in validation;
+    `fields`, for a metric `..._unsolved` the field of the configuration with the solve's most
+    steps.
     """
 
     name: str
     advance: Callable[[TrainState, PyTree, PRNGKeyArray], tuple[TrainState, Metrics]]
     feed: Callable[[int], Iterator[PyTree]]
-    validate: Callable[[PyTree], tuple[Scalar, Metrics]] | None
+    validate: Callable[[PyTree], tuple[Scalar, Metrics]]
     calls: int
     steps_per_call: int
     validate_every: int = 1
     patience: int | None = None
+    selects: bool = True
     first: bool = False
     groups: tuple[str, ...] = ()
     judged: tuple[str, ...] = ()
@@ -103,12 +105,12 @@ def run(stage: Stage, state: RunState, recorder: Recorder, *, key: PRNGKeyArray)
 
 def _select(stage: Stage, state: RunState) -> tuple[RunState, Metrics]:
     chosen = state.train.chosen
-    if stage.validate is None:
+    if not stage.selects:
         score, beside = state.score, {}
     else:
         score, beside = stage.validate(chosen)
         beside = {"validation": score, **beside}
-    if stage.validate is not None and not bool(score > state.score):
+    if stage.selects and not bool(score > state.score):
         return dataclasses.replace(state, stale=state.stale + 1), beside
     # Copies, because the next call is given the training state's own buffers to overwrite.
     better = RunState(

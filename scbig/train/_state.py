@@ -73,17 +73,24 @@ def initial_state(
     )
 
 
+MOST_TIMES = 1e3
+"""What a loss is multiplied with at most for its gradient's sake: of a gradient that is next to
+nothing, only noise would be made larger."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Part:
     """One term of a loss, as a function of the parameters.
 
     **Fields:** `label`, what it is called in logs; `weight`; `loss`, from parameters to the value
-    and what to log of it.
+    and what to log of it; `weighs_gradient`, whether `weight` is the length of its gradient as a
+    multiple of the first part's.
     """
 
     label: str
     weight: float
     loss: Callable[[PyTree], tuple[Scalar, Metrics]]
+    weighs_gradient: bool = False
 
 
 def update(
@@ -99,7 +106,8 @@ def update(
     it weighs the parameters of step `s` with `ema^(t - s)`, over the sum of these weights.
 
     **Returns:** the next state, and what the parts log: each value under its label; with several
-    parts `loss`, their weighted sum, and each one's share of the length of all weighted gradients.
+    parts `loss`, their weighted sum, and each one's share of the length of all weighted gradients;
+    and of a part that weighs its gradient `..._weight`, what its loss was multiplied with.
     """
     metrics: Metrics = {}
     gradients, losses = [], []
@@ -113,8 +121,12 @@ def update(
                 "its own, and other names to what it logs."
             )
         metrics |= own
-        losses.append(part.weight * value)
-        gradients.append(jax.tree.map(lambda g, w=part.weight: w * g, gradient))
+        weight: float | Scalar = part.weight
+        if part.weighs_gradient and gradients:
+            weight = part.weight * _times(gradients[0], gradient)
+            metrics[f"{part.label}_weight"] = weight
+        losses.append(weight * value)
+        gradients.append(jax.tree.map(lambda g, w=weight: w * g, gradient))
     gradient = functools.reduce(lambda a, b: jax.tree.map(jnp.add, a, b), gradients)
     with lenient_promotion():
         change, slots = optimiser.update(gradient, state.optimiser, state.params)
@@ -129,6 +141,18 @@ def update(
     if ema is not None:
         average = _averaged(average, params, ema, state.step + 1)
     return TrainState(params, slots, average, state.step + 1), metrics
+
+
+def _times(first: PyTree, gradient: PyTree) -> Scalar:
+    """How many times as long the first gradient is; 0 where one has no length, or no finite one.
+
+    A number of this step alone: nothing is differentiated through it.
+    """
+    with lenient_promotion():
+        wanted, found = optax.tree.norm(first), optax.tree.norm(gradient)
+    # An entry that is not a number stays one: zero times it is no number either.
+    fine = jnp.isfinite(wanted) & jnp.isfinite(found) & (found > 0)
+    return jnp.where(fine, jnp.minimum(wanted / jnp.where(fine, found, 1.0), MOST_TIMES), 0.0)
 
 
 def _averaged(average: PyTree, params: PyTree, decay: float, count: Int[Array, ""]) -> PyTree:

@@ -62,6 +62,7 @@ def test_the_rows_of_every_comparison(screen):
         "additive x slope",
         "residual transfer",
         "mixed effects",
+        "anchor",
     ]
 
 

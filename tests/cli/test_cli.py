@@ -159,7 +159,7 @@ def test_what_cannot_be_used_is_said_in_one_line(folder, tmp_path, capsys, comma
     [
         ("embeddings", "Priors need a vector for each perturbation"),
         ("interactions", "reads interactions (GRC)"),
-        ("pathways", "reads pathways (PathwayAlignment)"),
+        ("pathways", "reads pathways (PathwayAlignment, ResponseAnchor)"),
     ],
 )
 def test_a_prior_that_the_settings_read_must_be_there(folder, capsys, lacking, message):

@@ -37,7 +37,7 @@ ANCHORED = but(
     flow=MATCHING,
     anchor=ANCHOR,
     **{"stage2.criterion": PopulationCriterion(cells=16, measured=16, components=5)},
-    **{"stage2.steps": 8, "stage2.hold_out": 0.0},
+    **{"stage2.steps": 8, "stage2.steps_per_call": 4, "stage2.hold_out": 0.0},
 )
 # Held-out cells that say that nothing helps: the score of a flow is never above that of none.
 IDLE = but(ANCHORED, **{"stage2.optimiser.learning_rate": 1e-12})
@@ -64,6 +64,14 @@ def test_a_flow_of_no_steps_predicts_what_the_anchor_does(idle, screen):
     np.testing.assert_allclose(found, expected(screen, names), atol=1e-5)
     assert idle.history.query("stage == 'flow'").step.min() == 0
     assert "refit" not in set(idle.history.stage)
+
+
+def test_a_prediction_says_how_sure_its_means_are(idle, screen, tmp_path):
+    names = [condition.name for condition in screen.conditions[:3]]
+    found = idle.model.predict(screen, names, key=jr.key(1))
+    expected = idle.model.anchor.deviations(list(screen.conditions[:3]), [""] * 3)
+    np.testing.assert_allclose(found.uns["response_sd"], expected, rtol=1e-5)
+    found.write_h5ad(tmp_path / "predicted.h5ad")
 
 
 def test_the_control_comes_back_as_it_was(screen, priors, tmp_path):

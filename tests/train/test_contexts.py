@@ -13,13 +13,13 @@ from sklearn.decomposition import PCA
 
 from scbig import train
 from scbig._typing import Array, Float, Int, PRNGKeyArray, Scalar
-from scbig.alignment import AbstractAlignment
+from scbig.alignment import AbstractAlignment, MeasuredCells
 from scbig.data import Columns, Condition, Screen
 from scbig.flow import fixed
 from scbig.method import Weighted, but
 from scbig.model import Dosing, make_model
 from scbig.nn import AbstractVelocity, ConditionEncoderSpec, VelocityFieldSpec
-from scbig.objective import Consistency, FlowCriterion
+from scbig.objective import Consistency, ConsistencyFacts, FlowCriterion
 from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
 from scbig.programs import AbstractPartition, GenePartition
 from scbig.sampling import CellIndex
@@ -91,7 +91,7 @@ class FarthestStart(AbstractAlignment):
 
     def prepare(
         self,
-        screen: Screen,
+        screen: MeasuredCells,
         index: CellIndex,
         partition: AbstractPartition,
         pathways: PathwayLibrary | None,
@@ -186,7 +186,7 @@ def test_predicted_populations_start_at_controls_of_their_own_context(model, dat
     apart = far_apart(data)
     profiles = jax.vmap(model.decode)(jnp.array([[0.0] * 4, [10.0] * 4]))
     term = Consistency((Weighted(FarthestStart(), 1.0),), fixed(1), groups=12, cells=6)
-    inputs = dataclasses.replace(apart, own=(profiles[data.index.context],))
+    inputs = dataclasses.replace(apart, own=ConsistencyFacts((profiles[data.index.context],)))
     far = eqx.filter_jit(lambda data: term.evaluate(model, data, key=jr.key(0)))
     assert float(jnp.max(jnp.abs(profiles[0] - profiles[1]))) > 0.1
     assert float(far(inputs)["FarthestStart"]) < 1e-3

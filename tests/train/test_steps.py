@@ -85,6 +85,57 @@ def test_each_parts_share_is_of_the_length_of_its_weighted_gradient():
     np.testing.assert_allclose(metrics["gradient_norm"], np.hypot(4, 3), rtol=1e-5)
 
 
+def three_parts(weight, loss):
+    """A flow of gradient length 5, and a part that weighs its gradient between it and a third."""
+    flow = lambda p: (p["w"][0] * 3.0 + p["w"][1] * 4.0, {})
+    third = lambda p: (p["w"][0] * 2.0, {})
+    weighing = train.Part("own", weight, loss, weighs_gradient=True)
+    return [train.Part("flow", 1.0, flow), weighing, train.Part("third", 1.0, third)]
+
+
+@pytest.mark.parametrize("size", [1e-2, 1.0, 700.0])
+def test_a_part_that_weighs_its_gradient_moves_the_parameters_by_its_weight(size):
+    """Its gradient is 0.5 times as long as the flow's, whatever its loss is multiplied with."""
+    own = lambda p: (-size * (p["w"][1] - 1.0), {})
+    state, metrics = train.update(start(ADAM), three_parts(0.5, own), optax.sgd(1.0))
+    np.testing.assert_allclose(state.params["w"], [-5.0, -4.0 + 2.5], rtol=1e-5)
+    np.testing.assert_allclose(metrics["own_weight"], 2.5 / size, rtol=1e-5)
+    shares = [float(metrics[f"{name}_share"]) for name in ("flow", "own", "third")]
+    np.testing.assert_allclose(shares, np.array([5.0, 2.5, 2.0]) / 9.5, rtol=1e-5)
+    np.testing.assert_allclose(metrics["loss"], 2.5, rtol=1e-5)
+    assert "third_weight" not in metrics
+
+
+def test_a_gradient_of_next_to_no_length_is_not_blown_up():
+    faint = lambda p: (1e-6 * jnp.sum(p["w"][1:]) + 1.0, {})
+    state, metrics = train.update(start(ADAM), three_parts(0.5, faint), optax.sgd(1.0))
+    assert float(metrics["own_weight"]) == 500.0
+    np.testing.assert_allclose(state.params["w"], [-5.0, -4.0 - 5e-4], rtol=1e-6)
+
+
+@pytest.mark.parametrize("slope", [0.0, 3e38])
+def test_a_gradient_without_a_length_or_a_finite_one_counts_for_nothing(slope):
+    own = lambda p: (slope * jnp.sum(p["w"]), {})
+    state, metrics = train.update(start(ADAM), three_parts(0.5, own), optax.sgd(1.0))
+    assert float(metrics["own_weight"]) == 0.0
+    np.testing.assert_allclose(state.params["w"], [-5.0, -4.0], rtol=1e-6)
+
+
+def test_a_flow_without_a_finite_length_measures_nothing():
+    flow = train.Part("flow", 1.0, lambda p: (3e38 * jnp.sum(p["w"]), {}))
+    own = lambda p: (-jnp.sum(p["w"]), {})
+    parts = [flow, train.Part("own", 0.5, own, weighs_gradient=True)]
+    _, metrics = train.update(start(ADAM), parts, optax.sgd(1.0))
+    assert float(metrics["own_weight"]) == 0.0
+
+
+def test_a_gradient_that_is_no_number_stays_an_error():
+    own = lambda p: (jnp.nan * jnp.sum(p["w"]), {})
+    state, metrics = train.update(start(ADAM), three_parts(0.5, own), optax.sgd(1.0))
+    assert jnp.all(jnp.isnan(state.params["w"]))
+    assert jnp.isnan(metrics["loss"])
+
+
 def test_two_parts_of_one_name_are_refused():
     twice = [*part(quadratic), *part(quadratic)]
     with pytest.raises(ValueError, match="Two terms log 'own': give one of them"):

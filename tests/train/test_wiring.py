@@ -259,7 +259,6 @@ def test_the_autoencoder_score_is_minus_the_error_on_held_out_cells(screen, mode
     stage, state, _ = autoencoder_stage(model, kept, held, config, key=jr.key(0))
     cells = held.dense()
     rebuilt = np.asarray(model.decode_cells(model.encode_cells(jnp.asarray(cells))))
-    assert stage.validate is not None
     np.testing.assert_allclose(
         stage.validate(state.best)[0], -np.mean((rebuilt - cells) ** 2), rtol=1e-4
     )
@@ -283,10 +282,8 @@ def test_what_a_loss_is_held_against_is_worked_out_once_if_the_autoencoder_stand
     )
     prepared = train.Prepared.of(setting, setting, config, key=jr.key(0))
     stage, state, _ = train.flow_stage(setting.model, prepared, config)
-    assert stage.validate is not None
-    validate = stage.validate
     calls, work = [], _flow.references
     monkeypatch.setattr(_flow, "references", lambda *given: calls.append(1) or work(*given))
-    logged = [validate(state.best)[1]["flow_no_change"] for _ in range(3)]
+    logged = [stage.validate(state.best)[1]["flow_no_change"] for _ in range(3)]
     assert len(calls) == times
     assert len({float(x) for x in logged}) == 1
