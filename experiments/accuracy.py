@@ -17,6 +17,7 @@ import anndata as ad
 import jax.random as jr
 import numpy as np
 import pandas as pd
+from scipy.stats import wilcoxon
 
 import scbig
 from scbig import baselines, cli, data, plotting, priors
@@ -119,8 +120,55 @@ def main(run: Accuracy) -> pd.DataFrame:
     averages = pd.DataFrame(found.groupby("predictor", sort=False)[[*SHOWN]].mean())
     averages.to_csv(run.out / "averages.csv")
     print(f"\n{len(doubles)} doubles, {run.seeds} seeds:\n{averages.round(3).to_string()}")
+    (run.out / "accuracy.md").write_text(page(found, run))
     plotting.save(plotting.comparison(averages, metrics=SHOWN), run.out / "comparison.png")
     return averages
+
+
+def page(found: pd.DataFrame, run: Accuracy) -> str:
+    """The scores as a table in Markdown: means with intervals, and paired tests."""
+    parts = {
+        str(name): pd.DataFrame(part.groupby("condition")[[*SHOWN]].mean())
+        for name, part in found.groupby("predictor", sort=False)
+    }
+    number = len(next(iter(parts.values())))
+    lines = [
+        f"{number} doubles, predicted by models that have not seen them; {run.seeds} seed(s). In",
+        "brackets the 95 % interval of the mean over doubles (bootstrap, 2,000 draws). The last",
+        "columns: Pearson delta less that of another one, and the p of a paired Wilcoxon test.",
+        "",
+        "| predictor | " + " | ".join(SHOWN) + " | less additive | less anchor |",
+        "|---" * (len(SHOWN) + 3) + "|",
+    ]
+    for name, part in parts.items():
+        cells = [interval(part[metric].to_numpy()) for metric in SHOWN]
+        cells += [paired(part, parts[other]) if other != name else "" for other in OTHERS]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+OTHERS = ("additive", "anchor")
+
+
+def interval(values: np.ndarray) -> str:
+    """A mean and its bootstrap interval; nothing where it is undefined."""
+    if np.isnan(values).any():
+        return ""
+    rng = np.random.default_rng(0)
+    means = rng.choice(values, (2000, len(values))).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    digits = 3 if abs(values.mean()) >= 0.01 else 5
+    return f"{values.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def paired(one: pd.DataFrame, other: pd.DataFrame) -> str:
+    """The mean difference of Pearson delta, and whether it may be chance."""
+    apart = (one["pearson_delta"] - other["pearson_delta"]).dropna().to_numpy()
+    if len(apart) == 0:
+        return ""
+    test: Any = wilcoxon(apart) if np.abs(apart).max() > 1e-6 else None
+    chance = 1.0 if test is None else test.pvalue
+    return f"{apart.mean():+.3f} ({chance:.1g})"
 
 
 def one_seed(
