@@ -8,25 +8,35 @@ from scbig._typing import Array, Bool, Expression, ExpressionBatch, Float, Int
 
 
 class Moves(eqx.Module):
-    """An affine map of cells for each group, a condition in a context.
+    """An affine map of cells for each group, a condition in a context, and what is added at last.
 
-    **Fields:** `shift`, by which the mean moves, in log units; `stretch`, the linear map of a
-    cell's scores less the identity: cells keep their differences where it is zero; `axes`,
-    orthonormal, on which the scores are taken.
+    **Fields:** `shift`, by which the mean moves before the flow, in log units: of a seen condition
+    too, what the others make one expect; `stretch`, the linear map of a cell's scores less the
+    identity: cells keep their differences where it is zero; `axes`, orthonormal, on which the
+    scores are taken; `rest`, by which the mean moves after the flow: of a seen condition, what its
+    own cells say beyond that; `open`, the share of the flow's change of the mean that is let in:
+    none where the mean was measured.
     """
 
     shift: Float[Array, "*groups genes"]
     stretch: Float[Array, "*groups components components"]
     axes: Float[Array, "components genes"]
+    rest: Float[Array, "*groups genes"]
+    open: Float[Array, "*groups"]
 
     def __getitem__(self, groups: int | Int[Array, "..."]) -> "Moves":
         """One of many groups, or some of them."""
-        return Moves(self.shift[groups], self.stretch[groups], self.axes)
+        own = self.shift[groups], self.stretch[groups], self.axes
+        return Moves(*own, self.rest[groups], self.open[groups])
 
     def __call__(self, cells: ExpressionBatch, centre: Expression) -> ExpressionBatch:
         """Cells of one group, moved; those whose mean is `centre` move by `shift` on average."""
         scores = (cells - centre[None]) @ self.axes.T
         return cells + self.shift[None] + scores @ self.stretch.T @ self.axes
+
+    def whole(self, cells: ExpressionBatch, centre: Expression) -> ExpressionBatch:
+        """Cells of one group as they are predicted without any flow."""
+        return self(cells, centre) + self.rest[None]
 
 
 def nonnegative(cells: ExpressionBatch) -> ExpressionBatch:
@@ -58,5 +68,5 @@ def nonnegative(cells: ExpressionBatch) -> ExpressionBatch:
 
 @jax.jit
 def move(moves: Moves, cells: ExpressionBatch, centre: Expression) -> ExpressionBatch:
-    """`moves(cells, centre)`, compiled."""
-    return moves(cells, centre)
+    """`moves.whole(cells, centre)`, compiled."""
+    return moves.whole(cells, centre)

@@ -64,7 +64,8 @@ class ResponseAnchor(AbstractAnchor):
         combined = np.array([len(condition.perturbations) > 1 for condition in conditions])
         kinds = _kinds(combined, self.effects.least)
         cells = measured.cells.astype(np.float64)
-        found = shrink(effects.left_out(), changes, cells, spread.noise, kinds)
+        expected = effects.left_out()
+        found = shrink(expected, changes, cells, spread.noise, kinds)
         means = found.means
         # A gene is perturbed itself: what was measured of it needs no other condition.
         place = {gene: column for column, gene in enumerate(screen.genes)}
@@ -79,6 +80,7 @@ class ResponseAnchor(AbstractAnchor):
             conditions=tuple(c.name for c in conditions),
             contexts=tuple(contexts),
             known=screen.contexts,
+            expected=expected.astype(np.float32),
             means=means.astype(np.float32),
             sd=np.sqrt(found.variances).astype(np.float32),
             axes=spread.noise.axes.astype(np.float32),
@@ -91,14 +93,16 @@ class FittedResponses(AbstractFittedAnchor):
     """What `ResponseAnchor` learned.
 
     **Fields:** `effects`, the model of means; `conditions` and `contexts`, of each seen group;
-    `known`, the contexts; `means` and `sd`, of seen groups; `axes`; `stretch` of seen groups, and
-    `common`, by context and last for a context that was not seen.
+    `known`, the contexts; `expected`, of seen groups, what the others make one expect; their
+    `means` and `sd`; `axes`; `stretch` of seen groups, and `common`, by context and last for a
+    context that was not seen.
     """
 
     effects: FittedEffects
     conditions: tuple[str, ...]
     contexts: tuple[str, ...]
     known: tuple[str, ...]
+    expected: Float32[np.ndarray, "seen genes"]
     means: Float32[np.ndarray, "seen genes"]
     sd: Float32[np.ndarray, "seen genes"]
     axes: Float32[np.ndarray, "components genes"]
@@ -109,11 +113,13 @@ class FittedResponses(AbstractFittedAnchor):
         shift = self.effects.means(conditions, contexts).astype(np.float32)
         place = {context: number for number, context in enumerate(self.known)}
         stretch = self.common[[place.get(context, -1) for context in contexts]]
+        rest, free = np.zeros_like(shift), np.ones(len(shift), np.float32)
         for row, seen in self._seen(conditions, contexts):
-            shift[row], stretch[row] = self.means[seen], self.stretch[seen]
+            shift[row], stretch[row] = self.expected[seen], self.stretch[seen]
+            rest[row], free[row] = self.means[seen] - self.expected[seen], 0.0
         still = [row for row, condition in enumerate(conditions) if condition.is_control]
         shift[still], stretch[still] = 0.0, 0.0
-        return Moves(jnp.asarray(shift), jnp.asarray(stretch), jnp.asarray(self.axes))
+        return Moves(*map(jnp.asarray, (shift, stretch, self.axes, rest, free)))
 
     def deviations(
         self, conditions: Sequence[Condition], contexts: Sequence[str]

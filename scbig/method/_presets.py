@@ -71,8 +71,9 @@ def anchored(base: ScBIGConfig) -> ScBIGConfig:
     """The same networks, with the mean from measured responses and the shape from the flow.
 
     Not the published method: the flow starts from controls that a closed-form model of responses
-    has moved (`scbig.anchor`), learns differences between cells on pairs of one plan over the
-    whole population, and may end as no flow at all, if held-out conditions say so.
+    has moved (`scbig.anchor`), those of a training condition by what the others make one expect of
+    it, learns what is left on pairs of one plan over the whole population, and may end as no flow
+    at all, if held-out conditions say so. Of a seen condition the mean is the measured one.
     """
     given = base.flow
     same = {n: getattr(given, n) for n in ("coupling", "groups", "cells") if hasattr(given, n)}
@@ -80,13 +81,13 @@ def anchored(base: ScBIGConfig) -> ScBIGConfig:
     every = [part.term.every for part in base.terms]
     changes: dict[str, Any] = {
         "anchor": ResponseAnchor(),
-        "emission": Changed(mean=0.0),
-        "flow": PlannedMatching(path=LinearPath(sigma=0.5), **same),
+        "emission": Changed(),
+        "flow": PlannedMatching(path=LinearPath(sigma=0.5), centred=False, **same),
         "stage2.criterion": criterion,
         # What is learned beyond the anchor is learned early, and overlearned soon.
         "stage2.steps_per_call": min(base.stage2.steps_per_call, math.lcm(50, *every)),
         "stage2.validate_every": 1,
-        "stage2.patience": 8,
+        "stage2.patience": 12,
         "stage2.hold_out": 0.15,
         "stage2.refit": True,
     }

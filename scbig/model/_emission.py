@@ -4,7 +4,7 @@ import abc
 
 import jax.numpy as jnp
 
-from scbig._typing import Array, Bool, ExpressionBatch
+from scbig._typing import Array, Bool, ExpressionBatch, Scalar
 from scbig._value import Value, real
 
 
@@ -18,12 +18,14 @@ class AbstractEmission(Value):
         before: ExpressionBatch,
         after: ExpressionBatch,
         perturbed: Bool[Array, ""],
+        share: Scalar,
     ) -> ExpressionBatch:
         """Returns predicted cells, which may be negative.
 
-        **Arguments:** `starts`, the cells that the flow started from; `before`, they encoded and
-        decoded; `after`, their transported latents, decoded; `perturbed`, whether the condition
-        has a perturbation.
+        **Arguments:** `starts`, what is predicted without a flow; `before`, the latents that the
+        flow started from, decoded; `after`, their transported latents, decoded; `perturbed`,
+        whether the condition has a perturbation; `share`, of the change of the mean, which of a
+        condition whose mean was measured is none.
         """
 
 
@@ -36,6 +38,7 @@ class Decoded(AbstractEmission):
         before: ExpressionBatch,
         after: ExpressionBatch,
         perturbed: Bool[Array, ""],
+        share: Scalar,
     ) -> ExpressionBatch:
         return after
 
@@ -47,7 +50,8 @@ class Changed(AbstractEmission):
     cell comes back as it was.
 
     **Fields:** `mean`, the share of the change of the population's mean that is let in: 1 all of
-    it; 0 leaves the mean to the anchor, and only differences between cells to the flow.
+    it; 0 leaves the mean to the anchor, and only differences between cells to the flow, as it
+    is for conditions whose mean was measured.
     """
 
     mean: float = real(1.0, least=0, most=1)
@@ -58,7 +62,8 @@ class Changed(AbstractEmission):
         before: ExpressionBatch,
         after: ExpressionBatch,
         perturbed: Bool[Array, ""],
+        share: Scalar,
     ) -> ExpressionBatch:
         change = after - before
-        change = change - (1 - self.mean) * jnp.mean(change, axis=0, keepdims=True)
+        change = change - (1 - self.mean * share) * jnp.mean(change, axis=0, keepdims=True)
         return starts + jnp.where(perturbed, change, 0.0)

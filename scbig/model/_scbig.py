@@ -14,6 +14,7 @@ from scbig._typing import (
     LatentBatch,
     PRNGKeyArray,
 )
+from scbig.anchor import Moves
 from scbig.flow import Transport, Transported
 from scbig.nn import (
     AbstractConditionEncoder,
@@ -92,20 +93,24 @@ class ScBIG(eqx.Module):
         tokens: ConditionTokens,
         solve: Transport,
         emission: AbstractEmission,
+        moves: Moves | None = None,
         *,
         batch: int = 256,
     ) -> tuple[ExpressionBatch, Transported]:
         """The cells that one condition makes of some cells, which may be negative, and the solve.
 
-        **Arguments:** `starts`, cells of log-normalised expression, and their `latents`; `tokens`,
-        of the condition in its context; `batch`, cells that are decoded at once.
+        **Arguments:** `starts`, cells of log-normalised expression, and the `latents` of them that
+        the flow starts from; `tokens`, of the condition in its context; `moves`, what made the
+        latents' cells of controls, if there is an anchor: `starts` are then those of
+        `moves.whole`; `batch`, cells that are decoded at once.
         """
         condition = self.condition(tokens)
         moved = self.transport(latents[None], condition[None], solve, throw=False)
         decode = lambda x: jax.lax.map(self.decode, x, batch_size=min(batch, x.shape[0]))
         after = decode(moved.latents[0])
         before = after if isinstance(emission, Decoded) else decode(latents)
-        return emission(starts, before, after, jnp.any(tokens.mask)), moved
+        share = jnp.ones(()) if moves is None else moves.open
+        return emission(starts, before, after, jnp.any(tokens.mask), share), moved
 
     def encode_cells(self, expression: ExpressionBatch, *, batch: int = 256) -> LatentBatch:
         """Latents of many cells, `batch` at a time; without dropout."""

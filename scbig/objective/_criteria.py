@@ -94,9 +94,11 @@ class ResponseFacts(eqx.Module):
         )
 
     def starts(self, group: Int[Array, ""], context: Int[Array, ""]) -> ExpressionBatch:
-        """The cells that the flow of a group starts from."""
+        """The cells of a group as they are predicted without any flow."""
         controls = self.controls[context]
-        return controls if self.moves is None else self.moves[group](controls, self.origin[context])
+        if self.moves is None:
+            return controls
+        return self.moves[group].whole(controls, self.origin[context])
 
 
 class ResponseCriterion(AbstractCriterion):
@@ -159,8 +161,13 @@ def for_each_group(
 
     def one(group: Int[Array, ""]) -> Any:
         starts = facts.starts(group, contexts[group])
-        latents = jax.vmap(model.encode)(starts) if known is None else known[contexts[group]]
-        given = data.tokens[group], facts.transport, facts.emission
+        moves = None if facts.moves is None else facts.moves[group]
+        if known is not None:
+            latents = known[contexts[group]]
+        else:
+            assert moves is not None
+            latents = jax.vmap(model.encode)(starts - moves.rest[None])
+        given = data.tokens[group], facts.transport, facts.emission, moves
         cells, moved = model.predict(starts, latents, *given)
         return use(group, nonnegative(cells), moved.solved)
 

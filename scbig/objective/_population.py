@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.stats import norm, t as student
 
 from scbig._typing import Array, Bool, ExpressionBatch, Float, Int, PRNGKeyArray, Scalar
 from scbig._value import whole
@@ -59,8 +60,9 @@ class PopulationCriterion(AbstractCriterion):
 
     Energy distances are in units of that of unmoved controls. The score is that of the cells that
     the flow starts from, plus the mean difference over the groups to it, less the standard error
-    of that mean: a flow that is not better than none by more than noise is not taken. A group
-    whose solve runs out of steps scores as its start.
+    of that mean (times Student's quantile for what is one for a normal distribution): a flow that
+    is not better than none by more than noise is not taken. A group whose solve runs out of steps
+    scores as its start.
 
     **Fields:** `cells`, training controls of each context that are transported; `measured`, most
     cells of a group that they are compared with; `components`, of the energy distance;
@@ -95,7 +97,9 @@ class PopulationCriterion(AbstractCriterion):
         pearson, energy, solved = for_each_group(model, data, own.facts, use)
         gains = jnp.where(solved, pearson - energy / own.still - own.start, 0.0)
         number = gains.shape[0]
-        error = jnp.std(gains) / np.sqrt(max(number - 1, 1))
+        # Of a few groups the standard error is itself uncertain: Student's quantile in its place.
+        few = float(student.ppf(norm.cdf(1.0), max(number - 1, 1)))
+        error = few * jnp.std(gains) / np.sqrt(max(number - 1, 1))
         return jnp.mean(own.start) + jnp.mean(gains) - error, {
             "validation_pearson": jnp.mean(pearson),
             "validation_e_distance": jnp.mean(energy),

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from scbig._errors import NumericalFailure
 from scbig._names import examples
 from scbig._typing import ExpressionBatch, Float, LatentBatch, PRNGKeyArray
-from scbig.anchor import AbstractFittedAnchor, move, nonnegative as without_negative
+from scbig.anchor import AbstractFittedAnchor, Moves, move, nonnegative as without_negative
 from scbig.data import Columns, Screen, check_log_normalised, control_cells, expression_of
 from scbig.flow import Transport, Transported
 from scbig.method import ScBIGConfig
@@ -113,8 +113,8 @@ class TrainedModel:
         check_log_normalised(csr_matrix(expression), self.names.genes)
         solve = self.config.transport if transport is None else transport
         parts, steps = [], []
-        for place, (starts, latents) in enumerate(self._starts(expression, wanted)):
-            given = self.config.emission, starts, latents, tokens[place], nonnegative
+        for place, start in enumerate(self._starts(expression, wanted)):
+            given = self.config.emission, *start, tokens[place], nonnegative
             cells_of, moved = _carry(self.pure, solve, *given)
             if throw and not bool(moved.solved):
                 raise _unsolved(wanted, place, solve)
@@ -129,21 +129,24 @@ class TrainedModel:
 
     def _starts(
         self, expression: Float[np.ndarray, "controls genes"], wanted: Populations
-    ) -> Iterator[tuple[ExpressionBatch, LatentBatch]]:
-        """The cells that the flow of each population starts from, and their latents."""
+    ) -> Iterator[tuple[ExpressionBatch, LatentBatch, Moves | None]]:
+        """Of each population the cells without a flow, latents that it starts from, and moves."""
         if self.anchor is None:
             # Many populations start from the same cells.
             known = self.pure.encode_cells(jnp.asarray(expression))
             for rows in wanted.rows:
-                yield jnp.asarray(expression[rows]), known[rows]
+                yield jnp.asarray(expression[rows]), known[rows], None
             return
         contexts = wanted.places
         moves = self.anchor.moves(wanted.parsed, contexts)
         centres = {own: expression[rows].mean(axis=0) for own, rows in wanted.available.items()}
         for place, rows in enumerate(wanted.rows):
             cells, centre = jnp.asarray(expression[rows]), jnp.asarray(centres[contexts[place]])
-            starts = move(moves[place], cells, centre)
-            yield starts, self.pure.encode_cells(starts)
+            own = moves[place]
+            starts = move(own, cells, centre)
+            # What a seen condition's own cells say comes in after the flow, as in training.
+            latents = self.pure.encode_cells(starts - own.rest[None])
+            yield starts, latents, own
 
     def round_trip(
         self,
@@ -200,11 +203,12 @@ def _carry(
     emission: AbstractEmission,
     starts: ExpressionBatch,
     latents: LatentBatch,
+    moves: Moves | None,
     tokens: ConditionTokens,
     positive: bool,
 ) -> tuple[ExpressionBatch, Transported]:
     """Transports and decodes one population."""
-    cells, found = model.predict(starts, latents, tokens, transport, emission)
+    cells, found = model.predict(starts, latents, tokens, transport, emission, moves)
     return without_negative(cells) if positive else cells, found
 
 

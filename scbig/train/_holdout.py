@@ -37,8 +37,8 @@ def hold_out_conditions(
 ) -> tuple[str, ...]:
     """Conditions drawn at random to select by, of the kind that is to be predicted.
 
-    **Arguments:** `share` of the conditions of their kind; `least`, how many of a kind there must
-    be, so that what is left can be learned from.
+    **Arguments:** `share` of the conditions of their kind, but four at least, and at most half;
+    `least`, how many of a kind there must be, so that what is left can be learned from.
 
     **Returns:** names of combinations, or of single perturbations if there are too few of those;
     none if there are too few of both.
@@ -48,6 +48,8 @@ def hold_out_conditions(
     single = [c.name for c in perturbed if len(c.perturbations) == 1]
     for names in (combined, single):
         if len(names) >= least:
-            drawn = np.asarray(jr.permutation(key, len(names)))[: max(round(share * len(names)), 2)]
+            # Fewer than four cannot tell a gain from noise.
+            number = min(max(round(share * len(names)), 4), len(names) // 2)
+            drawn = np.asarray(jr.permutation(key, len(names)))[:number]
             return tuple(names[place] for place in sorted(drawn))
     return ()

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scbig._typing import Array, Expression, ExpressionBatch, Float, Int, LatentBatch
+from scbig._typing import Array, Float, Int, LatentBatch
 from scbig.anchor import Moves
 from scbig.method import ScBIGConfig
 from scbig.model import ScBIG
@@ -49,9 +49,9 @@ def _encoded(
     centres: Float[Array, "contexts genes"],
     contexts: Int[Array, " groups"],
 ) -> Float[Array, "groups pool latent"]:
-    def one(own: tuple[Expression, Float[Array, "..."], Int[Array, ""]]) -> LatentBatch:
-        shift, stretch, context = own
-        moved: ExpressionBatch = Moves(shift, stretch, moves.axes)(cells[context], centres[context])
+    def one(group: Int[Array, ""]) -> LatentBatch:
+        context = contexts[group]
+        moved = moves[group](cells[context], centres[context])
         return jax.lax.map(model.encode, moved, batch_size=min(256, moved.shape[0]))
 
-    return jax.lax.map(one, (moves.shift, moves.stretch, contexts))
+    return jax.lax.map(one, jnp.arange(contexts.shape[0]))

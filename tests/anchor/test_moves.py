@@ -41,12 +41,16 @@ def test_cells_move_by_the_shift_and_stretch_around_the_centre():
     stretch = rng.normal(size=(2, 2))
     centre = cells.mean(axis=0)
     array = lambda x: jnp.asarray(x, jnp.float32)
-    moves = Moves(array([shift * 0, shift]), array([stretch * 0, stretch]), array(axes))
+    given = array([shift * 0, shift]), array([stretch * 0, stretch]), array(axes)
+    rest = rng.normal(size=6)
+    moves = Moves(*given, array([rest * 0, rest]), jnp.ones(2))
     expected = []
     for cell in cells:
         score = axes @ (cell - centre)
         expected.append(cell + shift + axes.T @ (stretch @ score))
-    found = move(moves[1], array(cells), array(centre))
+    found = moves[1](array(cells), array(centre))
+    whole = move(moves[1], array(cells), array(centre))
+    np.testing.assert_allclose(whole, found + array(rest)[None], atol=1e-6)
     np.testing.assert_allclose(found, np.stack(expected), atol=1e-5)
     np.testing.assert_allclose(found.mean(axis=0), centre + shift, atol=1e-5)
     np.testing.assert_array_equal(move(moves[0], array(cells), array(centre)), array(cells))

@@ -48,6 +48,8 @@ def test_an_unseen_condition_moves_as_the_effects_expect(fitted, held):
     conditions, contexts = parsed(*held)
     moves = fitted.moves(conditions, contexts)
     np.testing.assert_allclose(moves.shift, fitted.effects.means(conditions), atol=1e-6)
+    assert not np.asarray(moves.rest).any()
+    assert np.asarray(moves.open).tolist() == [1.0, 1.0]
     # One shape for all of them: that of no condition in particular.
     np.testing.assert_array_equal(moves.stretch[0], moves.stretch[1])
 
@@ -62,7 +64,10 @@ def test_the_mean_of_a_seen_condition_lies_between_its_own_and_what_is_expected(
     expected = dict(zip(fitted.conditions, fitted.effects.left_out(), strict=True))
     moves = fitted.moves(*parsed(*own))
     axes = fitted.axes.astype(float)
-    for shift, (name, measured) in zip(np.asarray(moves.shift), own.items(), strict=True):
+    np.testing.assert_allclose(moves.shift, np.stack([expected[n] for n in own]), atol=1e-5)
+    assert not np.asarray(moves.open).any()
+    ends = np.asarray(moves.shift + moves.rest)
+    for shift, (name, measured) in zip(ends, own.items(), strict=True):
         free = [g for g, gene in enumerate(screen.genes) if gene not in name.split("+")]
         found = np.linalg.norm((shift - measured)[free])
         assert found <= np.linalg.norm((expected[name] - measured)[free]) + 1e-4
