@@ -85,7 +85,7 @@ def main(run: NormanSubset) -> pd.DataFrame:
     plotting.save(plotting.comparison(averages, metrics=METRICS), run.out / "comparison.png")
     plotting.save(plotting.training_curves(fit.history), run.out / "training.png")
 
-    print(f"\n{screen.num_cells} cells x {screen.num_genes} genes", *fit.coverage, sep="\n")
+    print(f"\n{screen.num_cells} cells x {screen.num_genes} genes", *published.coverage, sep="\n")
     print(f"\n{len(test)} held-out doubles, averages:\n{averages.round(3).to_string()}")
     print(f"\nPearson delta:\n{scores['pearson_delta'].unstack(0)[averages.index].round(3)}")
     print(f"\nscBIG ahead by, Pearson delta:\n{baselines.margins(scores, 'scBIG').round(3)}")

@@ -78,7 +78,7 @@ def anchored(base: ScBIGConfig) -> ScBIGConfig:
     given = base.flow
     same = {n: getattr(given, n) for n in ("coupling", "groups", "cells") if hasattr(given, n)}
     criterion = PopulationCriterion(transport=getattr(base.stage2.criterion, "transport", None))
-    every = [part.term.every for part in base.terms]
+    every = [2, *(part.term.every for part in base.terms)]
     changes: dict[str, Any] = {
         "anchor": ResponseAnchor(),
         "emission": Changed(),
@@ -97,7 +97,8 @@ def anchored(base: ScBIGConfig) -> ScBIGConfig:
             same = {"denoised": True, "relative": True, "weighs_gradient": True}
             changes[f"terms.{place}.weight"] = 0.3
             changes |= {f"terms.{place}.term.{name}": value for name, value in same.items()}
-            changes[f"terms.{place}.term.cells"] = max(part.term.cells, 64)
+            # The solve is most of a step, and every other step is enough.
+            changes[f"terms.{place}.term.period"] = max(part.term.period, 2)
     if isinstance(base.velocity, VelocityFieldSpec):
         changes["velocity.still"] = True
     return but(base, **changes)
