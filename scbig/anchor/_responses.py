@@ -44,7 +44,7 @@ class ResponseAnchor(AbstractAnchor):
         return ("pathways",) if self.related else ()
 
     def fit(self, screen: Screen, *, pathways: PathwayLibrary | None = None) -> "FittedResponses":
-        """Learns means and covariances from a screen, in three passes over its cells."""
+        """Learns means and covariances from a screen, in a few passes over its cells."""
         measured = screen.responses()
         places = measured.condition_index.tolist(), measured.context_index.tolist()
         pairs = list(zip(*places, strict=True))
@@ -66,12 +66,13 @@ class ResponseAnchor(AbstractAnchor):
         cells = measured.cells.astype(np.float64)
         expected = effects.left_out()
         found = shrink(expected, changes, cells, spread.noise, kinds)
-        means = found.means
+        means, variances = found.means, found.variances
         # A gene is perturbed itself: what was measured of it needs no other condition.
         place = {gene: column for column, gene in enumerate(screen.genes)}
+        by_gene = spread.noise.by_gene()
         for row, condition in enumerate(conditions):
             own = [place[name] for name in condition.perturbations if name in place]
-            means[row, own] = changes[row, own]
+            means[row, own], variances[row, own] = changes[row, own], by_gene[own] / cells[row]
         seen, common = spread.stretches(pairs, self.shrinkage)
         if not self.shape:
             seen, common = np.zeros_like(seen), np.zeros_like(common)
@@ -82,7 +83,7 @@ class ResponseAnchor(AbstractAnchor):
             known=screen.contexts,
             expected=expected.astype(np.float32),
             means=means.astype(np.float32),
-            sd=np.sqrt(found.variances).astype(np.float32),
+            sd=np.sqrt(variances).astype(np.float32),
             axes=spread.noise.axes.astype(np.float32),
             stretch=seen.astype(np.float32),
             common=common.astype(np.float32),
@@ -110,6 +111,7 @@ class FittedResponses(AbstractFittedAnchor):
     common: Float32[np.ndarray, "contexts components components"]
 
     def moves(self, conditions: Sequence[Condition], contexts: Sequence[str]) -> Moves:
+        contexts = self._contexts(contexts)
         shift = self.effects.means(conditions, contexts).astype(np.float32)
         place = {context: number for number, context in enumerate(self.known)}
         stretch = self.common[[place.get(context, -1) for context in contexts]]
@@ -124,10 +126,15 @@ class FittedResponses(AbstractFittedAnchor):
     def deviations(
         self, conditions: Sequence[Condition], contexts: Sequence[str]
     ) -> Float[np.ndarray, "groups genes"]:
+        contexts = self._contexts(contexts)
         found = self.effects.deviations(conditions, contexts)
         for row, seen in self._seen(conditions, contexts):
             found[row] = self.sd[seen]
         return found
+
+    def _contexts(self, contexts: Sequence[str]) -> Sequence[str]:
+        """Where training had one context, that one: it was not told from others."""
+        return self.known * len(contexts) if len(self.known) == 1 else contexts
 
     def _seen(
         self, conditions: Sequence[Condition], contexts: Sequence[str]

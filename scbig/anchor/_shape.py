@@ -31,9 +31,11 @@ def shrunk(
 ) -> Float[np.ndarray, "components components"]:
     """A covariance from few cells, with another one counted as if `weight` cells had shown it.
 
-    **Arguments:** `products`, the sums of `covariances`.
+    **Arguments:** `products`, the sums of `covariances`. Without any, it is the other one.
     """
     freedom = max(cells - 1, 0)
+    if freedom + weight == 0:
+        return towards
     return (products + weight * towards) / (freedom + weight)
 
 

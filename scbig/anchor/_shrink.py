@@ -16,6 +16,16 @@ class Noise(eqx.Module):
     along: Float[np.ndarray, " components"]
     beside: float
 
+    @property
+    def room(self) -> Float[np.ndarray, " genes"]:
+        """The share of each gene in what lies beside the axes, as they leave room for it."""
+        left = np.maximum(1 - (self.axes**2).sum(axis=0), 0.0)
+        return left / max(left.sum(), np.finfo(float).tiny)
+
+    def by_gene(self) -> Float[np.ndarray, " genes"]:
+        """The variance of each gene."""
+        return self.along @ self.axes**2 + self.beside * self.room
+
 
 class Shrunk(eqx.Module):
     """Means of seen groups, and how sure they are.
@@ -59,9 +69,7 @@ def shrink(
         others = max(float(((beside**2).sum(axis=1) - rest).mean()), 0.0)
         weight, other = _share(spread, own), _share(others, rest)[:, None]
         means[kind] += (weight * along) @ noise.axes + other * beside
-        left = np.maximum(1 - squares.sum(axis=0), 0.0)
-        free = max(left.sum(), np.finfo(float).tiny)
-        variances[kind] = (weight * own) @ squares + other * rest[:, None] * left / free
+        variances[kind] = (weight * own) @ squares + other * rest[:, None] * noise.room
     return Shrunk(means, variances)
 
 

@@ -1,10 +1,11 @@
 """The effects that were learned, and what they say of conditions."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from scbig.data import Condition
 
@@ -50,14 +51,44 @@ class FittedEffects(eqx.Module):
         return self._expected(wanted) + self._on_targets(conditions, contexts)
 
     def left_out(self) -> Float[np.ndarray, "training genes"]:
-        """What the other training rows make one expect of each, without its own response."""
+        """What the other training rows make one expect of each, without its own response.
+
+        A perturbation that no other row has is then one that was never seen.
+        """
         found = np.zeros((len(self.design.names), self.loadings.shape[1]))
-        for rows, bands in self._kinds(self.design):
+        alone = self.design.present & (self.design.present.sum(axis=0) == 1)
+        for rows, bands in self._kinds(self.design, alone.any(axis=1)):
             for band in bands:
                 scores = np.linalg.solve(band.inverse, band.weights)
                 errors = band.weights / np.diag(band.inverse)[:, None]
                 found[rows] += (scores - errors)[rows] @ self.loadings[band.components]
+        if self.target is not None:
+            self._aim(found, alone[:, : len(self.known)])
         return found
+
+    def _aim(
+        self,
+        found: Float[np.ndarray, "training genes"],
+        alone: Bool[np.ndarray, "training perturbations"],
+    ) -> None:
+        """Adds what perturbations that no other row has do to their own genes, without a dose."""
+        assert self.target is not None
+        place = {gene: column for column, gene in enumerate(self.genes)}
+        for row, number in np.argwhere(alone & np.isposinf(self.design.doses)).tolist():
+            column = place.get(self.known[number])
+            if column is not None:
+                # Of a combination, beside what its other perturbations do there.
+                single = self.design.present[row].sum() == 1
+                common = found[row, column] if single else self._common(row)[column]
+                found[row, column] += self.target(self.origin[column]) - common
+
+    def _common(self, row: int) -> Float[np.ndarray, " genes"]:
+        """What is expected of a perturbation that nothing is known of, where a row was measured."""
+        doses = np.r_[np.full(len(self.known), -np.inf), np.inf][None]
+        likeness = self.design.likeness
+        likeness = None if likeness is None else np.pad(likeness, ((0, 1), (0, 1)))
+        own = self.design.take(np.array([row]))
+        return self._expected(dataclasses.replace(own, doses=doses, likeness=likeness))[0]
 
     def deviations(
         self, conditions: Sequence[Condition], contexts: Sequence[str] | None = None
@@ -87,9 +118,13 @@ class FittedEffects(eqx.Module):
                 found[rows] += shared @ band.weights @ self.loadings[band.components]
         return found
 
-    def _kinds(self, wanted: Design) -> list[tuple[Int[np.ndarray, " rows"], tuple[Band, ...]]]:
+    def _kinds(
+        self, wanted: Design, unseen: Bool[np.ndarray, " conditions"] | None = None
+    ) -> list[tuple[Int[np.ndarray, " rows"], tuple[Band, ...]]]:
+        """Rows with the bands for them; `unseen`, those with a perturbation that was never seen."""
         combined = wanted.combined > 0
-        new = wanted.present[:, wanted.known :].any(axis=1) & (self.new is not None)
+        beyond = wanted.present[:, wanted.known :].any(axis=1)
+        new = (beyond if unseen is None else unseen) & (self.new is not None)
         singles, combinations = self.new or ((), ())
         kinds = (
             (~combined & ~new, self.singles),

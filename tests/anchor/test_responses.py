@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from scbig._value import plain, read
 from scbig.anchor import AbstractFittedAnchor, ResponseAnchor
 from scbig.data import Condition, Screen
 from scbig.preprocess import PreprocessConfig, preprocess
+from scbig.priors import PathwayLibrary
+from scbig.response import MixedEffects, PathwayRelation
 from scbig.simulate import SimulationConfig, simulate_screen
 
 SIMULATION = SimulationConfig(
@@ -93,6 +96,52 @@ def test_left_out_expectations_are_those_of_fits_without_each_condition(screen, 
         )
 
 
+def test_left_out_of_a_screen_of_singles_is_what_is_expected_of_unseen_ones():
+    """Each gene falls by what it has, and genes of a kind do alike."""
+    rng = np.random.default_rng(0)
+    genes = [f"{kind}{number}" for kind in "PQR" for number in range(12)]
+    own = {kind: rng.normal(size=len(genes)) for kind in "PQR"}
+    origin = rng.uniform(0.5, 3, len(genes))
+    rows = np.stack([own[gene[0]] + 0.2 * rng.normal(size=len(genes)) for gene in genes])
+    np.fill_diagonal(rows, -origin)
+    relation = PathwayRelation(
+        PathwayLibrary({kind: tuple(g for g in genes if g[0] == kind) for kind in "PQR"})
+    )
+    conditions = [Condition((gene,)) for gene in genes]
+    given = {"origin": origin, "genes": genes, "relation": relation}
+    fitted = MixedEffects().fit(conditions, rows, **given)
+    assert fitted.new is not None
+    found = fitted.left_out()
+    for left in (0, 17, 35):
+        rest = [i for i in range(36) if i != left]
+        again = MixedEffects().fit([conditions[i] for i in rest], rows[rest], **given)
+        expected = again.means([conditions[left]])[0]
+        assert found[left, left] == pytest.approx(-origin[left], abs=0.05)
+        assert np.corrcoef(found[left], expected)[0, 1] > 0.99
+
+
+def test_a_gene_of_one_combination_alone_falls_there_as_unseen_ones_do():
+    singles = [f"G{i}" for i in range(8)]
+    genes = [*singles, "X"]
+    origin = np.linspace(1, 3, 9)
+    rng = np.random.default_rng(1)
+    rows = 0.1 * rng.normal(size=(9, 9))
+    for place in range(8):
+        rows[place, place] = -origin[place]
+    names = [*[(gene,) for gene in singles], ("G0", "X")]
+    fitted = MixedEffects().fit(
+        [Condition(name) for name in names], rows, origin=origin, genes=genes
+    )
+    assert fitted.left_out()[8, 8] == pytest.approx(-3, abs=0.2)
+
+
+def test_a_context_that_training_did_not_tell_apart_is_its_own(fitted, held):
+    asked = [Condition.parse(name) for name in (fitted.conditions[0], *held)]
+    here, there = (fitted.moves(asked, [name] * 3) for name in ("", "batch 1"))
+    for one, other in zip(jax.tree.leaves(here), jax.tree.leaves(there), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_moved_controls_have_the_covariance_of_the_condition(screen):
     """With many cells and nothing to shrink to, the scores of moved controls vary as measured."""
     anchor = ResponseAnchor(components=4, shrinkage=0.0).fit(screen)
@@ -113,6 +162,21 @@ def test_it_says_how_sure_it_is(fitted, held):
     known, unknown = (fitted.deviations(*parsed(name))[0] for name in (seen, held[0]))
     assert np.isfinite(known).all()
     assert 0 < np.linalg.norm(known) < np.linalg.norm(unknown)
+
+
+def test_a_perturbed_gene_is_as_sure_as_its_own_cells(fitted, screen, held):
+    training = screen.without(held)
+    name = next(c for c in fitted.conditions if c in screen.genes)
+    column = screen.genes.index(name)
+    spread = [
+        training.dense(training.rows(c))[:, column].astype(float) for c in training.conditions
+    ]
+    within = sum(((x - x.mean()) ** 2).sum() for x in spread) / (
+        training.num_cells - len(training.conditions)
+    )
+    found = fitted.deviations(*parsed(name))[0, column]
+    # What lies beside the axes is shared out, so that it is not exactly this gene's.
+    assert found == pytest.approx((within / len(training.rows(name))) ** 0.5, rel=0.5)
 
 
 def test_it_comes_back_from_json_and_arrays(fitted, held):

@@ -50,6 +50,10 @@ def test_covariances_are_those_of_each_group():
     assert not products[[2, 4]].any()
 
 
+def test_without_any_cell_nothing_is_divided_by():
+    np.testing.assert_array_equal(shrunk(np.zeros((5, 5)), 1, spread(1), 0.0), spread(1))
+
+
 def test_few_cells_are_shrunk_towards_what_many_have_shown():
     own, common = spread(0), spread(1)
     np.testing.assert_allclose(shrunk(own * 9, 10, common, 0.0), own)
