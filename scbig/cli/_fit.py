@@ -51,8 +51,8 @@ class Fit:
     missing: Literal["error", "zero", "mean"] = "error"
     """What a gene without a vector gets: an error, zeros, or the mean of all vectors."""
     preset: Literal["anchored", "cpu", "paper", "released"] = "anchored"
-    """Size of the model and of its training: cpu is small, and anchored the same with the mean
-    from measured responses; paper and released want a GPU."""
+    """Size of the model and of its training: cpu is small, and anchored the same with a flow that
+    starts from what measured responses make one expect; paper and released want a GPU."""
     set: tuple[str, ...] = ()
     """Changes to the preset, such as stage1.epochs=50 stage2.steps=500: any field of
     scbig.ScBIGConfig. Algorithms too: flow.path=BrownianBridge(sigma=0.2)."""

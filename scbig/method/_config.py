@@ -22,6 +22,7 @@ from scbig.objective import (
     AbstractTerm,
     Adam,
     Consistency,
+    FlowCriterion,
     FlowMatching,
     ResponseCriterion,
 )
@@ -155,6 +156,24 @@ class ScBIGConfig(Value):
             self,
             "an anchor and PlannedMatching read latents once, by the encoder of stage 1: leave it "
             "out of stage2.trains",
+        )
+        require(
+            self.anchor is None or not self.programs.updates,
+            self,
+            "programs.feedback learns from what a network misses, and an anchor leaves it nothing "
+            "of the means: take the one or the other",
+        )
+        require(
+            self.anchor is None or not isinstance(self.stage2.criterion, FlowCriterion),
+            self,
+            "FlowCriterion judges a flow from unmoved controls, and with an anchor it starts from "
+            "moved ones: take stage2.criterion=PopulationCriterion()",
+        )
+        require(
+            self.anchor is None or not isinstance(self.emission, Decoded),
+            self,
+            "with an anchor a decoded latent would lose what the anchor knows of a mean: take "
+            "emission=Changed()",
         )
         labels = [label_of(part.term) for part in self.objective]
         require(

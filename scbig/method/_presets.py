@@ -68,37 +68,38 @@ def on_disk(base: ScBIGConfig) -> ScBIGConfig:
 
 
 def anchored(base: ScBIGConfig) -> ScBIGConfig:
-    """The same networks, with the mean from measured responses and the shape from the flow.
+    """The same networks, with a flow that starts from what measured responses make one expect.
 
-    Not the published method: the flow starts from controls that a closed-form model of responses
-    has moved (`scbig.anchor`), those of a training condition by what the others make one expect of
-    it, learns what is left on pairs of one plan over the whole population, and may end as no flow
-    at all, if held-out conditions say so. Of a seen condition the mean is the measured one.
+    Not the published method: a closed-form model of responses moves the controls first
+    (`scbig.anchor`), those of a training condition by what the others make one expect of it. The
+    flow learns what is left, on pairs of one plan over the whole population, and may end as no flow
+    at all, if held-out conditions say so. The mean of a seen condition is its measured one, shrunk.
     """
     given = base.flow
     same = {n: getattr(given, n) for n in ("coupling", "groups", "cells") if hasattr(given, n)}
     criterion = PopulationCriterion(transport=getattr(base.stage2.criterion, "transport", None))
-    every = [2, *(part.term.every for part in base.terms)]
+    every = math.lcm(2, *(part.term.every for part in base.terms))
+    steps = -(-min(base.stage2.steps_per_call, math.lcm(50, every)) // every) * every
     changes: dict[str, Any] = {
         "anchor": ResponseAnchor(),
         "emission": Changed(),
         "flow": PlannedMatching(path=LinearPath(sigma=0.5), centred=False, **same),
         "stage2.criterion": criterion,
         # What is learned beyond the anchor is learned early, and overlearned soon.
-        "stage2.steps_per_call": min(base.stage2.steps_per_call, math.lcm(50, *every)),
-        "stage2.validate_every": 1,
+        "stage2.steps_per_call": steps,
+        "stage2.validate_every": -(-50 * base.stage2.accumulate // steps),
         "stage2.patience": 12,
         "stage2.hold_out": 0.15,
         "stage2.refit": True,
     }
     for place, part in enumerate(base.terms):
-        if isinstance(part.term, Consistency):
+        if isinstance(part.term, Consistency) and part.weight > 0:
             # On one side with what is predicted, in units of doing nothing, and of the flow's loss.
             same = {"denoised": True, "relative": True, "weighs_gradient": True}
             changes[f"terms.{place}.weight"] = 0.3
             changes |= {f"terms.{place}.term.{name}": value for name, value in same.items()}
             # The solve is most of a step, and every other step is enough.
-            changes[f"terms.{place}.term.period"] = max(part.term.period, 2)
+            changes[f"terms.{place}.term.period"] = math.lcm(part.term.period, 2)
     if isinstance(base.velocity, VelocityFieldSpec):
         changes["velocity.still"] = True
     return but(base, **changes)

@@ -58,34 +58,18 @@ class ResponseFacts(eqx.Module):
     moves: Moves | None
 
     @classmethod
-    def of(
-        cls,
-        setting: Setting,
-        cells: int,
-        transport: Transport | None,
-        *,
-        key: PRNGKeyArray | None = None,
-    ) -> "ResponseFacts":
+    def of(cls, setting: Setting, cells: int, transport: Transport | None) -> "ResponseFacts":
         """Takes so many training controls of each context, and measures the observed responses.
 
-        **Arguments:** `transport`, `None` for the solve of inference; `key`, draws the controls,
-        which are spread evenly over all without one.
+        **Arguments:** `cells`, spread evenly over all of a context; `transport`, `None` for the
+        solve of inference.
         """
-        source, measured, origin = (
-            setting.all_controls,
-            setting.screen.responses(),
-            setting.origin,
-        )
-        if key is None:
-            drawn = setting.control_rows(cells)
-        else:
-            rows = [source.rows("control", context) for context in setting.screen.contexts]
-            draw = lambda r, k: r[np.asarray(jr.randint(k, (cells,), 0, len(r)))]
-            drawn = [draw(r, jr.fold_in(key, c)) for c, r in enumerate(rows)]
+        measured, origin = setting.screen.responses(), setting.origin
+        drawn = [setting.all_controls.dense(rows) for rows in setting.control_rows(cells)]
         # Few cells that judge have a noisy mean of controls, which both sides would share.
         moved = measured.origins - origin
         return cls(
-            controls=jnp.asarray(np.stack([source.dense(r) for r in drawn])),
+            controls=jnp.asarray(np.stack(drawn)),
             origin=jnp.asarray(origin),
             response=jnp.asarray(measured.changes + moved[measured.context_index]),
             transport=setting.transport if transport is None else transport,
@@ -114,8 +98,8 @@ class ResponseCriterion(AbstractCriterion):
     transport: Transport | None = None
 
     def prepare(self, setting: Setting, *, key: PRNGKeyArray) -> ResponseFacts:
-        """Draws the control cells, once, and measures the observed responses."""
-        return ResponseFacts.of(setting, self.cells, self.transport, key=key)
+        """Takes control cells, once, and measures the observed responses."""
+        return ResponseFacts.of(setting, self.cells, self.transport)
 
     def __call__(self, model: ScBIG, data: FlowData) -> tuple[Scalar, Metrics]:
         predicted, solved = predicted_responses(model, data)

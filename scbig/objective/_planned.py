@@ -34,11 +34,11 @@ class PlannedMatching(AbstractTerm):
     """Flow-matching loss on pairs that were drawn once, from a plan over the whole population.
 
     A plan between a few dozen cells pairs each with who happens to be near; that between all pairs
-    it with its counterpart. The plan is made for one group after the other, between at most
-    `most` of the cells that its flow starts from and at most as many perturbed ones.
+    it with its counterpart. The plan is made for one group after the other, between the cells that
+    its flow may start from, at most 1,024 controls, and at most `most` perturbed ones.
 
     **Fields:** `path`, between a pair; `coupling`, who is paired; `groups`, conditions drawn for
-    each step; `cells`, pairs drawn for each of those; `most`, cells of a side of a plan; `draws`,
+    each step; `cells`, pairs drawn for each of those; `most`, perturbed cells in a plan; `draws`,
     partners kept of each start; `centred`, whether the ends are moved to the mean of the starts,
     so that the flow learns differences between cells and leaves the mean alone.
     """

@@ -29,7 +29,8 @@ class PopulationFacts(eqx.Module):
 
     **Fields:** `facts`, of means; `axes`, principal components of the cells that judge; `scores`,
     of each group's measured cells on them, padded, with `real` where there is a cell; `within`,
-    their mean distance from one another; `start`, the score of each group's cells without any
+    their mean distance from one another; `place`, the number of each group's condition among
+    `conditions`; `start`, the score of each group's cells without any
     flow; `still`, the mean energy distance of unmoved controls, the unit of energy distances.
     """
 
@@ -38,6 +39,8 @@ class PopulationFacts(eqx.Module):
     scores: Float[Array, "groups measured components"]
     real: Bool[Array, "groups measured"]
     within: Float[Array, " groups"]
+    place: Int[Array, " groups"]
+    conditions: int
     start: Float[Array, " groups"]
     still: Scalar
 
@@ -51,7 +54,7 @@ class PopulationFacts(eqx.Module):
         apart = jnp.where(real[None], _distances(found, self.scores[group]), 0.0)
         between = jnp.sum(apart, axis=1) / jnp.sum(real, dtype=apart.dtype)
         number = found.shape[0]
-        own = jnp.sum(_distances(found, found)) / (number * (number - 1))
+        own = jnp.sum(_distances(found, found)) / max(number * (number - 1), 1)
         return pearson, 2 * jnp.mean(between) - own - self.within[group]
 
 
@@ -59,10 +62,10 @@ class PopulationCriterion(AbstractCriterion):
     """Pearson delta less the energy distance, by as much as training is surely ahead of its start.
 
     Energy distances are in units of that of unmoved controls. The score is that of the cells that
-    the flow starts from, plus the mean difference over the groups to it, less the standard error
-    of that mean (times Student's quantile for what is one for a normal distribution): a flow that
-    is not better than none by more than noise is not taken. A group whose solve runs out of steps
-    scores as its start.
+    the flow starts from, plus the mean difference over the conditions to it, less the standard
+    error of that mean (times Student's quantile for what is one for a normal distribution): a flow
+    that is not better than none by more than noise is not taken, nor one that a single condition
+    was to judge. A group whose solve runs out of steps scores as its start.
 
     **Fields:** `cells`, training controls of each context that are transported; `measured`, most
     cells of a group that they are compared with; `components`, of the energy distance;
@@ -76,8 +79,10 @@ class PopulationCriterion(AbstractCriterion):
 
     def prepare(self, setting: Setting, *, key: PRNGKeyArray) -> PopulationFacts:
         """Takes controls and measured cells, spread evenly, and scores the start."""
-        facts = ResponseFacts.of(setting, self.cells, self.transport)
-        screen = setting.screen
+        screen, controls = setting.screen, setting.all_controls
+        fewest = min(len(controls.rows("control", own)) for own in screen.contexts)
+        # No control twice: two cells without a distance would look like a narrow population.
+        facts = ResponseFacts.of(setting, min(self.cells, fewest), self.transport)
         index, rows = setting.index.pooled(self.measured)
         axes = fit_projection(screen.blocks(), self.components).axes
         found = screen.project(axes.T, rows)
@@ -88,15 +93,22 @@ class PopulationCriterion(AbstractCriterion):
         real = np.arange(scores.shape[1]) < size[:, None]
         array = lambda x: jnp.asarray(x, jnp.float32)
         given = facts, array(axes), array(scores), jnp.asarray(real)
-        return _with_start(*given, setting.index.context)
+        used, place = np.unique(np.asarray(index.condition), return_inverse=True)
+        numbers = jnp.asarray(place, jnp.int32), len(used)
+        return _with_start(*given, *numbers, setting.index.context)
 
     def __call__(self, model: ScBIG, data: FlowData) -> tuple[Scalar, Metrics]:
         own: PopulationFacts = data.own
         contexts = data.index.context
         use = lambda group, cells, solved: (*own.scored(group, contexts[group], cells), solved)
         pearson, energy, solved = for_each_group(model, data, own.facts, use)
-        gains = jnp.where(solved, pearson - energy / own.still - own.start, 0.0)
-        number = gains.shape[0]
+        each = jnp.where(solved, pearson - energy / own.still - own.start, 0.0)
+        # A condition in several contexts says one thing of what other conditions will gain.
+        number = own.conditions
+        sums = jax.ops.segment_sum(each, own.place, number)
+        gains = sums / jax.ops.segment_sum(jnp.ones_like(each), own.place, number)
+        if number == 1:
+            gains = jnp.minimum(gains, 0.0)  # nothing says how far it is noise
         # Of a few groups the standard error is itself uncertain: Student's quantile in its place.
         few = float(student.ppf(norm.cdf(1.0), max(number - 1, 1)))
         error = few * jnp.std(gains) / np.sqrt(max(number - 1, 1))
@@ -114,6 +126,8 @@ def _with_start(
     axes: Float[Array, "components genes"],
     scores: Float[Array, "groups measured components"],
     real: Bool[Array, "groups measured"],
+    place: Int[Array, " groups"],
+    conditions: int,
     contexts: Int[Array, " groups"],
 ) -> PopulationFacts:
     pairs = real[:, :, None] & real[:, None, :]
@@ -121,7 +135,8 @@ def _with_start(
     size = jnp.sum(real, axis=1, dtype=scores.dtype)
     within = jax.lax.map(total, (scores, pairs)) / jnp.maximum(size * (size - 1), 1.0)
     blank = jnp.zeros(scores.shape[0])
-    known = PopulationFacts(facts, axes, scores, real, within, blank, jnp.ones(()))
+    given = facts, axes, scores, real, within, place, conditions
+    known = PopulationFacts(*given, blank, jnp.ones(()))
 
     def both(group: Int[Array, ""]) -> tuple[Scalar, Scalar, Scalar]:
         context = contexts[group]
@@ -130,9 +145,10 @@ def _with_start(
         return (*known.scored(group, context, cells), still)
 
     pearson, energy, still = jax.lax.map(both, jnp.arange(scores.shape[0]))
-    # Weak perturbations may be no further than noise from the controls.
-    unit = jnp.maximum(jnp.mean(still), jnp.finfo(still.dtype).tiny)
-    return PopulationFacts(facts, axes, scores, real, within, pearson - energy / unit, unit)
+    # Weak perturbations may be no further than noise from the controls: then a hundredth of the
+    # distance between cells.
+    unit = jnp.maximum(jnp.mean(still), 0.01 * jnp.mean(within))
+    return PopulationFacts(*given, pearson - energy / unit, unit)
 
 
 def _distances(

@@ -16,6 +16,7 @@ from scbig._typing import PRNGKeyArray
 from scbig._value import but
 from scbig.data import Screen
 from scbig.method import ScBIGConfig
+from scbig.model import Changed
 from scbig.programs import Clustering, Given, ProgramTable
 from scbig.service import TrainedModel, save
 
@@ -66,8 +67,9 @@ def fit(
         taken as they are, so that only the flow is trained; the priors that only those read need
         not be given again.
     - `validation`: conditions of the screen that only select the best parameters of the flow;
-        without any, some that `stage2.hold_out` draws do, or else the cells held out from stage 1.
-        With `stage2.refit` the flow then learns from them too.
+        without any, some that `stage2.hold_out` draws do, or else the cells held out from stage 1:
+        a flow with an anchor then leaves all means to it. With `stage2.refit` the flow learns at
+        last from what selected too.
     - `out`: a folder for `config.json`, `metrics.jsonl`, checkpoints, `programs.csv` and the
         finished `model.scbig`. A run that was stopped goes on from its checkpoints there, also with
         more `max_steps` of a solve that stopped it; one that has ended goes on with more
@@ -93,6 +95,9 @@ def fit(
     if not validation and config.stage2.hold_out:
         drawn = jr.fold_in(split_key, 1)
         validation = hold_out_conditions(screen, config.stage2.hold_out, key=drawn)
+    if not validation and config.anchor is not None and isinstance(config.emission, Changed):
+        # Cells of seen conditions cannot judge what a flow does to the means of unseen ones.
+        config = but(config, **{"emission.mean": 0.0})
     materials = Materials.of(screen, priors, config, validation, given=given, key=split_key)
     brought = () if table is None else (table.partition,)
     brought = (*brought, *([] if autoencoder is None else [autoencoder.pure]))
@@ -183,6 +188,9 @@ def _find_programs(
 ) -> Clustering:
     """Programs from the priors; then, as often as asked for, updated by what a training misses."""
     method = materials.config.programs
+    # What selects must not have been learned from: the next programs learn from these errors.
+    once = but(materials.config, **{"stage2.refit": False})
+    materials = dataclasses.replace(materials, config=once)
     grouping = ClusteringInput.of(materials.kept, materials.priors, method)
     clustering = grouping.cluster(method, key=key)
     for update in range(method.updates):

@@ -108,7 +108,6 @@ def flow_data(
         tokens=setting.tokens,
         latents=latents_of(setting.model, setting.screen) if latents is None else latents,
         expression=jnp.asarray(setting.screen.dense()) if changes else None,
-        starts=setting.starts,
         encodes="encoder" in trains,
     )
 

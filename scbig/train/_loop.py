@@ -67,7 +67,8 @@ def run(stage: Stage, state: RunState, recorder: Recorder, *, key: PRNGKeyArray)
     """
     state = recorder.restore(stage.name, state)
     done = int(state.train.step) // stage.steps_per_call
-    recorder.log.rewind(stage.name, int(state.train.step))
+    # What was logged before the first step is logged again if nothing was saved after it.
+    recorder.log.rewind(stage.name, int(state.train.step) if done else -1)
     feed = stage.feed(done)
     unsolved: dict[str, Unsolved] = {}
     if stage.first and done == 0:

@@ -72,8 +72,8 @@ class Materials:
             genes=screen.genes,
             perturbations=table.names,
             contexts=() if contexts is None else contexts.names,
-            # Validation conditions only select: what is learned knows nothing of their doses.
-            dosing=Dosing.of(training.conditions),
+            # Conditions that only select are not learned from: nothing knows of their doses.
+            dosing=Dosing.of((screen if config.stage2.refit else training).conditions),
         )
         pairs = itertools.product(screen.conditions, screen.contexts)
         conditions, settings = zip(*pairs, strict=True)

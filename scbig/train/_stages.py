@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from scbig._typing import PRNGKeyArray
+from scbig.anchor import AbstractFittedAnchor
 from scbig.data import Screen
 from scbig.model import ScBIG, make_model, with_new_flow
 from scbig.programs import AbstractPartition
@@ -59,6 +60,8 @@ def train_stages(
         "dose_features": materials.names.dose_features,
         "contexts": None if contexts is None else jnp.asarray(contexts.vectors),
     }
+    # It needs no autoencoder: what is wrong with it is told first.
+    anchor = _anchor(materials, materials.learn)
     if autoencoder is None:
         model = make_model(
             config.networks,
@@ -71,7 +74,12 @@ def train_stages(
         model = _fit_autoencoder(model, materials, recorder, key=keys.stage1)
     else:
         model = with_new_flow(autoencoder, config.networks, **tables, key=keys.model)
-    return _fit_flow(model, materials, recorder, key=keys.stage2)
+    return _fit_flow(model, materials, anchor, recorder, key=keys.stage2)
+
+
+def _anchor(materials: Materials, cells: Screen) -> AbstractFittedAnchor | None:
+    method = materials.config.anchor
+    return None if method is None else method.fit(cells, pathways=materials.priors.pathways)
 
 
 def _fit_autoencoder(
@@ -86,20 +94,28 @@ def _fit_autoencoder(
 
 
 def _fit_flow(
-    model: ScBIG, materials: Materials, recorder: Recorder, *, key: PRNGKeyArray
+    model: ScBIG,
+    materials: Materials,
+    anchor: AbstractFittedAnchor | None,
+    recorder: Recorder,
+    *,
+    key: PRNGKeyArray,
 ) -> TrainedModel:
     """Stage 2, judged by what it does not learn from; then anew on everything, if asked for."""
     learn, judge, config = materials.learn, materials.judge, materials.config
-    found, state = _train_flow(model, materials, learn, judge, recorder, key=key)
+    found, state = _train_flow(model, materials, anchor, learn, judge, recorder, key=key)
     if not config.stage2.refit:
         return found
-    steps = int(state.best_step)
-    return _train_flow(model, materials, materials.whole, None, recorder, steps=steps, key=key)[0]
+    steps, everything = int(state.best_step), materials.whole
+    anchor = _anchor(materials, everything)
+    given = model, materials, anchor, everything, None, recorder
+    return _train_flow(*given, steps=steps, key=key)[0]
 
 
 def _train_flow(
     model: ScBIG,
     materials: Materials,
+    anchor: AbstractFittedAnchor | None,
     learn: Screen,
     judge: Screen | None,
     recorder: Recorder,
@@ -107,9 +123,8 @@ def _train_flow(
     steps: int | None = None,
     key: PRNGKeyArray,
 ) -> tuple[TrainedModel, RunState]:
-    """An anchor and a flow on some cells; without cells to judge by, of a number of steps."""
+    """A flow on some cells and their anchor; without cells to judge by, of a number of steps."""
     config, pathways = materials.config, materials.priors.pathways
-    anchor = None if config.anchor is None else config.anchor.fit(learn, pathways=pathways)
     latents = latents_of(model, learn, folder=recorder.folder if learn.stored else None)
     if config.standardise_latents:
         model = standardise(model, latents)

@@ -33,8 +33,10 @@ def starts_of(setting: Setting) -> Float[Array, "groups pool latent"]:
 def own_starts(setting: Setting, data: FlowData) -> Float[Array, "groups pool latent"]:
     """Latents of the controls of each group's context, as they are."""
     index, number = setting.index, _pool(setting)
-    places = index.control_start[:, None] + (jnp.arange(number)[None] % index.control_size[:, None])
-    return data.latents[index.control_order[places]]
+    size, order = index.control_size[:, None], jnp.arange(number)[None]
+    # Spread evenly over more controls, and again and again over fewer.
+    spread = jnp.where(size > number, (order / number * size).astype(jnp.int32), order % size)
+    return data.latents[index.control_order[index.control_start[:, None] + spread]]
 
 
 def _pool(setting: Setting) -> int:

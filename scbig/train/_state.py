@@ -107,7 +107,8 @@ def update(
 
     **Returns:** the next state, and what the parts log: each value under its label; with several
     parts `loss`, their weighted sum, and each one's share of the length of all weighted gradients;
-    and of a part that weighs its gradient `..._weight`, what its loss was multiplied with.
+    and of a part that weighs its gradient `..._weight`, what its loss was multiplied with, 0 in a
+    step in which it is not evaluated.
     """
     metrics: Metrics = {}
     gradients, losses = [], []

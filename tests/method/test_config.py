@@ -11,6 +11,7 @@ import pytest
 from scbig import method as m, nn, objective, programs
 from scbig._value import walk
 from scbig.alignment import PathwayAlignment
+from scbig.anchor import ResponseAnchor
 from scbig.flow import BrownianBridge, Transport, adaptive, fixed
 
 
@@ -211,3 +212,36 @@ def test_the_objective_begins_with_the_flow():
     config = m.paper()
     assert config.objective == (m.Weighted(config.flow, 1.0), *config.terms)
     assert config.networks.condition is config.condition
+
+
+def test_an_anchor_is_not_decoded_away():
+    with pytest.raises(ValueError, match="take emission=Changed"):
+        m.but(m.cpu(), anchor=ResponseAnchor())
+
+
+def test_what_does_not_go_with_an_anchor_is_refused():
+    base = m.anchored(m.cpu())
+    with pytest.raises(ValueError, match="PopulationCriterion"):
+        m.but(base, **{"stage2.criterion": objective.FlowCriterion()})
+    with pytest.raises(ValueError, match=r"programs\.feedback"):
+        m.but(base, **{"programs.feedback": programs.Feedback()})
+
+
+def test_what_is_switched_off_stays_off_with_an_anchor():
+    assert m.anchored(m.but(m.cpu(), **{"terms.0.weight": 0.0})).terms[0].weight == 0
+
+
+def test_fifty_updates_lie_between_two_validations_of_an_anchored_flow():
+    for base in (m.cpu(), m.paper(), m.released()):
+        settings = m.anchored(base).stage2
+        between = settings.steps_per_call * settings.validate_every / settings.accumulate
+        assert 50 <= between < 51 + settings.steps_per_call
+
+
+@pytest.mark.parametrize("steps", [3, 5, 50, 100, 77])
+def test_any_number_of_steps_a_call_can_be_anchored(steps):
+    base = m.but(m.cpu(), **{"stage2.steps_per_call": steps})
+    found = m.anchored(base)
+    assert found.stage2.steps_per_call % 2 == 0
+    odd = {"terms.Consistency.period": 3, "stage2.steps_per_call": 3 * steps}
+    assert m.anchored(m.but(m.cpu(), **odd)).stage2.steps_per_call % 6 == 0

@@ -1,5 +1,6 @@
 """A screen and a configuration so small that compiling is most of the work."""
 
+import dataclasses
 from typing import Any
 
 import diffrax as dfx
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from scbig.alignment import CorrelationAlignment, PathwayAlignment
 from scbig.data import Screen
@@ -26,7 +28,7 @@ from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
 from scbig.programs import GRC, GenePartition, KMeansStart
 from scbig.service import Names, TrainedModel
 from scbig.simulate import SimulationConfig, simulate_screen
-from scbig.train import Priors
+from scbig.train import Priors, flow_data, make_setting
 
 SIMULATION = SimulationConfig(
     genes=24, programs=3, perturbations=5, doubles=4, control_cells=60, cells_per_condition=20,
@@ -109,6 +111,27 @@ def trained(screen, priors):
 @pytest.fixture(scope="session")
 def model(trained):
     return trained.pure
+
+
+@pytest.fixture(scope="session")
+def contexts(screen):
+    """The screen in two contexts, of which the second has another origin."""
+    index = (np.arange(screen.num_cells) % 2).astype(np.int32)
+    moved = screen.dense()
+    moved[index == 1] += np.linspace(0, 2, screen.num_genes, dtype=np.float32)
+    return dataclasses.replace(
+        screen, expression=csr_matrix(moved), contexts=("a", "b"), context_index=index
+    )
+
+
+@pytest.fixture(scope="session")
+def setting(trained, contexts, priors):
+    return make_setting(trained.pure, trained.names, contexts, TINY, priors.pathways)
+
+
+@pytest.fixture(scope="session")
+def data(setting):
+    return flow_data(setting)
 
 
 @pytest.fixture

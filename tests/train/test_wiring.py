@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix
 
 from scbig import train
 from scbig.flow import AbstractProbabilityPath, LinearPath, adaptive
@@ -31,27 +30,6 @@ class Constant(AbstractVelocity):
 
     def __call__(self, t, z, c, *, key=None):
         return self.scale * z
-
-
-@pytest.fixture(scope="module")
-def contexts(screen):
-    """The screen in two contexts, of which the second has another origin."""
-    index = (np.arange(screen.num_cells) % 2).astype(np.int32)
-    moved = screen.dense()
-    moved[index == 1] += np.linspace(0, 2, screen.num_genes, dtype=np.float32)
-    return dataclasses.replace(
-        screen, expression=csr_matrix(moved), contexts=("a", "b"), context_index=index
-    )
-
-
-@pytest.fixture(scope="module")
-def setting(trained, contexts, priors):
-    return train.make_setting(trained.pure, trained.names, contexts, TINY, priors.pathways)
-
-
-@pytest.fixture(scope="module")
-def data(setting):
-    return train.flow_data(setting)
 
 
 @pytest.fixture(scope="module")
