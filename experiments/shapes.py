@@ -51,13 +51,17 @@ class Shapes:
 
 def main(run: Shapes) -> pd.DataFrame:
     """Runs the experiment; returns mean energy distances."""
-    cells = simulated(run) if run.data is None else measured(run)
     columns = scbig.Columns(condition=run.condition, control=run.control, context=run.context)
+    cells = simulated(run) if run.data is None else measured(run, columns)
     screen = scbig.Screen.from_anndata(cells, columns)
+    known = priors_of(run, screen)
+    lost = [c.name for c in screen.conditions if not {*c.perturbations} <= {*known.tokens.names}]
+    if lost:
+        print(f"left out, without an embedding: {', '.join(lost)}")
+        screen = screen.without(lost)
     rng = np.random.default_rng(run.seed)
     half = rng.random(screen.num_cells) < 0.5
     training = screen.take(np.flatnonzero(half | screen.is_control))
-    known = priors_of(run, screen)
     fit = scbig.fit(training, known, run.model, out=run.out, key=jr.key(run.seed))
     shift = ResponseAnchor(shape=False, related=False)
     models = {
@@ -129,7 +133,7 @@ def distances(
     return scores
 
 
-def measured(run: Shapes) -> ad.AnnData:
+def measured(run: Shapes, columns: scbig.Columns) -> ad.AnnData:
     """The cells of the file, log-normalised, and only those whose condition is certain."""
     assert run.data is not None
     cells = data.read_h5ad(run.data)
@@ -138,7 +142,7 @@ def measured(run: Shapes) -> ad.AnnData:
     if run.counts:
         from scbig.preprocess import PreprocessConfig, preprocess
 
-        cells = preprocess(cells, PreprocessConfig(min_genes=1, min_cells=1))
+        cells = preprocess(cells, PreprocessConfig(min_genes=1, min_cells=1), columns)
     return cells
 
 
@@ -179,7 +183,7 @@ def priors_of(run: Shapes, screen: scbig.Screen) -> scbig.Priors:
         sets = {f"set {i}": tuple(rng.choice(genes, 20, replace=False)) for i in range(10)}
         return scbig.Priors(
             genes=priors.EmbeddingTable(genes, vectors),
-            interactions=priors.InteractionGraph(first.tolist(), second.tolist()),
+            interactions=priors.InteractionGraph(tuple(first.tolist()), tuple(second.tolist())),
             pathways=priors.PathwayLibrary(sets),
         )
     if run.embeddings is None or run.interactions is None or run.pathways is None:

@@ -174,3 +174,36 @@ def test_unseen_doubles_are_scored_by_models_that_have_not_seen_them(shared_file
     assert averages.pearson_delta["anchor"] < averages.pearson_delta["autoencoder ceiling"] + 0.5
     again = script["main"](run)
     pd.testing.assert_frame_equal(again, averages, check_exact=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("proportions", [0.0, 1.0])
+def test_seen_conditions_are_compared_with_cells_that_were_held_out(tmp_path, proportions, capsys):
+    script = runpy.run_path(str(EXPERIMENTS / "shapes.py"))
+    run = script["Shapes"](model=scbig.anchored(smoke()), out=tmp_path, proportions=proportions)
+    means = script["main"](run)
+    assert list(means.index) == ["own", "controls", "shift", "anchor", "scBIG"]
+    # Types respond differently: a shift cannot be right within them, nor controls anywhere.
+    assert means.within_types["own"] < 0.3 * means.within_types["shift"]
+    assert means.e_distance["anchor"] < means.e_distance["controls"]
+    assert len(pd.read_csv(tmp_path / "shapes.csv")) == 5 * 12
+    assert "steps of the flow" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_counts_with_other_columns_are_compared_too(shared_file, tmp_path):
+    script = runpy.run_path(str(EXPERIMENTS / "shapes.py"))
+    means = script["main"](
+        script["Shapes"](
+            data=shared_file("data/papalexi21_thp1_20729x299.h5ad"),
+            embeddings=shared_file("priors/enformer_tss_19685x32.npz"),
+            interactions=shared_file("priors/string_v12_ge800.tsv.gz"),
+            pathways=shared_file("priors/ReactomePathways.gmt"),
+            counts=True,
+            condition="target",
+            certain="top_guide_frac",
+            model=scbig.anchored(smoke()),
+            out=tmp_path,
+        )
+    )
+    assert means.e_distance["shift"] < 0.5 * means.e_distance["controls"]
