@@ -35,7 +35,9 @@ def own_starts(setting: Setting, data: FlowData) -> Float[Array, "groups pool la
     index, number = setting.index, _pool(setting)
     size, order = index.control_size[:, None], jnp.arange(number)[None]
     # Spread evenly over more controls, and again and again over fewer.
-    spread = jnp.where(size > number, (order / number * size).astype(jnp.int32), order % size)
+    # `order * size // number`, which itself may not fit into 32 bits.
+    evenly = order * (size // number) + order * (size % number) // number
+    spread = jnp.where(size > number, evenly, order % size)
     return data.latents[index.control_order[index.control_start[:, None] + spread]]
 
 

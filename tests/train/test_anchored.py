@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from scipy.stats import norm, t
 
 from scbig import train
@@ -102,7 +103,11 @@ def test_a_flow_changes_cells_and_not_their_mean(idle, screen):
 
 
 def test_a_flow_moves_the_mean_of_what_was_not_measured_unless_it_may_not(idle, screen):
-    moving = dataclasses.replace(idle.model, pure=moved(idle.model.pure))
+    # Cells of seen conditions judged it: of what they do not tell it does nothing.
+    assert idle.model.config.emission.mean == 0
+    moving = dataclasses.replace(
+        idle.model, pure=moved(idle.model.pure), config=but(IDLE, **{"emission.mean": 1.0})
+    )
     seen = {c.name for c in screen.conditions}
     singles = sorted(name for name in seen if "+" not in name and name != "control")
     pairs = [f"{a}+{b}" for a, b in itertools.combinations(singles, 2)]
@@ -278,3 +283,69 @@ def test_an_encoder_that_trains_needs_starts_of_its_own():
             **{"stage2.trains": ("velocity", "encoder")},
         )
     assert isinstance(LEAN.flow, FlowMatching)
+
+
+def scored(screen, model, criterion=None):
+    """The score of a field that moves, that of none, and what is logged of the first."""
+    criterion = criterion or PopulationCriterion(cells=64, measured=64, components=5)
+    pure = model.pure
+    setting = train.make_setting(pure, model.names, screen, ANCHORED, anchor=model.anchor)
+    facts = criterion.prepare(setting, key=jr.key(0))
+    data = dataclasses.replace(train.flow_data(setting), own=facts)
+    score, beside = criterion(moved(pure), data)
+    return float(score), float(jnp.mean(facts.start)), beside
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_one_condition_alone_does_not_select_a_flow(idle, screen, number):
+    chosen = screen.select([c.name for c in screen.conditions[:number]])
+    model = idle.model
+    setting = train.make_setting(model.pure, model.names, chosen, ANCHORED, anchor=model.anchor)
+    criterion = PopulationCriterion(cells=64, measured=64, components=5)
+    facts = criterion.prepare(setting, key=jr.key(0))
+    # As if every condition had been ten worse without the flow.
+    worse = dataclasses.replace(facts, start=facts.start - 10)
+    data = dataclasses.replace(train.flow_data(setting), own=worse)
+    score, beside = criterion(model.pure, data)
+    gain = 0.0 if number == 1 else 10.0
+    assert float(beside["validation_gain"]) == pytest.approx(gain, abs=1e-3)
+    assert float(score) == pytest.approx(float(jnp.mean(worse.start)) + gain, abs=1e-2)
+
+
+def test_conditions_without_any_effect_have_a_finite_score(idle, screen):
+    """Their energy distance from the controls may be below zero, and is no unit then."""
+    names = [c.name for c in screen.conditions if not c.is_control][:4]
+    controls = screen.dense(screen.rows("control"))
+    for seed in range(4):
+        values, rng = screen.dense(), np.random.default_rng(seed)
+        for name in names:
+            rows = screen.rows(name)
+            values[rows] = controls[rng.integers(0, len(controls), len(rows))]
+        blank = dataclasses.replace(screen, expression=csr_matrix(values)).select(names)
+        score, start, beside = scored(blank, idle.model)
+        assert abs(start) < 200
+        assert abs(score - start) < 200
+        assert np.isfinite(float(beside["validation_e_distance"]))
+
+
+def test_a_condition_in_two_contexts_is_one_witness(idle, screen):
+    """Twice the same cells in another context say nothing more than once."""
+    index = np.r_[np.zeros(screen.num_cells), np.ones(screen.num_cells)].astype(np.int32)
+    rows = np.tile(np.arange(screen.num_cells), 2)
+    twice = dataclasses.replace(
+        screen.take(rows), contexts=("a", "b"), context_index=index,
+        cells=tuple(f"cell {i}" for i in range(len(rows))),
+    )  # fmt: skip
+    once, both = scored(screen, idle.model), scored(twice, idle.model)
+    np.testing.assert_allclose(both[:2], once[:2], atol=1e-3)
+
+
+def test_starts_without_an_anchor_are_spread_over_all_controls(screen, trained, monkeypatch):
+    monkeypatch.setattr("scbig.train._starts.MOST", 7)
+    setting = train.make_setting(trained.pure, trained.names, screen, LEAN)
+    data = train.flow_data(setting)
+    found = train.own_starts(setting, data)
+    rows = screen.rows("control")
+    wanted = data.latents[jnp.asarray(rows[[i * len(rows) // 7 for i in range(7)]])]
+    for group in found:
+        np.testing.assert_array_equal(group, wanted)
