@@ -17,7 +17,6 @@ import anndata as ad
 import jax.random as jr
 import numpy as np
 import pandas as pd
-from scipy.stats import wilcoxon
 
 import scbig
 from scbig import baselines, cli, data, plotting, priors
@@ -127,9 +126,12 @@ def main(run: Accuracy) -> pd.DataFrame:
 
 def page(found: pd.DataFrame, run: Accuracy) -> str:
     """The scores as a table in Markdown: means with intervals, and paired tests."""
+    names = list(dict.fromkeys(found.index.get_level_values("predictor")))
     parts = {
-        str(name): pd.DataFrame(part.groupby("condition")[[*SHOWN]].mean())
-        for name, part in found.groupby("predictor", sort=False)
+        str(name): pd.DataFrame(
+            found.xs(name, level="predictor").groupby("condition")[[*SHOWN]].mean()
+        )
+        for name in names
     }
     number = len(next(iter(parts.values())))
     lines = [
@@ -141,34 +143,15 @@ def page(found: pd.DataFrame, run: Accuracy) -> str:
         "|---" * (len(SHOWN) + 3) + "|",
     ]
     for name, part in parts.items():
-        cells = [interval(part[metric].to_numpy()) for metric in SHOWN]
-        cells += [paired(part, parts[other]) if other != name else "" for other in OTHERS]
+        cells = [str(baselines.interval(part[metric].to_numpy())) for metric in SHOWN]
+        for other in OTHERS:
+            apart = baselines.paired(found, name, other) if other != name else ""
+            cells.append(str(apart))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 OTHERS = ("additive", "anchor")
-
-
-def interval(values: np.ndarray) -> str:
-    """A mean and its bootstrap interval; nothing where it is undefined."""
-    if np.isnan(values).any():
-        return ""
-    rng = np.random.default_rng(0)
-    means = rng.choice(values, (2000, len(values))).mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    digits = 3 if abs(values.mean()) >= 0.01 else 5
-    return f"{values.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def paired(one: pd.DataFrame, other: pd.DataFrame) -> str:
-    """The mean difference of Pearson delta, and whether it may be chance."""
-    apart = (one["pearson_delta"] - other["pearson_delta"]).dropna().to_numpy()
-    if len(apart) == 0:
-        return ""
-    test: Any = wilcoxon(apart) if np.abs(apart).max() > 1e-6 else None
-    chance = 1.0 if test is None else test.pvalue
-    return f"{apart.mean():+.3f} ({chance:.1g})"
 
 
 def one_seed(

@@ -177,6 +177,26 @@ def test_unseen_doubles_are_scored_by_models_that_have_not_seen_them(shared_file
 
 
 @pytest.mark.slow
+def test_one_part_is_changed_at_a_time(tmp_path, capsys):
+    script = runpy.run_path(str(EXPERIMENTS / "ablation.py"))
+    simulation = SimulationConfig(
+        genes=40, programs=4, perturbations=5, doubles=6, control_cells=60, cells_per_condition=12
+    )
+    arms = ("scBIG", "no alignment losses", "random programs")
+    given = {"simulation": simulation, "model": smoke(), "screens": (3, 4), "scored": 3}
+    run = script["Ablation"](**given, out=tmp_path, only=arms)
+    averages = script["main"](run)
+    assert set(arms) <= {*averages.index}
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    assert (scores.groupby(["screen", "predictor"]).size() == 3).all()
+    page = (tmp_path / "ablation.md").read_text()
+    assert "6 unseen doubles of 2 simulated screens" in page
+    pd.testing.assert_frame_equal(script["main"](run), averages)
+    with pytest.raises(SystemExit, match="No arm 'nothing'"):
+        script["main"](script["Ablation"](**given, out=tmp_path, only=("nothing",)))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("proportions", [0.0, 1.0])
 def test_seen_conditions_are_compared_with_cells_that_were_held_out(tmp_path, proportions, capsys):
     script = runpy.run_path(str(EXPERIMENTS / "shapes.py"))

@@ -25,3 +25,4 @@ from ._simple import (
     MatchingMean as MatchingMean,
     PerturbedMean as PerturbedMean,
 )
+from ._uncertainty import Interval as Interval, interval as interval, paired as paired

@@ -117,6 +117,10 @@ class ScBIGConfig(Value):
     - `emission`: what a predicted cell is made of.
     - `transport`: the solve of inference, from control (t = 0) to perturbed (t = 1).
     - `stage1`, `stage2`: how they are trained.
+    - `identity`: entries of a vector that is learned of each perturbation of the training beside
+        its pretrained one, and of another of it in combination; 0 for none.
+    - `targets`: whether the condition encoder also reads the mean expression, over all training
+        controls, of the gene that a perturbation is named after.
     - `max_tokens`: most perturbations in one condition.
     - `standardise_latents`: whether latents are shifted and scaled to mean 0 and variance 1 before
         the flow.
@@ -134,6 +138,8 @@ class ScBIGConfig(Value):
     transport: Transport = Transport()
     stage1: AutoencoderTraining = AutoencoderTraining()
     stage2: FlowTraining = FlowTraining()
+    identity: int = whole(0, least=0)
+    targets: bool = False
     max_tokens: int = whole(2)
     standardise_latents: bool = True
 
@@ -199,7 +205,7 @@ class ScBIGConfig(Value):
     @property
     def networks(self) -> Networks:
         """The four networks."""
-        return Networks(self.encoder, self.decoder, self.condition, self.velocity)
+        return Networks(self.encoder, self.decoder, self.condition, self.velocity, self.identity)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested dictionaries of plain values, for JSON."""

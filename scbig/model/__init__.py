@@ -12,5 +12,6 @@ from ._emission import (
     Changed as Changed,
     Decoded as Decoded,
 )
+from ._identities import Identities as Identities
 from ._scbig import ScBIG as ScBIG
 from ._tokens import ConditionTokens as ConditionTokens, Dosing as Dosing

@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
-from scbig._typing import Array, Expression, Float, PRNGKeyArray
-from scbig._value import Value
+from scbig._typing import Array, Bool, Expression, Float, PRNGKeyArray
+from scbig._value import Value, whole
 from scbig.nn import (
     AbstractConditionSpec,
     AbstractDecoderSpec,
@@ -24,16 +25,22 @@ from scbig.nn import (
 )
 from scbig.programs import AbstractPartition
 
+from ._identities import Identities
 from ._scbig import ScBIG
 
 
 class Networks(Value):
-    """The four networks of a model, by their specs."""
+    """The four networks of a model, by their specs.
+
+    **Fields:** `identity`, entries of the vector that is learned of each perturbation, and of that
+    of it in combination; 0 for none.
+    """
 
     encoder: AbstractEncoderSpec = GeneClusterEncoderSpec()
     decoder: AbstractDecoderSpec = GeneClusterDecoderSpec()
     condition: AbstractConditionSpec = ConditionEncoderSpec()
     velocity: AbstractVelocitySpec = VelocityFieldSpec()
+    identity: int = whole(0, least=0)
 
 
 def make_model(
@@ -45,6 +52,7 @@ def make_model(
     tokens: Float[Array, "perturbations token_features"],
     dose_features: int = 0,
     contexts: Float[Array, "contexts context_features"] | None = None,
+    known: Bool[np.ndarray, " perturbations"] | None = None,
     key: PRNGKeyArray,
 ) -> ScBIG:
     """An untrained model.
@@ -53,7 +61,8 @@ def make_model(
     any, and zeros for a gene without one: the encoder prepares what `standardised_embeddings` makes
     of them, and centroids are of the vectors as given; `mean`, the training cells' mean expression;
     `tokens`, the pretrained vector of each perturbation; `dose_features`, entries that a dose adds
-    to it; `contexts`, the vector of each context, if the model shall tell contexts apart.
+    to it; `contexts`, the vector of each context, if the model shall tell contexts apart; `known`,
+    the perturbations of the training, of which vectors can be learned, by default all.
 
     **Raises:** `ValueError` if a network reads embeddings and there are none.
     """
@@ -70,7 +79,7 @@ def make_model(
         mean=mean,
         encoder=networks.encoder.build(sizes, key=encoder_key),
         decoder=networks.decoder.build(sizes, key=decoder_key),
-        **_flow(networks, sizes, tokens, contexts, flow_keys),
+        **_flow(networks, sizes, tokens, contexts, known, flow_keys),
     )
 
 
@@ -81,6 +90,7 @@ def with_new_flow(
     tokens: Float[Array, "perturbations token_features"],
     dose_features: int = 0,
     contexts: Float[Array, "contexts context_features"] | None = None,
+    known: Bool[np.ndarray, " perturbations"] | None = None,
     key: PRNGKeyArray,
 ) -> ScBIG:
     """A model's programs and autoencoder, with an untrained flow between its raw latents.
@@ -92,7 +102,7 @@ def with_new_flow(
     centroids = model.facts.centroids
     width = None if centroids is None else centroids.shape[1]
     sizes = _sizes(networks, model.partition, width, tokens, dose_features, contexts)
-    return dataclasses.replace(model, **_flow(networks, sizes, tokens, contexts, flow_keys))
+    return dataclasses.replace(model, **_flow(networks, sizes, tokens, contexts, known, flow_keys))
 
 
 def _flow(
@@ -100,10 +110,12 @@ def _flow(
     sizes: Sizes,
     tokens: Float[Array, "perturbations token_features"],
     contexts: Float[Array, "contexts context_features"] | None,
+    known: Bool[np.ndarray, " perturbations"] | None,
     keys: Sequence[PRNGKeyArray],
 ) -> dict[str, Any]:
     """The fields of a model that its flow reads and has, untrained."""
     condition_key, velocity_key = keys
+    known = np.ones(tokens.shape[0], bool) if known is None else known
     return {
         "shift": jnp.zeros(sizes.latent),
         "scale": jnp.ones(sizes.latent),
@@ -111,6 +123,7 @@ def _flow(
         "contexts": contexts,
         "condition_encoder": networks.condition.build(sizes, key=condition_key),
         "velocity": networks.velocity.build(sizes, key=velocity_key),
+        "identities": Identities.of(known, networks.identity) if networks.identity else None,
     }
 
 
@@ -126,7 +139,7 @@ def _sizes(
         programs=partition.clusters,
         slots=partition.slots,
         embedding=embedding,
-        token=tokens.shape[1] + dose_features,
+        token=tokens.shape[1] + dose_features + 2 * networks.identity,
         context=None if contexts is None else contexts.shape[1],
         latent=networks.encoder.latent,
         condition=networks.condition.width,

@@ -1,8 +1,11 @@
 """The model: one pytree of arrays, and the pure functions on it."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from scbig._typing import (
     Array,
@@ -26,6 +29,7 @@ from scbig.nn import (
 from scbig.programs import AbstractPartition
 
 from ._emission import AbstractEmission, Decoded
+from ._identities import Identities
 from ._tokens import ConditionTokens
 
 
@@ -38,7 +42,8 @@ class ScBIG(eqx.Module):
     **Fields:** `partition`, the gene programs; `facts`, what is known of them; `mean`, the
     training cells' mean expression; `shift` and `scale` of latents; `tokens`, the vector of each
     perturbation; `contexts`, the vector of each context, `None` for a model that does not tell
-    contexts apart; and the four networks.
+    contexts apart; the four networks; and `identities`, learned vectors beside those of `tokens`,
+    `None` for a model without.
     """
 
     partition: AbstractPartition
@@ -52,6 +57,7 @@ class ScBIG(eqx.Module):
     contexts: Float[Array, "contexts context_features"] | None
     condition_encoder: AbstractConditionEncoder
     velocity: AbstractVelocity
+    identities: Identities | None = None
 
     def encode(self, expression: Expression, *, key: PRNGKeyArray | None = None) -> Latent:
         """Latent of one cell of log-normalised expression; dropout acts if a key is given."""
@@ -67,7 +73,10 @@ class ScBIG(eqx.Module):
         self, tokens: ConditionTokens, *, key: PRNGKeyArray | None = None
     ) -> ConditionVector:
         """Encoded condition, in its context, of what names were resolved to."""
-        vectors = jnp.concatenate([self.tokens[tokens.rows], tokens.doses], axis=1)
+        parts = [self.tokens[tokens.rows], tokens.doses]
+        if self.identities is not None:
+            parts.append(self.identities(tokens.rows, tokens.mask))
+        vectors = jnp.concatenate(parts, axis=1)
         context = None if self.contexts is None else self.contexts[tokens.context]
         return self.condition_encoder(vectors, tokens.mask, context, key=key)
 
@@ -113,19 +122,33 @@ class ScBIG(eqx.Module):
         return emission(starts, before, after, jnp.any(tokens.mask), share), moved
 
     def encode_cells(self, expression: ExpressionBatch, *, batch: int = 256) -> LatentBatch:
-        """Latents of many cells, `batch` at a time; without dropout."""
-        return _encode_cells(self, expression, batch)
+        """Latents of many cells, `batch` at a time; without dropout. Not to be compiled."""
+        return _in_pieces(_encode_cells, self, expression, batch)
 
     def decode_cells(self, latents: LatentBatch, *, batch: int = 256) -> ExpressionBatch:
-        """Expression of many latents, `batch` at a time; without dropout."""
-        return _decode_cells(self, latents, batch)
+        """Expression of many latents, `batch` at a time; without dropout. Not to be compiled."""
+        return _in_pieces(_decode_cells, self, latents, batch)
+
+
+def _in_pieces(
+    apply: Callable[[ScBIG, Float[Array, "batch inputs"]], Float[Array, "batch outputs"]],
+    model: ScBIG,
+    values: Float[Array, "rows inputs"],
+    batch: int,
+) -> Float[Array, "rows outputs"]:
+    """Pieces of equal size, so that any number of cells is the same compiled program."""
+    rows = values.shape[0]
+    given = np.pad(np.asarray(values), ((0, -rows % batch), (0, 0)))
+    # All are on their way before the first is waited for.
+    found = [apply(model, jnp.asarray(piece)) for piece in np.split(given, len(given) // batch)]
+    return jnp.asarray(np.concatenate([np.asarray(part) for part in found])[:rows])
 
 
 @eqx.filter_jit
-def _encode_cells(model: ScBIG, expression: ExpressionBatch, batch: int) -> LatentBatch:
-    return jax.lax.map(model.encode, expression, batch_size=min(batch, expression.shape[0]))
+def _encode_cells(model: ScBIG, expression: ExpressionBatch) -> LatentBatch:
+    return jax.vmap(model.encode)(expression)
 
 
 @eqx.filter_jit
-def _decode_cells(model: ScBIG, latents: LatentBatch, batch: int) -> ExpressionBatch:
-    return jax.lax.map(model.decode, latents, batch_size=min(batch, latents.shape[0]))
+def _decode_cells(model: ScBIG, latents: LatentBatch) -> ExpressionBatch:
+    return jax.vmap(model.decode)(latents)

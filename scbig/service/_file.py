@@ -39,7 +39,8 @@ def save(model: TrainedModel, path: str | os.PathLike[str]) -> None:
         header["anchor"] = {"described": described, "arrays": shapes}
     rebuilt = _rebuilt(header)
     if jax.tree.structure(rebuilt) != jax.tree.structure(eqx.filter_eval_shape(lambda: model.pure)):
-        fields = ("encoder", "decoder", "condition_encoder", "velocity", "partition", "facts")
+        networks = ("encoder", "decoder", "condition_encoder", "velocity", "identities")
+        fields = (*networks, "partition", "facts")
         differ = [
             name
             for name in fields

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
 from scbig._typing import Array
 from scbig._value import find_class
@@ -30,6 +31,7 @@ def describe(model: ScBIG) -> dict[str, Any]:
         "embedding": None if centroids is None else centroids.shape[1],
         "token": model.tokens.shape[1],
         "context": None if model.contexts is None else model.contexts.shape[1],
+        "known": 0 if model.identities is None else model.identities.alone.shape[0],
     }
 
 
@@ -47,6 +49,7 @@ def skeleton(sizes: dict[str, Any], networks: Networks, names: Names) -> ScBIG:
         tokens=tokens,
         dose_features=names.dose_features,
         contexts=zeros(len(names.contexts), sizes["context"]),
+        known=np.arange(len(names.perturbations)) < sizes.get("known", 0),
         key=jr.key(0),
     )
 

@@ -181,19 +181,10 @@ class TrainedModel:
         named = ad.AnnData(cells, var=pd.DataFrame(index=pd.Index(given)))
         values = expression_of(named, self.names.genes)
         check_log_normalised(csr_matrix(values), self.names.genes)
-        # Whole chunks, so that populations of all sizes share one compiled program.
-        padded = np.pad(values, ((0, -len(values) % CHUNK), (0, 0)))
-        parts = [
-            np.asarray(self.pure.decode_cells(self.pure.encode_cells(jnp.asarray(chunk))))
-            for chunk in np.split(padded, len(padded) // CHUNK)
-        ]
+        latents = self.pure.encode_cells(jnp.asarray(values))
         place = {name: column for column, name in enumerate(self.names.genes)}
-        decoded = np.concatenate(parts)[: len(values), [place[name] for name in given]]
+        decoded = np.asarray(self.pure.decode_cells(latents))[:, [place[name] for name in given]]
         return np.asarray(without_negative(jnp.asarray(decoded))) if nonnegative else decoded
-
-
-CHUNK = 256
-"""Cells that a round trip encodes and decodes at once."""
 
 
 @eqx.filter_jit

@@ -185,8 +185,10 @@ def flow_stage(
     validation cells, for messages; `name`, of the stage; `steps`, those of the configuration by
     default.
     """
-    params, rest = eqx.partition(model, trainable(model, *config.stage2.trains))
     settings = config.stage2
+    # What is learned of single perturbations is a part of how conditions are read.
+    own = ("identities",) if "condition_encoder" in settings.trains else ()
+    params, rest = eqx.partition(model, trainable(model, *settings.trains, *own))
     descend = _Descend(config.objective, settings.optimiser, settings.accumulate, settings.ema)
     stage = Stage(
         name=name,

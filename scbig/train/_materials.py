@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.random as jr
 import numpy as np
+from jaxtyping import Bool, Float, Float32
 
 from scbig._typing import PRNGKeyArray
 from scbig.data import Condition, Screen
@@ -97,6 +98,21 @@ class Materials:
         return None if self.priors.genes is None else self.priors.genes.vectors
 
     @property
+    def tokens(self) -> Float32[np.ndarray, "perturbations features"]:
+        """What the condition encoder reads of each perturbation, but for what it learns."""
+        vectors = self.perturbations.vectors
+        if not self.config.targets:
+            return vectors
+        control = self.whole.mean(self.whole.rows("control"))
+        return np.hstack([vectors, target_features(self.names, control)])
+
+    @property
+    def known(self) -> Bool[np.ndarray, " perturbations"]:
+        """Which perturbations a condition of the screen has."""
+        found = {name for own in self.whole.conditions for name in own.perturbations}
+        return np.array([name in found for name in self.names.perturbations])
+
+    @property
     def facts(self) -> tuple[Sequence[str] | np.ndarray, ...]:
         """What tells one run's priors from another's."""
         graph, sets = self.priors.graph, self.priors.pathways
@@ -106,6 +122,22 @@ class Materials:
         genes = () if self.embeddings is None else (self.embeddings,)
         tables = self.perturbations.names, self.perturbations.vectors, *contexts
         return *genes, *edges, *pathways, *tables
+
+
+def target_features(
+    names: Names, control: Float[np.ndarray, " genes"]
+) -> Float32[np.ndarray, "perturbations 2"]:
+    """Whether the gene that a perturbation is named after was measured, and its expression.
+
+    In standard deviations over genes from their mean; zeros for what is no measured gene, a drug
+    for instance.
+
+    **Arguments:** `control`, mean expression of the controls, with the genes of `names`.
+    """
+    standard = (control - control.mean()) / max(float(control.std()), 1e-6)
+    place = dict(zip(names.genes, standard, strict=True))
+    rows = [(1.0, place[name]) if name in place else (0.0, 0.0) for name in names.perturbations]
+    return np.array(rows, np.float32)
 
 
 def _check_storage(screen: Screen, config: ScBIGConfig) -> None:

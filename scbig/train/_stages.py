@@ -56,7 +56,8 @@ def train_stages(
     recorder.claim(config.to_dict())
     vectors, contexts = materials.embeddings, materials.contexts
     tables: dict[str, Any] = {
-        "tokens": jnp.asarray(materials.perturbations.vectors),
+        "tokens": jnp.asarray(materials.tokens),
+        "known": materials.known,
         "dose_features": materials.names.dose_features,
         "contexts": None if contexts is None else jnp.asarray(contexts.vectors),
     }

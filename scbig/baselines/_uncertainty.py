@@ -1,0 +1,92 @@
+"""How sure a mean over conditions is, and a difference between two predictors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy.stats import wilcoxon
+
+LEVEL = 0.95
+DRAWS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A mean, where it may lie, and of how many values it is.
+
+    **Fields:** `mean`; `low` and `high`, the 95 % bootstrap interval; `number` of values; `chance`,
+    the p of a Wilcoxon signed-rank test of differences, `None` for values that are none.
+    """
+
+    mean: float
+    low: float
+    high: float
+    number: int
+    chance: float | None = None
+
+    def __str__(self) -> str:
+        """As tables print it; nothing where it is undefined."""
+        if not np.isfinite(self.mean):
+            return ""
+        small = max(abs(self.mean), abs(self.high)) < 0.01
+        digits, sign = (5 if small else 3), ("" if self.chance is None else "+")
+        told = f"{self.mean:{sign}.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        return told if self.chance is None else f"{told}, p {self.chance:.1g}"
+
+
+def interval(values: Float[np.ndarray, " conditions"], *, seed: int = 0) -> Interval:
+    """The mean over conditions with its percentile bootstrap interval (Efron 1979).
+
+    **Arguments:** `values`, one for each condition; where one is undefined, all is; `seed`, of the
+    draws of conditions with replacement.
+    """
+    number = len(values)
+    if not number or not np.isfinite(values).all():
+        return Interval(mean=np.nan, low=np.nan, high=np.nan, number=number)
+    drawn = np.random.default_rng(seed).choice(values, (DRAWS, number)).mean(axis=1)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(mean=float(values.mean()), low=float(low), high=float(high), number=number)
+
+
+def paired(
+    scores: pd.DataFrame,
+    one: str,
+    other: str,
+    metric: str = "pearson_delta",
+    *,
+    over: Sequence[str] = ("context", "condition"),
+    seed: int = 0,
+) -> Interval:
+    """By how much one predictor is ahead of another, paired by condition.
+
+    Scores of the same condition under several seeds count once, as their mean: they are no
+    conditions of their own. Where either is undefined a condition is left out.
+
+    **Arguments:** `scores`, as `compare` makes them, or several of them under further levels of
+    the index; `metric`; `over`, levels of the index that tell conditions apart, as far as they are
+    there.
+
+    **Raises:** `ValueError` if a predictor is not in the table.
+    """
+    known = dict.fromkeys(scores.index.get_level_values("predictor"))
+    missing = [name for name in (one, other) if name not in known]
+    if missing:
+        raise ValueError(
+            f"No scores of {missing[0]!r}; the table has {', '.join(map(str, known))}."
+        )
+    parts = [_by_condition(scores, name, metric, over) for name in (one, other)]
+    apart = (parts[0] - parts[1]).dropna().to_numpy(np.float64)
+    found = interval(apart, seed=seed)
+    # Differences of rounding are none, and a test of zeros alone is undefined.
+    equal = len(apart) == 0 or np.abs(apart).max() < 1e-6
+    test: Any = None if equal else wilcoxon(apart)
+    return Interval(**{**vars(found), "chance": 1.0 if test is None else float(test.pvalue)})
+
+
+def _by_condition(scores: pd.DataFrame, name: str, metric: str, over: Sequence[str]) -> pd.Series:
+    own: Any = scores.xs(name, level="predictor")[metric]
+    kept = [level for level in own.index.names if level in over]
+    return own.groupby(level=kept, sort=False).mean()

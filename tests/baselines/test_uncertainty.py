@@ -1,0 +1,69 @@
+"""Intervals of means over conditions, and of differences between predictors."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from scbig.baselines import interval, paired
+
+
+def table(rng, *, seeds=2, conditions=12, ahead=0.1):
+    """Two predictors under several seeds, of which one is ahead."""
+    noise = rng.normal(scale=0.05, size=(seeds, conditions))
+    rows = [
+        {"seed": s, "predictor": name, "condition": f"c{c}", "pearson_delta": c / 20 + extra[s, c]}
+        for s in range(seeds)
+        for name, extra in (("one", ahead + noise), ("other", 0 * noise))
+        for c in range(conditions)
+    ]
+    return pd.DataFrame(rows).set_index(["seed", "predictor", "condition"]), noise
+
+
+def test_an_interval_is_near_that_of_scipys_bootstrap():
+    values = np.random.default_rng(1).gamma(2.0, size=40)
+    found = interval(values)
+    other = stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(2)
+    ).confidence_interval
+    assert found.mean == pytest.approx(values.mean())
+    assert found.number == 40
+    assert (found.low, found.high) == pytest.approx((other.low, other.high), abs=0.04)
+
+
+def test_seeds_are_not_conditions():
+    scores, noise = table(np.random.default_rng(0))
+    found = paired(scores, "one", "other")
+    each = 0.1 + noise.mean(axis=0)
+    assert found.number == 12
+    assert found.mean == pytest.approx(each.mean())
+    test: Any = stats.wilcoxon(each)
+    assert found.chance == pytest.approx(test.pvalue)
+    assert found.low < found.mean < found.high
+    apart = paired(scores, "one", "other", over=("seed", "condition"))
+    assert apart.number == 24
+
+
+def test_equal_predictors_differ_by_chance_alone():
+    scores, _ = table(np.random.default_rng(0), ahead=0.0)
+    scores.loc[:, "pearson_delta"] = 0.5
+    assert paired(scores, "one", "other").chance == 1.0
+
+
+def test_what_is_undefined_stays_so():
+    assert str(interval(np.array([0.1, np.nan]))) == ""
+    assert str(interval(np.zeros(0))) == ""
+    scores, _ = table(np.random.default_rng(0))
+    scores.iloc[0] = np.nan
+    assert paired(scores, "one", "other").number == 12  # the other seed has it
+    with pytest.raises(ValueError, match="No scores of 'third'; the table has one, other"):
+        paired(scores, "third", "other")
+
+
+def test_a_difference_is_printed_with_its_sign_and_chance():
+    scores, _ = table(np.random.default_rng(0))
+    told = str(paired(scores, "one", "other"))
+    assert told.startswith("+0.")
+    assert ", p 0.0005" in told
