@@ -84,6 +84,8 @@ class FlowTraining(Value):
         for cells of the training conditions instead.
     - `refit`: whether, once the number of steps is chosen, the anchor and the flow are made anew
         on all conditions, those that selected among them, with that number of steps.
+    - `members`: flows that are trained at once, of other first parameters and other draws, between
+        the latents of one autoencoder; a prediction is their mean.
     """
 
     optimiser: AbstractOptimiser = Adam(5e-5)
@@ -97,6 +99,7 @@ class FlowTraining(Value):
     criterion: AbstractCriterion = ResponseCriterion()
     hold_out: float = real(0.0, least=0, below=1)
     refit: bool = False
+    members: int = whole(1)
 
     def __check_init__(self) -> None:
         known = set(self.trains) <= set(PARTS) and len(set(self.trains)) == len(self.trains)
@@ -180,6 +183,12 @@ class ScBIGConfig(Value):
             self,
             "with an anchor a decoded latent would lose what the anchor knows of a mean: take "
             "emission=Changed()",
+        )
+        require(
+            self.stage2.members == 1 or not free,
+            self,
+            f"with stage2.members={self.stage2.members} all flows are between the latents of one "
+            f"autoencoder: leave {' and '.join(sorted(free))} out of stage2.trains",
         )
         labels = [label_of(part.term) for part in self.objective]
         require(

@@ -37,6 +37,7 @@ def save(model: TrainedModel, path: str | os.PathLike[str]) -> None:
         described = plain(model.anchor, "anchor", arrays)
         shapes = [{"shape": list(a.shape), "dtype": str(a.dtype)} for a in arrays]
         header["anchor"] = {"described": described, "arrays": shapes}
+    header["members"] = 1 + len(model.others)
     rebuilt = _rebuilt(header)
     if jax.tree.structure(rebuilt) != jax.tree.structure(eqx.filter_eval_shape(lambda: model.pure)):
         networks = ("encoder", "decoder", "condition_encoder", "velocity", "identities")
@@ -51,7 +52,7 @@ def save(model: TrainedModel, path: str | os.PathLike[str]) -> None:
             f"The model's {examples(differ)} is not what its configuration builds, so that the "
             "file could not be read again. Give the configuration a spec that builds it."
         )
-    write_tree(path, "model", header, (model.pure, arrays))
+    write_tree(path, "model", header, (model.pure, arrays, model.others))
 
 
 def load(path: str | os.PathLike[str], *, genes: Sequence[str] | None = None) -> TrainedModel:
@@ -65,7 +66,7 @@ def load(path: str | os.PathLike[str], *, genes: Sequence[str] | None = None) ->
     **Raises:** `ValueError` if the file is no model, of another version, truncated or damaged, if
     it names a class that is not imported, or if its genes differ from `genes`.
     """
-    header, (pure, arrays) = read_tree(path, "model", lambda header: _checked(header, path))
+    header, (pure, arrays, others) = read_tree(path, "model", lambda header: _checked(header, path))
     names = Names.from_dict(header["names"])
     config = ScBIGConfig.from_dict(header["config"])
     if genes is not None and tuple(genes) != names.genes:
@@ -78,7 +79,7 @@ def load(path: str | os.PathLike[str], *, genes: Sequence[str] | None = None) ->
     anchor = None
     if "anchor" in header:
         anchor = read(AbstractFittedAnchor, header["anchor"]["described"], "anchor", arrays)
-    return TrainedModel(pure=pure, names=names, config=config, anchor=anchor)
+    return TrainedModel(pure=pure, names=names, config=config, anchor=anchor, others=others)
 
 
 FORMAT = 3
@@ -87,7 +88,7 @@ FORMAT = 3
 
 def _checked(
     header: dict[str, Any], path: str | os.PathLike[str]
-) -> tuple[ScBIG, list[np.ndarray]]:
+) -> tuple[ScBIG, list[np.ndarray], tuple[ScBIG, ...]]:
     found = header.get("format", 1)
     if found != FORMAT:
         age = "an earlier" if found < FORMAT else "a later"
@@ -96,7 +97,9 @@ def _checked(
             f"{FORMAT}. Train again, or use that version."
         )
     kept = header.get("anchor", {"arrays": []})["arrays"]
-    return _rebuilt(header), [np.zeros(own["shape"], own["dtype"]) for own in kept]
+    pure = _rebuilt(header)
+    arrays = [np.zeros(own["shape"], own["dtype"]) for own in kept]
+    return pure, arrays, (pure,) * (header.get("members", 1) - 1)
 
 
 def _rebuilt(header: dict[str, Any]) -> ScBIG:

@@ -1,6 +1,7 @@
 """A trained model with its names: AnnData in, AnnData out, and one file."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -30,13 +31,15 @@ class TrainedModel:
     """What a training makes: the pure model, what its rows are called, and how it was made.
 
     **Fields:** `pure`, the pytree of arrays and its pure functions; `names`; `config`; `anchor`,
-    which moves the controls before the flow, if the configuration has one.
+    which moves the controls before the flow, if the configuration has one; `others`, further
+    members of an ensemble, which differ from `pure` in their flows.
     """
 
     pure: ScBIG
     names: Names
     config: ScBIGConfig
     anchor: AbstractFittedAnchor | None = None
+    others: tuple[ScBIG, ...] = ()
 
     def predict(
         self,
@@ -53,7 +56,8 @@ class TrainedModel:
     ) -> ad.AnnData:
         """Predicts the population that each condition makes of the given control cells.
 
-        With contexts, of the control cells of each context.
+        With contexts, of the control cells of each context. Of an ensemble each cell is the mean of
+        what its members make of the same control.
 
         **Arguments:**
 
@@ -80,11 +84,12 @@ class TrainedModel:
 
         **Returns:** an AnnData of predicted cells with the model's genes; `obs["condition"]` is
         the label (as given, if `columns` has the usual spelling), `obs["source"]` the control
-        cell, whose other columns of `obs`, the
-        context's among them, are kept, and `uns["transport"]` the solver's steps for each
-        population; `uns["scbig_columns"]` names the columns of conditions and contexts, by which
-        `scbig.evaluate` reads them. One program is compiled for each number of cells, so with
-        `cells` only one.
+        cell, whose other columns of `obs`, the context's among them, are kept, and
+        `uns["transport"]` the solver's steps for each population; `uns["scbig_columns"]` names the
+        columns of conditions and contexts, by which `scbig.evaluate` reads them. Of a model with an
+        anchor, or of an ensemble, `uns["response_sd"]` is the standard deviation of the mean of
+        each population and gene: of what the anchor expects, and between the members. One program
+        is compiled for each number of cells, so with `cells` only one.
 
         **Raises:** `ValueError` naming unknown perturbations, unknown contexts or missing genes,
         or saying why the controls are not log-normalised; `NumericalFailure` naming the population
@@ -112,19 +117,24 @@ class TrainedModel:
         expression = expression_of(controls, self.names.genes, extra=extra)
         check_log_normalised(csr_matrix(expression), self.names.genes)
         solve = self.config.transport if transport is None else transport
-        parts, steps = [], []
+        parts, steps, spread = [], [], []
         for place, start in enumerate(self._starts(expression, wanted)):
             given = self.config.emission, *start, tokens[place], nonnegative
-            cells_of, moved = _carry(self.pure, solve, *given)
-            if throw and not bool(moved.solved):
+            carried = [_carry(member, solve, *given) for member in (self.pure, *self.others)]
+            found, moved = zip(*carried, strict=True)
+            if throw and not all(bool(own.solved) for own in moved):
                 raise _unsolved(wanted, place, solve)
-            parts.append(np.asarray(cells_of))
-            steps.append((int(moved.steps), int(moved.rejected), bool(moved.solved)))
+            parts.append(np.asarray(functools.reduce(jnp.add, found) / len(found)))
+            means = np.stack([np.asarray(jnp.mean(cells, axis=0)) for cells in found])
+            spread.append(means.var(axis=0, ddof=1) if self.others else 0.0 * means[0])
+            steps.append(_effort(moved))
         frame = pd.DataFrame(controls.obs)
         result = assemble(wanted, parts, self.names.genes, frame, steps, context_key)
         if self.anchor is not None:
-            given = wanted.parsed, wanted.places
-            result.uns["response_sd"] = self.anchor.deviations(*given).astype(np.float32)
+            expected = self.anchor.deviations(wanted.parsed, wanted.places)
+            spread = [own + sd**2 for own, sd in zip(spread, expected, strict=True)]
+        if self.anchor is not None or self.others:
+            result.uns["response_sd"] = np.sqrt(spread).astype(np.float32)
         return result
 
     def _starts(
@@ -201,6 +211,12 @@ def _carry(
     """Transports and decodes one population."""
     cells, found = model.predict(starts, latents, tokens, transport, emission, moves)
     return without_negative(cells) if positive else cells, found
+
+
+def _effort(moved: Sequence[Transported]) -> tuple[int, int, bool]:
+    """Steps and rejected steps of all members' solves, and whether all reached the end."""
+    tried, rejected = (sum(int(getattr(m, name)) for m in moved) for name in ("steps", "rejected"))
+    return tried, rejected, all(bool(own.solved) for own in moved)
 
 
 def _unsolved(wanted: Populations, place: int, solve: Transport) -> NumericalFailure:

@@ -4,12 +4,7 @@ from ._autoencoder import autoencoder_stage as autoencoder_stage, standardise as
 from ._contexts import control_profiles as control_profiles, one_hot_contexts as one_hot_contexts
 from ._feed import make_feed as make_feed
 from ._fit import FitResult as FitResult, fit as fit
-from ._flow import (
-    Prepared as Prepared,
-    flow_data as flow_data,
-    flow_stage as flow_stage,
-    make_setting as make_setting,
-)
+from ._flow import Prepared as Prepared, flow_stage as flow_stage
 from ._holdout import (
     hold_out_cells as hold_out_cells,
     hold_out_conditions as hold_out_conditions,
@@ -20,6 +15,7 @@ from ._materials import Materials as Materials
 from ._priors import Priors as Priors
 from ._programs import ClusteringInput as ClusteringInput, response_errors as response_errors
 from ._record import MetricsLog as MetricsLog, Recorder as Recorder
+from ._setting import flow_data as flow_data, make_setting as make_setting
 from ._stages import TrainingKeys as TrainingKeys, train_stages as train_stages
 from ._starts import own_starts as own_starts, starts_of as starts_of
 from ._state import (

@@ -3,20 +3,18 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 import optax
 
 from scbig._typing import Array, Int, LatentBatch, PRNGKeyArray, Scalar
 from scbig._value import Weighted, label_of
-from scbig.anchor import AbstractFittedAnchor
-from scbig.data import Condition, Screen
 from scbig.method import ScBIGConfig
-from scbig.model import ConditionTokens, ScBIG
+from scbig.model import ScBIG
 from scbig.objective import (
     AbstractCriterion,
     AbstractOptimiser,
@@ -27,13 +25,11 @@ from scbig.objective import (
     Metrics,
     Setting,
 )
-from scbig.priors import PathwayLibrary
-from scbig.sampling import CellIndex
-from scbig.service import Names
 
-from ._latents import latents_of
 from ._loop import Stage
+from ._members import for_members, stacked
 from ._noise import warn_of_noise
+from ._setting import flow_data
 from ._starts import needs_starts, own_starts, starts_of
 from ._state import (
     Part,
@@ -46,70 +42,6 @@ from ._state import (
     trainable,
     update,
 )
-
-
-def make_setting(
-    model: ScBIG,
-    names: Names,
-    screen: Screen,
-    config: ScBIGConfig,
-    pathways: PathwayLibrary | None = None,
-    *,
-    controls: Screen | None = None,
-    anchor: AbstractFittedAnchor | None = None,
-) -> Setting:
-    """What terms and criteria are prepared from.
-
-    **Arguments:** `controls`, a screen with all controls of the training, by default `screen`;
-    `anchor`, what moves them.
-    """
-    index = CellIndex.from_screen(screen)
-    moves = None if anchor is None else anchor.moves(*_groups_of(screen, index))
-    return Setting(
-        screen=screen,
-        index=index,
-        tokens=group_tokens(names, screen, index, config.max_tokens),
-        model=model,
-        pathways=pathways,
-        transport=config.transport,
-        emission=config.emission,
-        controls=controls,
-        moves=moves,
-    )
-
-
-def _groups_of(screen: Screen, index: CellIndex) -> tuple[tuple[Condition, ...], tuple[str, ...]]:
-    """The condition and the context of each group."""
-    places = zip(index.condition.tolist(), index.context.tolist(), strict=True)
-    pairs = [(screen.conditions[c], screen.contexts[x]) for c, x in places]
-    conditions, contexts = zip(*pairs, strict=True)
-    return conditions, contexts
-
-
-def group_tokens(
-    names: Names, screen: Screen, index: CellIndex, max_tokens: int
-) -> ConditionTokens:
-    """The condition of each group of a screen, in the group's context, as the model reads it."""
-    conditions, contexts = _groups_of(screen, index)
-    return names.tokens(conditions, max_tokens, contexts=contexts)
-
-
-def flow_data(
-    setting: Setting, trains: tuple[str, ...] = (), latents: LatentBatch | None = None
-) -> FlowData:
-    """The cells of a setting on the device.
-
-    **Arguments:** `trains`, the parts of the model that train; `latents`, of the setting's cells
-    by its model, if they are known.
-    """
-    changes = {"decoder", "encoder"} & set(trains)
-    return FlowData(
-        index=setting.index,
-        tokens=setting.tokens,
-        latents=latents_of(setting.model, setting.screen) if latents is None else latents,
-        expression=jnp.asarray(setting.screen.dense()) if changes else None,
-        encodes="encoder" in trains,
-    )
 
 
 def term_key(key: PRNGKeyArray, place: int) -> PRNGKeyArray:
@@ -177,36 +109,43 @@ def flow_stage(
     judged: tuple[str, ...] = (),
     *,
     name: str = "flow",
-    steps: int | None = None,
+    others: Sequence[ScBIG] = (),
+    ends: Int[np.ndarray, "*members"] | None = None,
 ) -> tuple[Stage, RunState, PyTree]:
     """Stage 2, compiled, with its first state, and the rest of the model.
 
     **Arguments:** `groups` and `judged`, the names of the groups of the training and of the
-    validation cells, for messages; `name`, of the stage; `steps`, those of the configuration by
-    default.
+    validation cells, for messages; `name`, of the stage; `others`, further members of an ensemble,
+    with flows of their own and the rest of the model; `ends`, for each member the step at which it
+    is taken, by default the last one of the configuration.
     """
     settings = config.stage2
     # What is learned of single perturbations is a part of how conditions are read.
     own = ("identities",) if "condition_encoder" in settings.trains else ()
-    params, rest = eqx.partition(model, trainable(model, *settings.trains, *own))
+    parts = [eqx.partition(m, trainable(m, *settings.trains, *own)) for m in (model, *others)]
+    params, rest = stacked([trained for trained, _ in parts]), parts[0][1]
+    members = len(parts)
+    steps = settings.steps if ends is None else int(np.max(ends))
     descend = _Descend(config.objective, settings.optimiser, settings.accumulate, settings.ema)
     stage = Stage(
         name=name,
         advance=compile_steps(descend, settings.steps_per_call),
         feed=lambda _: itertools.repeat((rest, prepared)),
-        validate=_validation(config, rest, prepared),
+        validate=for_members(_validation(config, rest, prepared), members),
         selects=prepared.judge is not None,
-        calls=-(-(settings.steps if steps is None else steps) // settings.steps_per_call),
+        calls=-(-steps // settings.steps_per_call),
         steps_per_call=settings.steps_per_call,
         validate_every=settings.validate_every,
         patience=None if prepared.judge is None else settings.patience,
         first=prepared.judge is not None and config.anchor is not None,
+        ends=ends,
         groups=groups,
         judged=judged,
         fields=_solves(config),
     )
-    average = settings.ema is not None
-    return stage, initial_state(params, descend.optimisation, average=average), rest
+    options: dict[str, Any] = {"average": settings.ema is not None}
+    options["members"] = None if members == 1 else members
+    return stage, initial_state(params, descend.optimisation, **options), rest
 
 
 def _validation(

@@ -12,11 +12,11 @@ import numpy as np
 
 from scbig._errors import NumericalFailure
 from scbig._names import examples
-from scbig._typing import PRNGKeyArray, Scalar
+from scbig._typing import Array, Float, Int
 from scbig.objective import Metrics
 
 from ._record import Recorder
-from ._state import PyTree, RunState, TrainState
+from ._state import Keys, PyTree, RunState, TrainState
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,20 +30,22 @@ class Stage:
     `calls`, how often to advance; `validate_every`, calls between validations; `patience`,
     validations without improvement after which the stage ends early, or `None`; `groups` and
     `judged`, names of the groups that metrics with an axis are of, in training and in validation;
+    `ends`, without selection the step after which each member is taken;
     `fields`, for a metric `..._unsolved` the field of the configuration with the solve's most
     steps.
     """
 
     name: str
-    advance: Callable[[TrainState, PyTree, PRNGKeyArray], tuple[TrainState, Metrics]]
+    advance: Callable[[TrainState, PyTree, Keys], tuple[TrainState, Metrics]]
     feed: Callable[[int], Iterator[PyTree]]
-    validate: Callable[[PyTree], tuple[Scalar, Metrics]]
+    validate: Callable[[PyTree], tuple[Float[Array, "*members"], Metrics]]
     calls: int
     steps_per_call: int
     validate_every: int = 1
     patience: int | None = None
     selects: bool = True
     first: bool = False
+    ends: Int[np.ndarray, "*members"] | None = None
     groups: tuple[str, ...] = ()
     judged: tuple[str, ...] = ()
     fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -54,7 +56,7 @@ class Stage:
         return self.calls * self.steps_per_call
 
 
-def run(stage: Stage, state: RunState, recorder: Recorder, *, key: PRNGKeyArray) -> RunState:
+def run(stage: Stage, state: RunState, recorder: Recorder, *, key: Keys) -> RunState:
     """Runs a stage to its end, or on from the recorder's checkpoint.
 
     **Returns:** the state with the best parameters; after the last call they have been validated.
@@ -79,7 +81,7 @@ def run(stage: Stage, state: RunState, recorder: Recorder, *, key: PRNGKeyArray)
         recorder.log.write({"stage": stage.name, "step": 0, **values})
     with recorder.bar(stage.name, stage.steps, start=int(state.train.step)) as bar:
         for call in range(done, stage.calls):
-            if stage.patience is not None and int(state.stale) >= stage.patience:
+            if stage.patience is not None and int(np.min(state.stale)) >= stage.patience:
                 break
             begun = time.perf_counter()
             train, metrics = stage.advance(state.train, next(feed), key)
@@ -105,23 +107,29 @@ def run(stage: Stage, state: RunState, recorder: Recorder, *, key: PRNGKeyArray)
 
 
 def _select(stage: Stage, state: RunState) -> tuple[RunState, Metrics]:
-    chosen = state.train.chosen
-    if not stage.selects:
-        score, beside = state.score, {}
-    else:
+    """The state with what is now best, of each member, and what validation logs."""
+    chosen, step = state.train.chosen, state.train.step
+    if stage.selects:
         score, beside = stage.validate(chosen)
-        beside = {"validation": score, **beside}
-    if stage.selects and not bool(score > state.score):
-        return dataclasses.replace(state, stale=state.stale + 1), beside
+        beside = {"validation": jnp.mean(score), **beside}
+        better = score > state.score
+        # A member that would have ended by itself is done, however long the others go on.
+        better = better if stage.patience is None else better & (state.stale < stage.patience)
+    else:
+        score, beside = state.score, {}
+        ends = step if stage.ends is None else jnp.asarray(stage.ends)
+        better = jnp.broadcast_to(step <= ends, score.shape)
     # Copies, because the next call is given the training state's own buffers to overwrite.
-    better = RunState(
+    spread = lambda x: better.reshape(better.shape + (1,) * (x.ndim - better.ndim))
+    take = lambda new, old: jnp.where(spread(new), new, old)
+    found = RunState(
         train=state.train,
-        best=jax.tree.map(jnp.copy, chosen),
-        score=score,
-        best_step=jnp.copy(state.train.step),
-        stale=jnp.zeros((), jnp.int32),
+        best=jax.tree.map(take, chosen, state.best),
+        score=jnp.where(better, score, state.score),
+        best_step=jnp.where(better, step, state.best_step),
+        stale=jnp.where(better, 0, state.stale + 1),
     )
-    return better, beside
+    return found, beside
 
 
 def _numbers(metrics: Metrics) -> dict[str, float]:

@@ -14,8 +14,8 @@ from scbig.objective import FlowData, ResponseCriterion, predicted_responses
 from scbig.programs import AbstractClustering, Clustering, cluster_genes
 from scbig.service import TrainedModel
 
-from ._flow import make_setting
 from ._priors import AlignedPriors
+from ._setting import make_setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,13 +1,15 @@
 """One whole training: both stages, on given programs."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
-from scbig._typing import PRNGKeyArray
+from scbig._typing import Int, PRNGKeyArray
 from scbig.anchor import AbstractFittedAnchor
 from scbig.data import Screen
 from scbig.model import ScBIG, make_model, with_new_flow
@@ -15,11 +17,13 @@ from scbig.programs import AbstractPartition
 from scbig.service import TrainedModel
 
 from ._autoencoder import autoencoder_stage, standardise
-from ._flow import Prepared, flow_stage, make_setting
+from ._flow import Prepared, flow_stage
 from ._latents import latents_of
 from ._loop import run
 from ._materials import Materials
+from ._members import member_keys, unstacked
 from ._record import Recorder
+from ._setting import make_setting
 from ._state import RunState
 
 
@@ -55,6 +59,7 @@ def train_stages(
     config = materials.config
     recorder.claim(config.to_dict())
     vectors, contexts = materials.embeddings, materials.contexts
+    members = range(1, config.stage2.members)
     tables: dict[str, Any] = {
         "tokens": jnp.asarray(materials.tokens),
         "known": materials.known,
@@ -75,7 +80,9 @@ def train_stages(
         model = _fit_autoencoder(model, materials, recorder, key=keys.stage1)
     else:
         model = with_new_flow(autoencoder, config.networks, **tables, key=keys.model)
-    return _fit_flow(model, materials, anchor, recorder, key=keys.stage2)
+    again = lambda n: with_new_flow(model, config.networks, **tables, key=jr.fold_in(keys.model, n))
+    models = model, *map(again, members)
+    return _fit_flow(models, materials, anchor, recorder, key=keys.stage2)
 
 
 def _anchor(materials: Materials, cells: Screen) -> AbstractFittedAnchor | None:
@@ -95,7 +102,7 @@ def _fit_autoencoder(
 
 
 def _fit_flow(
-    model: ScBIG,
+    models: Sequence[ScBIG],
     materials: Materials,
     anchor: AbstractFittedAnchor | None,
     recorder: Recorder,
@@ -104,27 +111,28 @@ def _fit_flow(
 ) -> TrainedModel:
     """Stage 2, judged by what it does not learn from; then anew on everything, if asked for."""
     learn, judge, config = materials.learn, materials.judge, materials.config
-    found, state = _train_flow(model, materials, anchor, learn, judge, recorder, key=key)
+    found, state = _train_flow(models, materials, anchor, learn, judge, recorder, key=key)
     if not config.stage2.refit:
         return found
-    steps, everything = int(state.best_step), materials.whole
+    ends, everything = np.asarray(state.best_step), materials.whole
     anchor = _anchor(materials, everything)
-    given = model, materials, anchor, everything, None, recorder
-    return _train_flow(*given, steps=steps, key=key)[0]
+    given = models, materials, anchor, everything, None, recorder
+    return _train_flow(*given, ends=ends, key=key)[0]
 
 
 def _train_flow(
-    model: ScBIG,
+    models: Sequence[ScBIG],
     materials: Materials,
     anchor: AbstractFittedAnchor | None,
     learn: Screen,
     judge: Screen | None,
     recorder: Recorder,
     *,
-    steps: int | None = None,
+    ends: Int[np.ndarray, "*members"] | None = None,
     key: PRNGKeyArray,
 ) -> tuple[TrainedModel, RunState]:
-    """A flow on some cells and their anchor; without cells to judge by, of a number of steps."""
+    """Flows on some cells and their anchor; without cells to judge by, of numbers of steps."""
+    model, *others = models
     config, pathways = materials.config, materials.priors.pathways
     latents = latents_of(model, learn, folder=recorder.folder if learn.stored else None)
     if config.standardise_latents:
@@ -137,7 +145,9 @@ def _train_flow(
     prepared = Prepared.of(setting, judged, config, latents=latents, key=judge_key)
     names = setting.group_names(), () if judged is None else judged.group_names()
     name = "refit" if judged is None else "flow"
-    stage, state, rest = flow_stage(model, prepared, config, *names, name=name, steps=steps)
-    state = run(stage, state, recorder, key=run_key)
-    pure = eqx.combine(state.best, rest)
-    return TrainedModel(pure=pure, names=materials.names, config=config, anchor=anchor), state
+    told = {"name": name, "others": others, "ends": ends}
+    stage, state, rest = flow_stage(model, prepared, config, *names, **told)
+    state = run(stage, state, recorder, key=member_keys(run_key, len(models)))
+    found = [eqx.combine(own, rest) for own in unstacked(state.best, len(models))]
+    made: dict[str, Any] = {"names": materials.names, "config": config, "anchor": anchor}
+    return TrainedModel(pure=found[0], others=tuple(found[1:]), **made), state

@@ -10,10 +10,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Key
 
 from scbig._foreign import lenient_promotion
 from scbig._names import examples
-from scbig._typing import Array, Int, PRNGKeyArray, Scalar
+from scbig._typing import Array, Float, Int, PRNGKeyArray, Scalar
 from scbig.objective import Metrics
 
 PyTree = Any
@@ -35,14 +36,18 @@ class TrainState(eqx.Module):
 
 
 class RunState(eqx.Module):
-    """A training state, and the best parameters that validation has seen."""
+    """A training state, and the best parameters that validation has seen.
+
+    Of several members of an ensemble, which train at once, all arrays but the step have a leading
+    axis.
+    """
 
     train: TrainState
     best: PyTree
-    score: Scalar
+    score: Float[Array, "*members"]
     """Validation score of `best`; higher is better."""
-    best_step: Int[Array, ""]
-    stale: Int[Array, ""]
+    best_step: Int[Array, "*members"]
+    stale: Int[Array, "*members"]
     """Validations since `best` was found."""
 
 
@@ -56,20 +61,29 @@ def accumulated(
 
 
 def initial_state(
-    params: PyTree, optimiser: optax.GradientTransformation, *, average: bool = False
+    params: PyTree,
+    optimiser: optax.GradientTransformation,
+    *,
+    average: bool = False,
+    members: int | None = None,
 ) -> RunState:
-    """The state before the first step."""
+    """The state before the first step.
+
+    **Arguments:** `members`, how many members of an ensemble the parameters are of, stacked;
+    `None` for those of one model.
+    """
     with lenient_promotion():
-        slots = optimiser.init(params)
+        slots = optimiser.init(params) if members is None else jax.vmap(optimiser.init)(params)
+    shape = () if members is None else (members,)
     # `jnp.array(0)` would be weakly typed, and so compile again after a restore.
     train = TrainState(params, slots, params if average else None, jnp.zeros((), jnp.int32))
     return RunState(
         # The training buffers are donated: nothing that is kept may alias them.
         train=jax.tree.map(jnp.copy, train),
         best=jax.tree.map(jnp.copy, params),
-        score=jnp.asarray(-jnp.inf, jnp.float32),
-        best_step=jnp.zeros((), jnp.int32),
-        stale=jnp.zeros((), jnp.int32),
+        score=jnp.full(shape, -jnp.inf, jnp.float32),
+        best_step=jnp.zeros(shape, jnp.int32),
+        stale=jnp.zeros(shape, jnp.int32),
     )
 
 
@@ -167,35 +181,56 @@ Step = Callable[[TrainState, PyTree, PyTree, PRNGKeyArray], tuple[TrainState, Me
 """From a state, the data, the step's own input and its key to the next state and what to log."""
 
 
+Keys = PRNGKeyArray | Key[Array, " members"]
+"""The key of a model, or those of several members of an ensemble."""
+
+
 def compile_steps(
     step: Step,
     length: int,
     *,
     inputs: Callable[[TrainState, PyTree], PyTree] | None = None,
-) -> Callable[[TrainState, PyTree, PRNGKeyArray], tuple[TrainState, Metrics]]:
+) -> Callable[[TrainState, PyTree, Keys], tuple[TrainState, Metrics]]:
     """Compiles `length` steps into one call, which donates the state.
 
     A step takes the state, the data, its own entry of `inputs(state, data)`, which is made once a
     call, and its key: the run's key folded with the step's number, so that a resumed run draws
     what an unbroken one would. Returns the mean of each scalar metric over the steps, and the sum
     of those with an axis. Equal steps on data of equal shapes are compiled once in a process: a
-    step that is a module is equal to another with equal fields.
+    step that is a module is equal to another with equal fields. Given several keys, the state is
+    that of as many members of an ensemble, whose metrics are averaged, or added up, too.
     """
     return lambda state, data, key: _advance((step, length, inputs, data, key), state)
 
 
 @eqx.filter_jit(donate="all-except-first")
 def _advance(
-    fixed: tuple[Step, int, Callable | None, PyTree, PRNGKeyArray], state: TrainState
+    fixed: tuple[Step, int, Callable | None, PyTree, Keys], state: TrainState
 ) -> tuple[TrainState, Metrics]:
-    step, length, inputs, data, key = fixed
-
-    def body(carry, own):
-        return step(carry, data, own, jax.random.fold_in(key, carry.step))
-
-    given = None if inputs is None else inputs(state, data)
-    state, metrics = jax.lax.scan(body, state, given, length=length)
+    step, length, inputs, data, keys = fixed
     over = lambda x: jnp.mean(x) if x.ndim == 1 else jnp.sum(x, axis=0)
+
+    def advance(state: TrainState, key: PRNGKeyArray) -> tuple[TrainState, Metrics]:
+        def body(carry, own):
+            return step(carry, data, own, jax.random.fold_in(key, carry.step))
+
+        given = None if inputs is None else inputs(state, data)
+        state, metrics = jax.lax.scan(body, state, given, length=length)
+        return state, jax.tree.map(over, metrics)
+
+    several = jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) and keys.ndim
+    if not several:
+        return advance(state, keys)
+    # The step is that of all: what happens now and then happens to all at once.
+    arrays = state.params, state.optimiser, state.average
+
+    def member(own: tuple[PyTree, PyTree, PyTree], key: PRNGKeyArray) -> tuple[PyTree, Metrics]:
+        params, slots, average = own
+        found, metrics = advance(TrainState(params, slots, average, state.step), key)
+        return (found.params, found.optimiser, found.average), metrics
+
+    (params, slots, average), metrics = jax.vmap(member)(arrays, keys)
+    state = TrainState(params, slots, average, state.step + length)
     return state, jax.tree.map(over, metrics)
 
 
