@@ -197,6 +197,28 @@ def test_one_part_is_changed_at_a_time(tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_errors_are_held_against_what_the_prediction_says_of_itself(tmp_path, capsys):
+    script = runpy.run_path(str(EXPERIMENTS / "ensembles.py"))
+    simulation = SimulationConfig(
+        genes=40, programs=4, perturbations=5, doubles=6, control_cells=60, cells_per_condition=12
+    )
+    model = scbig.but(scbig.anchored(smoke()), **{"stage2.members": 2})
+    given = {"simulation": simulation, "model": model, "screens": (3,), "scored": 3}
+    told = script["main"](script["Ensembles"](**given, out=tmp_path))
+    assert list(told.index) == ["anchor", "members", "both"]
+    assert (told.covered <= 1).all()
+    errors = pd.read_csv(tmp_path / "errors.csv")
+    assert len(errors) == 3 * 40
+    total = np.hypot(errors.anchor, errors.members)
+    np.testing.assert_allclose(errors.both, total, rtol=1e-3, atol=1e-4)
+    # Errors that a deviation tells exactly, and without noise.
+    known = errors.assign(screen=3, error=errors.both, noise=0.0)
+    exact = script["calibration"](known, "both")
+    assert exact["genes"] == exact["conditions"] == pytest.approx(1.0)
+    assert exact["covered"] == 1.0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("proportions", [0.0, 1.0])
 def test_seen_conditions_are_compared_with_cells_that_were_held_out(tmp_path, proportions, capsys):
     script = runpy.run_path(str(EXPERIMENTS / "shapes.py"))

@@ -168,7 +168,7 @@ def test_all_of_it_trains_and_is_written_down(run, everything):
     assert {
         *("CosinePath", "ExactCoupling", "GatedPooling", "MomentAlignment", "EpistasisSpec"),
         *("ResidualSpec", "ProgramSumSpec", "Lion", "InverseRoot", "SSPRK3", "EnergyCriterion"),
-        *("Spectral", "Straightness"),
+        *("Spectral", "Straightness", "SumAnchor"),
     } <= own_classes(written)
 
 
@@ -235,6 +235,7 @@ from .residual_field import *; TABLE[nn.AbstractVelocitySpec].append(ResidualSpe
 from .program_sum import *; TABLE[nn.AbstractEncoderSpec].append(ProgramSumSpec(LATENT))
 from .lion import *; TABLE[objective.AbstractOptimiser].append(Lion(0.01))
 TABLE[objective.AbstractSchedule].append(InverseRoot())
+from .sum_anchor import *; TABLE[anchor.AbstractAnchor].append(SumAnchor())
 from .energy_criterion import *; TABLE[objective.AbstractCriterion].append(EnergyCriterion())
 from .spectral import *; TABLE[programs.AbstractClustering].append(Spectral(PROGRAMS))
 """

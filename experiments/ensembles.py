@@ -1,0 +1,148 @@
+"""Do several flows predict better than one, and does what they disagree about predict the error?
+
+    python experiments/ensembles.py --out runs/ensembles
+
+On simulated screens, another for each seed; the doubles that are scored are neither trained nor
+selected on. For every double and gene the error of the predicted mean response is held against the
+standard deviation that the prediction gives itself. Some 5 minutes a screen on 2 cores.
+"""
+
+import dataclasses
+import pathlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.random as jr
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+import scbig
+from scbig import baselines, cli, priors, simulate
+from scbig.preprocess import PreprocessConfig, preprocess
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensembles:
+    """Simulated screens, and the small preset."""
+
+    out: pathlib.Path
+    """Folder for the tables."""
+    simulation: simulate.SimulationConfig = field(default_factory=simulate.SimulationConfig)
+    preprocess: PreprocessConfig = PreprocessConfig(min_genes=20, min_cells=10)
+    model: scbig.ScBIGConfig = field(
+        default_factory=lambda: scbig.but(scbig.anchored(scbig.cpu()), **{"stage2.members": 5})
+    )
+    screens: tuple[int, ...] = (11, 12, 13)
+    """Seeds of the screens, of the draws of doubles and of the trainings."""
+    scored: int = 12
+    """Doubles that are scored."""
+
+
+def main(run: Ensembles) -> pd.DataFrame:
+    """Runs the experiment; returns how well each standard deviation tells the errors."""
+    scores, errors = {}, {}
+    for seed in run.screens:
+        scores[seed], errors[seed] = one_screen(run, seed)
+        jax.clear_caches()
+    found = pd.concat(scores.values(), keys=scores, names=["screen"])
+    table = pd.concat(errors.values(), keys=errors, names=["screen"]).reset_index("screen")
+    run.out.mkdir(parents=True, exist_ok=True)
+    found.to_csv(run.out / "scores.csv")
+    table.to_csv(run.out / "errors.csv", index=False)
+    names = list(dict.fromkeys(found.index.get_level_values("predictor")))
+    means = {name: found.xs(name, level="predictor").mean() for name in names}
+    shown = ["pearson_delta", "pds", "mse", "e_distance"]
+    print(pd.DataFrame(means).T[shown].round(4).to_string())
+    by = ("screen", "condition")
+    print("ensemble less one:", baselines.paired(found, "ensemble", "one member", over=by))
+    told = pd.DataFrame({kind: calibration(table, kind) for kind in KINDS}).T
+    told.to_csv(run.out / "calibration.csv")
+    print(told.round(3).to_string())
+    return told
+
+
+KINDS = ("anchor", "members", "both")
+"""Whose standard deviation is held against the error."""
+
+
+def one_screen(run: Ensembles, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Scores of an ensemble and of its first member, and errors by double and gene."""
+    truth = simulate.simulate_screen(run.simulation, seed=seed)
+    screen = scbig.Screen.from_anndata(preprocess(truth.counts, run.preprocess))
+    doubles = [c.name for c in screen.conditions if len(c.perturbations) == 2]
+    test = sorted(np.random.default_rng(seed).permutation(doubles)[: run.scored].tolist())
+    training = screen.without(test)
+    known = scbig.Priors(
+        genes=priors.EmbeddingTable(truth.genes, truth.embeddings),
+        interactions=priors.InteractionGraph(*truth.interactions),
+        pathways=priors.PathwayLibrary(truth.pathways),
+    )
+    model = scbig.fit(training, known, run.model, progress=False, key=jr.key(seed)).model
+    predictors = {
+        "ensemble": model,
+        "one member": dataclasses.replace(model, others=()),
+        "anchor": baselines.MovedControls.fit(training, pathways=known.pathways),
+        "additive": baselines.Additive.fit(training),
+    }
+    options: dict[str, Any] = {"reference": training, "unbiased": True, "key": jr.key(seed)}
+    scores = baselines.compare(predictors, screen, screen, test, **options)
+    assert model.anchor is not None
+    found = model.predict(screen, test, key=jr.key(seed))
+    parsed = [c for c in screen.conditions if c.name in test]
+    expected = dict(
+        zip(
+            (c.name for c in parsed), model.anchor.deviations(parsed, [""] * len(test)), strict=True
+        )
+    )
+    rows = []
+    for place, name in enumerate(test):
+        cells = screen.dense(screen.rows(name))
+        both, anchor = found.uns["response_sd"][place], expected[name]
+        rows.append(
+            pd.DataFrame(
+                {
+                    "condition": name,
+                    "gene": screen.genes,
+                    "error": np.asarray(found[found.obs["condition"] == name].X).mean(axis=0)
+                    - cells.mean(axis=0),
+                    "noise": cells.std(axis=0, ddof=1) / np.sqrt(len(cells)),
+                    "anchor": anchor,
+                    "members": np.sqrt(np.maximum(both**2 - anchor**2, 0)),
+                    "both": both,
+                }
+            )
+        )
+    return scores, pd.concat(rows)
+
+
+def rank(one: Any, other: Any) -> float:
+    """Spearman's rank correlation."""
+    found: Any = spearmanr(one, other)
+    return float(found.statistic)
+
+
+def calibration(table: pd.DataFrame, kind: str) -> dict[str, float]:
+    """How well a standard deviation tells errors of genes, and of conditions.
+
+    Of genes within a condition, and of conditions, the rank correlation of deviation and absolute
+    error; and how often an error is within 1.96 deviations, the noise of the measured mean among
+    them.
+    """
+    size, own = table["error"].abs(), table[kind]
+    groups = table.assign(size=size).groupby(["screen", "condition"])
+    within = [rank(part[kind], part["size"]) for _, part in groups]
+    of_groups = groups[[kind, "error"]].agg(lambda x: np.sqrt(np.mean(np.square(x))))
+    total = np.sqrt(own**2 + table["noise"] ** 2)
+    return {
+        "genes": float(np.nanmean(within)),
+        "conditions": rank(of_groups[kind], of_groups["error"]),
+        "covered": float(np.mean(size <= 1.96 * total)),
+        "root mean square sd": float(np.sqrt(np.mean(own**2))),
+        "root mean square error": float(np.sqrt(max(np.mean(size**2 - table["noise"] ** 2), 0.0))),
+    }
+
+
+if __name__ == "__main__":
+    main(cli.parse(Ensembles, __doc__))
