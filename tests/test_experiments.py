@@ -1,8 +1,10 @@
 """Every script runs from end to end, small, and says what it promises to say."""
 
+import json
 import pathlib
 import runpy
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -153,6 +155,32 @@ def test_the_norman_script_has_a_pulse_on_real_cells(shared_file, tmp_path, caps
     additive = scores[(scores["predictor"] == "additive") & (scores["condition"] == "KLF1+MAP2K6")]
     assert abs(additive["pearson_delta"].item() - 0.981) < 0.005
     assert "445 of 500 genes" in capsys.readouterr().out
+
+
+def test_a_fold_of_unseen_singles_hides_their_doubles_too(tmp_path):
+    script = runpy.run_path(str(EXPERIMENTS / "accuracy.py"))
+    labels = ["control", "A", "B", "C", "D", "A+B", "C+D", "E+F"]
+    cells = ad.AnnData(
+        np.log1p(np.random.default_rng(0).gamma(2.0, size=(len(labels), 2))).astype(np.float32),
+        obs=pd.DataFrame({"condition": labels}, index=pd.Index([f"c{n}" for n in range(8)])),
+        var=pd.DataFrame(index=pd.Index(["g", "h"])),
+    )
+    screen = scbig.Screen.from_anndata(cells)
+    nowhere = dict.fromkeys(("data", "embeddings", "interactions", "pathways"), tmp_path)
+    make = lambda **options: script["Accuracy"](**nowhere, out=tmp_path, **options)
+    singles = script["folds"](make(unseen="singles", held=1), screen, 0)
+    assert sorted(fold.test for fold in singles) == [["A"], ["B"], ["C"], ["D"]]
+    hidden = {fold.test[0]: {*fold.without} for fold in singles}
+    assert hidden["A"] == {"A", "A+B"}
+    assert hidden["D"] == {"D", "C+D"}
+    doubles = script["folds"](make(held=2), screen, 0)
+    assert sorted(name for fold in doubles for name in fold.test) == ["A+B", "C+D", "E+F"]
+    assert all(fold.test == fold.without for fold in doubles)
+    path = tmp_path / "splits.json"
+    path.write_text(json.dumps({"7": {"train": ["A", "B", "D+C"], "test": ["B+A", "X+Y"]}}))
+    (given,) = script["folds"](make(splits=path, split="7"), screen, 0)
+    assert given.test == ["A+B"]
+    assert {*given.without} == {"A+B", "C", "D", "E+F"}
 
 
 @pytest.mark.slow
