@@ -6,6 +6,8 @@ import jax.numpy as jnp
 
 from scbig._typing import Array, Bool, Expression, ExpressionBatch, Float, Int
 
+from ._states import States
+
 
 class Moves(eqx.Module):
     """An affine map of cells for each group, a condition in a context, and what is added at last.
@@ -15,7 +17,8 @@ class Moves(eqx.Module):
     identity: cells keep their differences where it is zero; `axes`, orthonormal, on which the
     scores are taken; `rest`, by which the mean moves after the flow: of a seen condition, what its
     own cells say beyond that; `open`, the share of the flow's change of the mean that is let in:
-    none where the mean was measured.
+    none where the mean was measured; `states`, what differs between states of cells, `None` for
+    nothing.
     """
 
     shift: Float[Array, "*groups genes"]
@@ -23,19 +26,42 @@ class Moves(eqx.Module):
     axes: Float[Array, "components genes"]
     rest: Float[Array, "*groups genes"]
     open: Float[Array, "*groups"]
+    states: States | None = None
 
     def __getitem__(self, groups: int | Int[Array, "..."]) -> "Moves":
         """One of many groups, or some of them."""
         own = self.shift[groups], self.stretch[groups], self.axes
-        return Moves(*own, self.rest[groups], self.open[groups])
+        states = None if self.states is None else self.states[groups]
+        return Moves(*own, self.rest[groups], self.open[groups], states)
+
+    def drawn(self, cells: ExpressionBatch, centre: Expression) -> Int[Array, " cells"]:
+        """Rows of the controls that one group starts from: as many, in the group's proportions.
+
+        All of them, in order, where its proportions are the controls'.
+        """
+        number = cells.shape[0]
+        if self.states is None:
+            return jnp.arange(number)
+        kept = self.states.kept((cells - centre[None]) @ self.axes.T)
+        steps = jnp.cumsum(kept) / jnp.sum(kept)
+        middles = (jnp.arange(number, dtype=cells.dtype) + 0.5) / number
+        found = jnp.minimum(jnp.searchsorted(steps, middles), number - 1)
+        # Sums of many cells are rounded: where nothing is rarer every cell is taken once.
+        return jnp.where(jnp.any(self.states.weights != 0), found, jnp.arange(number))
 
     def __call__(self, cells: ExpressionBatch, centre: Expression) -> ExpressionBatch:
-        """Cells of one group, moved; those whose mean is `centre` move by `shift` on average."""
+        """Drawn cells of one group, moved.
+
+        **Arguments:** `centre`, the mean of all controls; without states, cells of this mean move
+        by `shift` on average.
+        """
         scores = (cells - centre[None]) @ self.axes.T
-        return cells + self.shift[None] + scores @ self.stretch.T @ self.axes
+        local = 0.0 * scores if self.states is None else self.states.changes(scores)
+        change = local + (scores + local) @ self.stretch.T
+        return cells + self.shift[None] + change @ self.axes
 
     def whole(self, cells: ExpressionBatch, centre: Expression) -> ExpressionBatch:
-        """Cells of one group as they are predicted without any flow."""
+        """Drawn cells of one group as they are predicted without any flow."""
         return self(cells, centre) + self.rest[None]
 
 
@@ -70,3 +96,9 @@ def nonnegative(cells: ExpressionBatch) -> ExpressionBatch:
 def move(moves: Moves, cells: ExpressionBatch, centre: Expression) -> ExpressionBatch:
     """`moves.whole(cells, centre)`, compiled."""
     return moves.whole(cells, centre)
+
+
+@jax.jit
+def draw(moves: Moves, cells: ExpressionBatch, centre: Expression) -> Int[Array, " cells"]:
+    """`moves.drawn(cells, centre)`, compiled."""
+    return moves.drawn(cells, centre)

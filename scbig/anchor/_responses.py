@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int
 
 from scbig._value import real, whole
 from scbig.data import Condition, Screen
@@ -12,9 +13,12 @@ from scbig.priors import PathwayLibrary
 from scbig.response import FittedEffects, MixedEffects, PathwayRelation
 
 from ._abstract import AbstractAnchor, AbstractFittedAnchor
+from ._controls import Controls
+from ._local import Local
 from ._moves import Moves
 from ._shrink import shrink
 from ._spread import Spread
+from ._states import States
 
 
 class ResponseAnchor(AbstractAnchor):
@@ -29,7 +33,8 @@ class ResponseAnchor(AbstractAnchor):
     **Fields:** `effects`, the model of mean responses; `components`, at most so many axes;
     `shrinkage`, cells that the common covariance counts as; `shape`, whether the covariance
     changes: a shift alone without; `related`, whether perturbations that were never seen have
-    effects of those in the same pathways, if left-out perturbations confirm it.
+    effects of those in the same pathways, if left-out perturbations confirm it; `states`, most
+    states of control cells that may change each in its own way (`Local`), 0 for none.
     """
 
     effects: MixedEffects = MixedEffects()
@@ -37,6 +42,7 @@ class ResponseAnchor(AbstractAnchor):
     shrinkage: float = real(100.0, least=0)
     shape: bool = True
     related: bool = True
+    states: int = whole(20, least=0)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -73,9 +79,15 @@ class ResponseAnchor(AbstractAnchor):
         for row, condition in enumerate(conditions):
             own = [place[name] for name in condition.perturbations if name in place]
             means[row, own], variances[row, own] = changes[row, own], by_gene[own] / cells[row]
-        seen, common = spread.stretches(pairs, self.shrinkage)
+        axes = spread.noise.axes
+        centres = measured.origins.astype(np.float64) @ axes.T
+        local = Local.of(screen, axes, centres, pairs, self.states if self.shape else 0)
+        controls = Controls.of(screen, axes, centres)
+        seen, common = spread.stretches(pairs, self.shrinkage, controls.displaced(local, pairs))
         if not self.shape:
             seen, common = np.zeros_like(seen), np.zeros_like(common)
+        drift = controls.drifts(local, pairs, seen, common[:-1])
+        single = lambda values: np.asarray(values, np.float32)
         return FittedResponses(
             effects=effects,
             conditions=tuple(c.name for c in conditions),
@@ -84,9 +96,12 @@ class ResponseAnchor(AbstractAnchor):
             expected=expected.astype(np.float32),
             means=means.astype(np.float32),
             sd=np.sqrt(variances).astype(np.float32),
-            axes=spread.noise.axes.astype(np.float32),
-            stretch=seen.astype(np.float32),
-            common=common.astype(np.float32),
+            axes=single(axes),
+            stretch=single(seen),
+            common=single(common),
+            local=jax.tree.map(single, local),
+            drift=single(drift.groups),
+            usual=single(drift.common),
         )
 
 
@@ -96,7 +111,9 @@ class FittedResponses(AbstractFittedAnchor):
     **Fields:** `effects`, the model of means; `conditions` and `contexts`, of each seen group;
     `known`, the contexts; `expected`, of seen groups, what the others make one expect; their
     `means` and `sd`; `axes`; `stretch` of seen groups, and `common`, by context and last for a
-    context that was not seen.
+    context that was not seen; `local`, changes of states; `drift`, by which these and the stretch
+    move the mean of the controls that a seen group starts from, and `usual`, the same of one that
+    was not seen, by context.
     """
 
     effects: FittedEffects
@@ -109,19 +126,53 @@ class FittedResponses(AbstractFittedAnchor):
     axes: Float32[np.ndarray, "components genes"]
     stretch: Float32[np.ndarray, "seen components components"]
     common: Float32[np.ndarray, "contexts components components"]
+    local: Local
+    drift: Float32[np.ndarray, "seen genes"]
+    usual: Float32[np.ndarray, "known_contexts genes"]
 
     def moves(self, conditions: Sequence[Condition], contexts: Sequence[str]) -> Moves:
         contexts = self._contexts(contexts)
         shift = self.effects.means(conditions, contexts).astype(np.float32)
         place = {context: number for number, context in enumerate(self.known)}
-        stretch = self.common[[place.get(context, -1) for context in contexts]]
+        where = np.array([place.get(context, -1) for context in contexts])
+        stretch, states = self.common[where], self._states(where)
+        drift = np.where(where[:, None] >= 0, self.usual[where], 0.0).astype(np.float32)
         rest, free = np.zeros_like(shift), np.ones(len(shift), np.float32)
         for row, seen in self._seen(conditions, contexts):
             shift[row], stretch[row] = self.expected[seen], self.stretch[seen]
             rest[row], free[row] = self.means[seen] - self.expected[seen], 0.0
+            drift[row] = self.drift[seen]
+            states["local"][row] = self.local.local[seen]
+            states["weights"][row] = self.local.weights[seen]
+        # So that the mean of what is started from and moved moves by what is expected.
+        shift = shift - drift
         still = [row for row, condition in enumerate(conditions) if condition.is_control]
-        shift[still], stretch[still] = 0.0, 0.0
-        return Moves(*map(jnp.asarray, (shift, stretch, self.axes, rest, free)))
+        for values in (shift, stretch, states["local"], states["weights"]):
+            values[still] = 0.0
+        own = {name: jnp.asarray(values) for name, values in states.items()}
+        return Moves(
+            shift=jnp.asarray(shift),
+            stretch=jnp.asarray(stretch),
+            axes=jnp.asarray(self.axes),
+            rest=jnp.asarray(rest),
+            open=jnp.asarray(free),
+            states=States(**own) if self.states else None,
+        )
+
+    @property
+    def states(self) -> int:
+        """How many states there are at most."""
+        return self.local.places.shape[1]
+
+    def _states(self, where: Int[np.ndarray, " groups"]) -> dict[str, np.ndarray]:
+        """The fields of `States` of groups that were not seen; no change in a new context."""
+        known = where >= 0
+        return {
+            "places": self.local.places[where],
+            "width": self.local.width[where],
+            "local": np.where(known[:, None, None], self.local.common[where], 0),
+            "weights": np.where(known[:, None], self.local.rarer[where], 0),
+        }
 
     def deviations(
         self, conditions: Sequence[Condition], contexts: Sequence[str]

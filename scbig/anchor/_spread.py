@@ -13,6 +13,16 @@ from ._shape import covariances, shrunk, transport_map
 from ._shrink import Noise
 
 
+class Displaced(eqx.Module):
+    """By how much covariances of controls change as their states move.
+
+    **Fields:** `groups`, for each group; `common`, for one that was not seen, by context.
+    """
+
+    groups: Float[np.ndarray, "groups components components"]
+    common: Float[np.ndarray, "contexts components components"]
+
+
 class Spread(eqx.Module):
     """Products of scores around the mean of their group, a condition in a context.
 
@@ -47,7 +57,7 @@ class Spread(eqx.Module):
         return cls(noise, products, sizes, control, contexts)
 
     def stretches(
-        self, pairs: Sequence[tuple[int, int]], weight: float
+        self, pairs: Sequence[tuple[int, int]], weight: float, displaced: "Displaced"
     ) -> tuple[
         Float[np.ndarray, "pairs components components"],
         Float[np.ndarray, "contexts components components"],
@@ -55,7 +65,7 @@ class Spread(eqx.Module):
         """Maps from the controls' covariance to that of groups, less the identity.
 
         **Arguments:** `pairs`, the condition and the context of each group; `weight`, cells that
-        the common covariance counts as.
+        the common covariance counts as; `displaced`, the controls as their states have moved.
 
         **Returns:** the map of each pair, and that to the common covariance: by context, and last
         over all contexts.
@@ -66,13 +76,14 @@ class Spread(eqx.Module):
         perturbed = np.arange(len(grid)) != self.control
         total = np.einsum("pcij->ij", grid[perturbed])
         overall = total / max((sizes[perturbed] - 1).clip(0).sum(), 1)
-        common, starts = [], []
+        common, starts, cells = [], [], []
         for context in range(self.contexts):
             own = grid[perturbed, context].sum(axis=0)
             freedom = (sizes[perturbed, context] - 1).clip(0).sum()
             common.append(shrunk(own, int(freedom) + 1, overall, weight))
-            controls = grid[self.control, context], int(sizes[self.control, context])
-            starts.append(shrunk(*controls, common[-1], weight))
+            cells.append(int(sizes[self.control, context]))
+            controls = grid[self.control, context] + cells[-1] * displaced.common[context]
+            starts.append(shrunk(controls, cells[-1], common[-1], weight))
         # Few controls look less alike the others than they are: both sides shrink to one point.
         first = shrunk(
             grid[self.control].sum(axis=0), int(sizes[self.control].sum()), overall, weight
@@ -81,7 +92,12 @@ class Spread(eqx.Module):
         shared = [transport_map(a, b) - one for a, b in zip(starts, common, strict=True)]
         seen = [
             transport_map(
-                starts[context],
+                shrunk(
+                    grid[self.control, context] + cells[context] * displaced.groups[group],
+                    cells[context],
+                    common[context],
+                    weight,
+                ),
                 shrunk(
                     grid[condition, context],
                     int(sizes[condition, context]),
@@ -90,6 +106,6 @@ class Spread(eqx.Module):
                 ),
             )
             - one
-            for condition, context in pairs
+            for group, (condition, context) in enumerate(pairs)
         ]
         return np.stack(seen), np.stack([*shared, transport_map(first, overall) - one])

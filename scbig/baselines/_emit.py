@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float, Int, PRNGKeyArray
 
 from scbig.data import (
     Columns,
@@ -171,6 +171,12 @@ Move = Callable[
 ]
 """From control cells, the mean of all controls, a condition and its context to predicted cells."""
 
+Choose = Callable[
+    [Float[np.ndarray, "cells genes"], Float[np.ndarray, " genes"], Condition, str],
+    Int[np.ndarray, " cells"],
+]
+"""From the same to the rows of the cells that are moved."""
+
 
 def move_controls(
     move: Move,
@@ -182,11 +188,13 @@ def move_controls(
     key: PRNGKeyArray,
     cells: int | None = None,
     prepare: Callable[[Sequence[Condition], Sequence[str]], None] = lambda _, __: None,
+    choose: Choose = lambda cells, *_: np.arange(len(cells)),
 ) -> AnnData:
     """Cells of each condition: control cells of each context, as `move` moves them.
 
     **Arguments:** `move`, of cells by the condition and the context; `prepare`, called once with
-    all conditions and contexts, before cells are drawn; the others as for `predict_cells`.
+    all conditions and contexts, before cells are drawn; `choose`, rows of the drawn cells that are
+    moved, by default all; the others as for `predict_cells`.
 
     **Raises:** as `predict_cells`.
     """
@@ -205,6 +213,7 @@ def move_controls(
         centre = base[rows].mean(axis=0, dtype=np.float64)
         for label, condition in zip(conditions, parsed, strict=True):
             drawn = start_rows(rows, condition, context, cells, key=key)
+            drawn = drawn[choose(base[drawn], centre, condition, context)]
             parts.append((label, move(base[drawn], centre, condition, context)))
             sources.append(drawn)
     table = pd.DataFrame(controls.obs).iloc[np.concatenate(sources)]

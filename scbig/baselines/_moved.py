@@ -1,18 +1,21 @@
 """The flow's anchor as a predictor of its own: what a flow has to be better than."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from anndata import AnnData
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from scbig._typing import PRNGKeyArray
 from scbig.anchor import (
     AbstractAnchor,
     AbstractFittedAnchor,
+    Moves,
     ResponseAnchor,
+    draw,
     move,
     nonnegative,
 )
@@ -61,6 +64,22 @@ class MovedControls(eqx.Module):
     ) -> AnnData:
         """Control cells, moved, without negative expression: see `predict_cells`."""
 
+        known: dict[tuple[str, Condition], Moves] = {}
+
+        def prepare(wanted: Sequence[Condition], contexts: Sequence[str]) -> None:
+            for context in contexts:
+                moves = self.fitted.moves(wanted, [context] * len(wanted))
+                known.update({(context, c): moves[n] for n, c in enumerate(wanted)})
+
+        def chosen(
+            starts: Float[np.ndarray, "cells genes"],
+            centre: Float[np.ndarray, " genes"],
+            condition: Condition,
+            context: str,
+        ) -> Int[np.ndarray, " cells"]:
+            given = jnp.asarray(starts), jnp.asarray(centre, jnp.float32)
+            return np.asarray(draw(known[context, condition], *given))
+
         def moved(
             starts: Float[np.ndarray, "cells genes"],
             centre: Float[np.ndarray, " genes"],
@@ -69,9 +88,9 @@ class MovedControls(eqx.Module):
         ) -> Float[np.ndarray, "cells genes"]:
             if condition.is_control:
                 return starts
-            by = self.fitted.moves([condition], [context])[0]
-            found = move(by, jnp.asarray(starts), jnp.asarray(centre, jnp.float32))
-            return np.asarray(nonnegative(found))
+            given = jnp.asarray(starts), jnp.asarray(centre, jnp.float32)
+            return np.asarray(nonnegative(move(known[context, condition], *given)))
 
         given = controls, conditions, columns
-        return move_controls(moved, self.genes, *given, key=key, cells=cells)
+        options: dict[str, Any] = {"prepare": prepare, "choose": chosen}
+        return move_controls(moved, self.genes, *given, key=key, cells=cells, **options)

@@ -82,7 +82,8 @@ class ResponseFacts(eqx.Module):
         controls = self.controls[context]
         if self.moves is None:
             return controls
-        return self.moves[group].whole(controls, self.origin[context])
+        moves, centre = self.moves[group], self.origin[context]
+        return moves.whole(controls[moves.drawn(controls, centre)], centre)
 
 
 class ResponseCriterion(AbstractCriterion):

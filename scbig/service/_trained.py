@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import anndata as ad
 import equinox as eqx
@@ -16,7 +16,13 @@ from scipy.sparse import csr_matrix
 from scbig._errors import NumericalFailure
 from scbig._names import examples
 from scbig._typing import ExpressionBatch, Float, LatentBatch, PRNGKeyArray
-from scbig.anchor import AbstractFittedAnchor, Moves, move, nonnegative as without_negative
+from scbig.anchor import (
+    AbstractFittedAnchor,
+    Moves,
+    draw,
+    move,
+    nonnegative as without_negative,
+)
 from scbig.data import Columns, Screen, check_log_normalised, control_cells, expression_of
 from scbig.flow import Transport, Transported
 from scbig.method import ScBIGConfig
@@ -117,9 +123,11 @@ class TrainedModel:
         expression = expression_of(controls, self.names.genes, extra=extra)
         check_log_normalised(csr_matrix(expression), self.names.genes)
         solve = self.config.transport if transport is None else transport
-        parts, steps, spread = [], [], []
+        parts, steps, spread, sources = [], [], [], []
         for place, start in enumerate(self._starts(expression, wanted)):
-            given = self.config.emission, *start, tokens[place], nonnegative
+            rows, *cells_of = start
+            sources.append(rows)
+            given: Any = (self.config.emission, *cells_of, tokens[place], nonnegative)
             carried = [_carry(member, solve, *given) for member in (self.pure, *self.others)]
             found, moved = zip(*carried, strict=True)
             if throw and not all(bool(own.solved) for own in moved):
@@ -129,6 +137,7 @@ class TrainedModel:
             spread.append(means.var(axis=0, ddof=1) if self.others else 0.0 * means[0])
             steps.append(_effort(moved))
         frame = pd.DataFrame(controls.obs)
+        wanted = dataclasses.replace(wanted, rows=tuple(sources))
         result = assemble(wanted, parts, self.names.genes, frame, steps, context_key)
         if self.anchor is not None:
             expected = self.anchor.deviations(wanted.parsed, wanted.places)
@@ -139,24 +148,27 @@ class TrainedModel:
 
     def _starts(
         self, expression: Float[np.ndarray, "controls genes"], wanted: Populations
-    ) -> Iterator[tuple[ExpressionBatch, LatentBatch, Moves | None]]:
-        """Of each population the cells without a flow, latents that it starts from, and moves."""
+    ) -> Iterator[tuple[np.ndarray, ExpressionBatch, LatentBatch, Moves | None]]:
+        """Of each population its controls, cells without a flow, latents to start from, and moves.
+
+        With an anchor the controls are drawn again in proportions that the condition has.
+        """
         if self.anchor is None:
             # Many populations start from the same cells.
             known = self.pure.encode_cells(jnp.asarray(expression))
             for rows in wanted.rows:
-                yield jnp.asarray(expression[rows]), known[rows], None
+                yield rows, jnp.asarray(expression[rows]), known[rows], None
             return
         contexts = wanted.places
         moves = self.anchor.moves(wanted.parsed, contexts)
         centres = {own: expression[rows].mean(axis=0) for own, rows in wanted.available.items()}
         for place, rows in enumerate(wanted.rows):
-            cells, centre = jnp.asarray(expression[rows]), jnp.asarray(centres[contexts[place]])
-            own = moves[place]
-            starts = move(own, cells, centre)
+            centre, own = jnp.asarray(centres[contexts[place]]), moves[place]
+            rows = rows[np.asarray(draw(own, jnp.asarray(expression[rows]), centre))]
+            starts = move(own, jnp.asarray(expression[rows]), centre)
             # What a seen condition's own cells say comes in after the flow, as in training.
             latents = self.pure.encode_cells(starts - own.rest[None])
-            yield starts, latents, own
+            yield rows, starts, latents, own
 
     def round_trip(
         self,

@@ -55,7 +55,8 @@ def _encoded(
 ) -> Float[Array, "groups pool latent"]:
     def one(group: Int[Array, ""]) -> LatentBatch:
         context = contexts[group]
-        moved = moves[group](cells[context], centres[context])
+        own, given, centre = moves[group], cells[context], centres[context]
+        moved = own(given[own.drawn(given, centre)], centre)
         return jax.lax.map(model.encode, moved, batch_size=min(256, moved.shape[0]))
 
     return jax.lax.map(one, jnp.arange(contexts.shape[0]))

@@ -47,10 +47,23 @@ def test_the_control_is_not_moved(fitted, screen):
     np.testing.assert_array_equal(moves(cells, jnp.zeros(cells.shape[1])), cells)
 
 
-def test_an_unseen_condition_moves_as_the_effects_expect(fitted, held):
+def mean_changes(moves, screen, *, whole: bool = False) -> np.ndarray:
+    """How the mean of what each group starts from moves."""
+    controls = jnp.asarray(screen.dense(screen.rows("control")))
+    centre, found = jnp.mean(controls, axis=0), []
+    for group in range(len(moves.open)):
+        own = moves[group]
+        kept = np.asarray(own.states.kept((controls - centre[None]) @ own.axes.T))
+        cells = own.whole(controls, centre) if whole else own(controls, centre)
+        found.append((kept / kept.sum()) @ np.asarray(cells) - np.asarray(centre))
+    return np.stack(found)
+
+
+def test_an_unseen_condition_moves_as_the_effects_expect(fitted, screen, held):
     conditions, contexts = parsed(*held)
     moves = fitted.moves(conditions, contexts)
-    np.testing.assert_allclose(moves.shift, fitted.effects.means(conditions), atol=1e-6)
+    found = mean_changes(moves, screen)
+    np.testing.assert_allclose(found, fitted.effects.means(conditions), atol=1e-4)
     assert not np.asarray(moves.rest).any()
     assert np.asarray(moves.open).tolist() == [1.0, 1.0]
     # One shape for all of them: that of no condition in particular.
@@ -67,15 +80,16 @@ def test_the_mean_of_a_seen_condition_lies_between_its_own_and_what_is_expected(
     expected = dict(zip(fitted.conditions, fitted.effects.left_out(), strict=True))
     moves = fitted.moves(*parsed(*own))
     axes = fitted.axes.astype(float)
-    np.testing.assert_allclose(moves.shift, np.stack([expected[n] for n in own]), atol=1e-5)
+    found = mean_changes(moves, screen)
+    np.testing.assert_allclose(found, np.stack([expected[n] for n in own]), atol=1e-4)
     assert not np.asarray(moves.open).any()
-    ends = np.asarray(moves.shift + moves.rest)
+    ends = mean_changes(moves, screen, whole=True)
     for shift, (name, measured) in zip(ends, own.items(), strict=True):
         free = [g for g, gene in enumerate(screen.genes) if gene not in name.split("+")]
         found = np.linalg.norm((shift - measured)[free])
         assert found <= np.linalg.norm((expected[name] - measured)[free]) + 1e-4
         mine = [g for g in range(screen.num_genes) if g not in free]
-        np.testing.assert_allclose(shift[mine], measured[mine], atol=1e-5)
+        np.testing.assert_allclose(shift[mine], measured[mine], atol=1e-4)
     assert axes.shape == (10, screen.num_genes)
 
 
@@ -144,7 +158,7 @@ def test_a_context_that_training_did_not_tell_apart_is_its_own(fitted, held):
 
 def test_moved_controls_have_the_covariance_of_the_condition(screen):
     """With many cells and nothing to shrink to, the scores of moved controls vary as measured."""
-    anchor = ResponseAnchor(components=4, shrinkage=0.0).fit(screen)
+    anchor = ResponseAnchor(components=4, shrinkage=0.0, states=0).fit(screen)
     controls = screen.dense(screen.rows("control")).astype(float)
     name = next(c.name for c in screen.conditions if len(c.perturbations) == 1)
     moves = anchor.moves(*parsed(name))[0]
@@ -199,7 +213,7 @@ def test_a_screen_on_disk_gives_the_same_anchor(screen, tmp_path):
     screen.to_anndata().write_h5ad(path)
     stored, kept = (ResponseAnchor(components=5).fit(s) for s in (Screen.open(path), screen))
     asked = parsed(stored.conditions[0], stored.conditions[-1])
-    np.testing.assert_allclose(stored.moves(*asked).shift, kept.moves(*asked).shift, atol=1e-4)
+    np.testing.assert_allclose(stored.moves(*asked).shift, kept.moves(*asked).shift, atol=1e-3)
 
 
 def test_a_screen_of_controls_alone_is_refused(screen):

@@ -259,8 +259,9 @@ def predicted_from(model, screen, rows, name):
     moves = model.anchor.moves([Condition.parse(name)], [""])[0]
     cells = jnp.asarray(screen.dense(screen.rows("control")))
     centre = cells.mean(axis=0)
-    starts = moves.whole(cells, centre)[rows]
-    latents = model.pure.encode_cells(moves(cells, centre)[rows])
+    cells = cells[rows][moves.drawn(cells[rows], centre)]
+    starts = moves.whole(cells, centre)
+    latents = model.pure.encode_cells(moves(cells, centre))
     tokens = model.names.tokens([name], 2)[0]
     found, _ = model.pure.predict(
         starts, latents, tokens, model.config.transport, model.config.emission, moves
