@@ -118,7 +118,8 @@ def main(run: Ablation) -> pd.DataFrame:
     scores = pd.concat(tables.values(), keys=tables, names=["screen"])
     scores.to_csv(run.out / "scores.csv")
     names = scores.index.get_level_values("predictor").unique()
-    rows = {str(n): scores.xs(n, level="predictor")[[*SHOWN]].mean() for n in names}
+    parts = {str(n): scores.xs(n, level="predictor")[[*SHOWN]] for n in names}
+    rows = {name: part.mean(skipna=False) for name, part in parts.items()}
     averages = pd.DataFrame.from_dict(rows, orient="index").rename_axis("predictor")
     averages.to_csv(run.out / "averages.csv")
     print(averages.round(4).to_string())
@@ -154,9 +155,9 @@ def one_screen(run: Ablation, seed: int) -> pd.DataFrame:
     if not path.exists():
         baselines.compare(rules, screen, screen, test, **options).to_csv(path)
     paths = [path]
-    for number, (name, change) in enumerate({**ARMS, **PROGRAMS}.items()):
-        path = folder / f"arm{number:02}.csv"
-        if run.only and name not in run.only and not path.exists():
+    for name, change in {**ARMS, **PROGRAMS}.items():
+        path = folder / f"{name.replace(' ', '_').replace(',', '')}.csv"
+        if run.only and name not in (DEFAULT, *run.only) and not path.exists():
             continue
         paths.append(path)
         if not path.exists():
@@ -177,7 +178,8 @@ def page(scores: pd.DataFrame, run: Ablation) -> str:
     number = scores.xs(DEFAULT, level="predictor").shape[0]
     lines = [
         f"{number} unseen doubles of {len(run.screens)} simulated screens, one training of each.",
-        "In brackets the 95 % bootstrap interval over doubles, then p of a paired Wilcoxon test.",
+        "In brackets the 95 % bootstrap interval over doubles, then p of a paired Wilcoxon test,",
+        "both of other doubles under these trainings; p is not corrected for the number of arms.",
         "",
         "| arm | Pearson delta | PDS | E-distance | Pearson delta, less scBIG | E-distance, less |",
         "|---|---|---|---|---|---|",

@@ -11,6 +11,7 @@ of a file are held out. A run that was stopped goes on where it was. Some 4 minu
 of Norman's subset on 2 cores.
 """
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -80,7 +81,14 @@ def trained(
     table = known.genes
     assert table is not None
     own, other = jr.split(jr.key(seed))
-    published = scbig.fit(screen, known, run.model, out=out / "published", key=own).model
+    given: dict[str, Any] = {}
+    if run.unseen == "singles" and run.splits is None:
+        # Chosen by what is to be predicted: single perturbations of which nothing else is known.
+        kind = [c.name for c in screen.conditions if len(c.perturbations) == 1]
+        drawn = np.random.default_rng(seed).permutation(kind)[:4].tolist()
+        given["validation"] = drawn
+        screen = screen.without([n for n in linked(screen, drawn) if n not in drawn])
+    published = scbig.fit(screen, known, run.model, out=out / "published", key=own, **given).model
     anchored = scbig.fit(
         screen,
         known,
@@ -88,6 +96,7 @@ def trained(
         autoencoder=published,
         out=out / "anchored",
         key=other,
+        **given,
     )
     history = anchored.history
     steps = history.loc[history.stage == "refit", "step"].max()
@@ -118,10 +127,14 @@ def folds(run: Accuracy, screen: data.Screen, seed: int) -> list[Fold]:
     """Every condition of the kind is tested once; or what a split says."""
     if run.splits is not None:
         split = json.loads(run.splits.read_text())[run.split]
-        train = {data.Condition.parse(name).name for name in split["train"]} | {"control"}
+        parts = ({data.Condition.parse(n).name for n in split[p]} for p in ("train", "test"))
+        train, test = parts
         names = [c.name for c in screen.conditions]
-        test = {data.Condition.parse(name).name for name in split["test"]}
-        return [Fold([n for n in names if n in test], [n for n in names if n not in train])]
+        kept = [name for name in names if name in test]
+        if train & test or not kept:
+            raise SystemExit(f"Split {run.split}: {sorted(train & test) or 'no test condition'}.")
+        print(f"split {run.split}: {len(kept)} of {len(test)} test conditions are in the screen")
+        return [Fold(kept, [n for n in names if n not in train | {"control"}])]
     size = {"doubles": 2, "singles": 1}[run.unseen]
     kind = [c.name for c in screen.conditions if len(c.perturbations) == size]
     order = np.random.default_rng(seed).permutation(kind).tolist()
@@ -129,10 +142,14 @@ def folds(run: Accuracy, screen: data.Screen, seed: int) -> list[Fold]:
     found = []
     for start in range(0, len(order), held):
         test = order[start : start + held]
-        hidden = {*test} if run.unseen == "singles" else set()
-        linked = [c.name for c in screen.conditions if hidden & {*c.perturbations}]
-        found.append(Fold(test, list(dict.fromkeys([*test, *linked]))))
+        found.append(Fold(test, test if run.unseen == "doubles" else linked(screen, test)))
     return found
+
+
+def linked(screen: data.Screen, names: Sequence[str]) -> list[str]:
+    """All conditions that have a perturbation of these, at whatever dose."""
+    hidden = {own for name in names for own in data.Condition.parse(name).perturbations}
+    return [c.name for c in screen.conditions if hidden & {*c.perturbations}]
 
 
 def main(run: Accuracy) -> pd.DataFrame:
@@ -144,6 +161,7 @@ def main(run: Accuracy) -> pd.DataFrame:
         pathways=priors.read_pathways(run.pathways),
         missing="mean",
     )
+    claim(run)
     for seed in range(run.seeds):
         path = run.out / f"scores-{seed}.csv"
         if not path.exists():
@@ -161,6 +179,16 @@ def main(run: Accuracy) -> pd.DataFrame:
     (run.out / "accuracy.md").write_text(page(found, run))
     plotting.save(plotting.comparison(averages, metrics=SHOWN), run.out / "comparison.png")
     return averages
+
+
+def claim(run: Accuracy) -> None:
+    """Refuses a folder with the scores of another run, which would be taken for this one's."""
+    told = repr(dataclasses.replace(run, seeds=1))
+    path = run.out / "run.txt"
+    if path.exists() and path.read_text() != told:
+        raise SystemExit(f"{run.out} has the scores of another run: choose another folder.")
+    run.out.mkdir(parents=True, exist_ok=True)
+    path.write_text(told)
 
 
 def page(found: pd.DataFrame, run: Accuracy) -> str:

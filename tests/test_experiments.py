@@ -3,6 +3,7 @@
 import json
 import pathlib
 import runpy
+import types
 
 import anndata as ad
 import numpy as np
@@ -181,6 +182,22 @@ def test_a_fold_of_unseen_singles_hides_their_doubles_too(tmp_path):
     (given,) = script["folds"](make(splits=path, split="7"), screen, 0)
     assert given.test == ["A+B"]
     assert {*given.without} == {"A+B", "C", "D", "E+F"}
+    for wrong in ({"train": ["A"], "test": ["A", "A+B"]}, {"train": ["A"], "test": ["X"]}):
+        path.write_text(json.dumps({"7": wrong}))
+        with pytest.raises(SystemExit, match="Split 7"):
+            script["folds"](make(splits=path, split="7"), screen, 0)
+    script["claim"](make())
+    script["claim"](make(seeds=5))
+    with pytest.raises(SystemExit, match="scores of another run"):
+        script["claim"](make(unseen="singles"))
+
+
+def test_a_fold_hides_a_perturbation_at_every_dose(tmp_path):
+    script = runpy.run_path(str(EXPERIMENTS / "accuracy.py"))
+    screen = types.SimpleNamespace(
+        conditions=[scbig.Condition.parse(n) for n in ("control", "A@0.1", "A@1", "B@1", "A@1+B@1")]
+    )
+    assert script["linked"](screen, ["A@0.1"]) == ["A@0.1", "A@1", "A@1+B@1"]
 
 
 @pytest.mark.slow
@@ -233,8 +250,7 @@ def test_errors_are_held_against_what_the_prediction_says_of_itself(tmp_path, ca
     model = scbig.but(scbig.anchored(smoke()), **{"stage2.members": 2})
     given = {"simulation": simulation, "model": model, "screens": (3,), "scored": 3}
     told = script["main"](script["Ensembles"](**given, out=tmp_path))
-    assert list(told.index) == ["anchor", "members", "both"]
-    assert (told.covered <= 1).all()
+    assert list(told.index) == ["noise", "anchor", "members", "both"]
     errors = pd.read_csv(tmp_path / "errors.csv")
     assert len(errors) == 3 * 40
     total = np.hypot(errors.anchor, errors.members)

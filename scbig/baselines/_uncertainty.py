@@ -31,8 +31,9 @@ class Interval:
         """As tables print it; nothing where it is undefined."""
         if not np.isfinite(self.mean):
             return ""
-        small = max(abs(self.mean), abs(self.high)) < 0.01
-        digits, sign = (5 if small else 3), ("" if self.chance is None else "+")
+        largest = max(abs(self.low), abs(self.high), abs(self.mean))
+        digits = 3 if largest >= 0.01 or largest == 0 else 2 - int(np.floor(np.log10(largest)))
+        sign = "" if self.chance is None else "+"
         told = f"{self.mean:{sign}.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
         return told if self.chance is None else f"{told}, p {self.chance:.1g}"
 
@@ -62,8 +63,10 @@ def paired(
 ) -> Interval:
     """By how much one predictor is ahead of another, paired by condition.
 
-    Scores of the same condition under several seeds count once, as their mean: they are no
-    conditions of their own. Where either is undefined a condition is left out.
+    Scores of the same condition under several seeds are subtracted seed by seed, and count once, as
+    their mean: they are no conditions of their own. Where either is undefined both are left out.
+    Conditions that share a training are not independent of one another: the interval is that of
+    other conditions under the same trainings.
 
     **Arguments:** `scores`, as `compare` makes them, or several of them under further levels of
     the index; `metric`; `over`, levels of the index that tell conditions apart, as far as they are
@@ -77,16 +80,13 @@ def paired(
         raise ValueError(
             f"No scores of {missing[0]!r}; the table has {', '.join(map(str, known))}."
         )
-    parts = [_by_condition(scores, name, metric, over) for name in (one, other)]
-    apart = (parts[0] - parts[1]).dropna().to_numpy(np.float64)
-    found = interval(apart, seed=seed)
+    left, right = (scores.xs(name, level="predictor")[metric] for name in (one, other))
+    differences: Any = (left - right).dropna()
+    kept = [level for level in differences.index.names if level in over]
+    apart = differences.groupby(level=kept, sort=False).mean().to_numpy(np.float64)
     # Differences of rounding are none, and a test of zeros alone is undefined.
-    equal = len(apart) == 0 or np.abs(apart).max() < 1e-6
-    test: Any = None if equal else wilcoxon(apart)
+    size = float(np.nanmax(np.abs([left, right]), initial=0.0))
+    apart = np.where(np.abs(apart) <= 1e-6 * size, 0.0, apart)
+    found = interval(apart, seed=seed)
+    test: Any = wilcoxon(apart) if np.any(apart) else None
     return Interval(**{**vars(found), "chance": 1.0 if test is None else float(test.pvalue)})
-
-
-def _by_condition(scores: pd.DataFrame, name: str, metric: str, over: Sequence[str]) -> pd.Series:
-    own: Any = scores.xs(name, level="predictor")[metric]
-    kept = [level for level in own.index.names if level in over]
-    return own.groupby(level=kept, sort=False).mean()

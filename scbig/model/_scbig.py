@@ -139,7 +139,6 @@ def _in_pieces(
     """Pieces of equal size, so that any number of cells is the same compiled program."""
     rows = values.shape[0]
     given = np.pad(np.asarray(values), ((0, -rows % batch), (0, 0)))
-    # All are on their way before the first is waited for.
     found = [apply(model, jnp.asarray(piece)) for piece in np.split(given, len(given) // batch)]
     return jnp.asarray(np.concatenate([np.asarray(part) for part in found])[:rows])
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from scbig._foreign import COMPILED_QUICKLY
 from scbig._typing import Array, Float, Int, PRNGKeyArray, Scalar
 from scbig._value import Weighted, label_of, require, whole
 from scbig.alignment import AbstractAlignment, CorrelationAlignment, PathwayAlignment
@@ -241,7 +242,7 @@ class Consistency(AbstractTerm):
         return {name: functools.partial(loss, place) for place, name in enumerate(self.names)}
 
 
-@eqx.filter_jit
+@eqx.filter_jit(**COMPILED_QUICKLY)
 def _no_change(term: Consistency, model: ScBIG, data: FlowData) -> tuple[Scalar, ...]:
     """What each loss is divided by; one that is not above rounding is left as it is."""
     floor = jnp.finfo(jnp.float32).eps

@@ -11,6 +11,7 @@ import jax.random as jr
 import numpy as np
 import optax
 
+from scbig._foreign import COMPILED_QUICKLY
 from scbig._typing import Array, Int, LatentBatch, PRNGKeyArray, Scalar
 from scbig._value import Weighted, label_of
 from scbig.method import ScBIGConfig
@@ -234,7 +235,7 @@ def _loss(
     return term(eqx.combine(params, rest), data, step, key=key)
 
 
-@eqx.filter_jit
+@eqx.filter_jit(**COMPILED_QUICKLY)
 def _shares(
     params: PyTree,
     rest: PyTree,
@@ -250,7 +251,7 @@ def _shares(
     return found
 
 
-@eqx.filter_jit
+@eqx.filter_jit(**COMPILED_QUICKLY)
 def references(
     model: ScBIG, prepared: Prepared, terms: tuple[Weighted[AbstractTerm], ...]
 ) -> Metrics:

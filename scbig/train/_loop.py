@@ -94,14 +94,16 @@ def run(stage: Stage, state: RunState, recorder: Recorder, *, key: Keys) -> RunS
             _check_finite(stage.name, step, values)
             row: dict[str, Any] = {"stage": stage.name, "step": step, **values}
             state = dataclasses.replace(state, train=train)
-            if (call + 1) % stage.validate_every == 0 or call + 1 == stage.calls:
+            due = call + 1 == stage.calls or (call + 1) % stage.validate_every == 0
+            due = due or (stage.ends is not None and bool(np.any(stage.ends == step)))
+            if due:
                 state, beside = _select(stage, state)
                 _check_solved(stage, step, _unsolved(beside, stage.judged, {}), most=1)
                 row |= _numbers(beside)
                 _check_finite(stage.name, step, {"validation": row.get("validation", 0.0)})
             recorder.log.write({**row, "steps_per_second": rate})
             bar.show(step, values, rate)
-            if (call + 1) % stage.validate_every == 0 or call + 1 == stage.calls:
+            if due:
                 recorder.save(stage.name, state)
     return state
 

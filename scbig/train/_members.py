@@ -13,6 +13,8 @@ from scbig.objective import Metrics
 
 from ._state import PyTree
 
+MEMBERS = 2**31 - 1
+"""What is folded into a key for members but the first: the number of no step."""
 Validate = Callable[[PyTree], tuple[Scalar, Metrics]]
 
 
@@ -22,7 +24,14 @@ def member_keys(key: PRNGKeyArray, members: int) -> PRNGKeyArray | Key[Array, " 
         return key
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         key = jr.wrap_key_data(key)
-    return jnp.stack([key, *(jr.fold_in(key, number) for number in range(1, members))])
+    # Split from a key of its own: steps are folded into the first one by their numbers.
+    others = jr.split(jr.fold_in(key, MEMBERS), members - 1)
+    return jnp.concatenate([key[None], others])
+
+
+def member_list(key: PRNGKeyArray, members: int) -> list[PRNGKeyArray]:
+    """The same one by one."""
+    return [key] if members == 1 else [*member_keys(key, members)]
 
 
 def stacked(parts: Sequence[PyTree]) -> PyTree:

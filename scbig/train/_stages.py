@@ -21,7 +21,7 @@ from ._flow import Prepared, flow_stage
 from ._latents import latents_of
 from ._loop import run
 from ._materials import Materials
-from ._members import member_keys, unstacked
+from ._members import member_keys, member_list, unstacked
 from ._record import Recorder
 from ._setting import make_setting
 from ._state import RunState
@@ -59,7 +59,6 @@ def train_stages(
     config = materials.config
     recorder.claim(config.to_dict())
     vectors, contexts = materials.embeddings, materials.contexts
-    members = range(1, config.stage2.members)
     tables: dict[str, Any] = {
         "tokens": jnp.asarray(materials.tokens),
         "known": materials.known,
@@ -80,8 +79,8 @@ def train_stages(
         model = _fit_autoencoder(model, materials, recorder, key=keys.stage1)
     else:
         model = with_new_flow(autoencoder, config.networks, **tables, key=keys.model)
-    again = lambda n: with_new_flow(model, config.networks, **tables, key=jr.fold_in(keys.model, n))
-    models = model, *map(again, members)
+    _, *others = member_list(keys.model, config.stage2.members)
+    models = model, *(with_new_flow(model, config.networks, **tables, key=key) for key in others)
     return _fit_flow(models, materials, anchor, recorder, key=keys.stage2)
 
 

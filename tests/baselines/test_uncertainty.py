@@ -57,9 +57,39 @@ def test_what_is_undefined_stays_so():
     assert str(interval(np.zeros(0))) == ""
     scores, _ = table(np.random.default_rng(0))
     scores.iloc[0] = np.nan
-    assert paired(scores, "one", "other").number == 12  # the other seed has it
+    found = paired(scores, "one", "other")
+    assert found.number == 12  # the other seed has it
+    rest = noise_of(scores)
+    assert found.mean == pytest.approx(rest)
     with pytest.raises(ValueError, match="No scores of 'third'; the table has one, other"):
         paired(scores, "third", "other")
+
+
+def noise_of(scores):
+    """The mean over conditions of the mean over seeds of what is defined on both sides."""
+    wide = scores.pearson_delta.unstack("predictor")
+    return (wide["one"] - wide["other"]).groupby("condition").mean().mean()
+
+
+def test_seeds_of_unlike_difficulty_are_subtracted_one_by_one():
+    """Where one predictor is undefined under the harder seed it is not ahead for that."""
+    rows = [
+        {"seed": s, "predictor": name, "condition": f"c{c}", "pearson_delta": level}
+        for s, level in enumerate((0.1, 0.9))
+        for name in ("one", "other")
+        for c in range(6)
+    ]
+    scores = pd.DataFrame(rows).set_index(["seed", "predictor", "condition"])
+    scores.loc[(0, "one")] = np.nan
+    found = paired(scores, "one", "other")
+    assert (found.mean, found.chance) == (0.0, 1.0)
+
+
+def test_small_scores_have_differences_too():
+    scores, _ = table(np.random.default_rng(0))
+    found = paired(scores * 1e-6, "one", "other")
+    assert found.chance == paired(scores, "one", "other").chance
+    assert "0.00000 [" not in str(found)
 
 
 def test_a_difference_is_printed_with_its_sign_and_chance():

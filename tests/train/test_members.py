@@ -1,6 +1,8 @@
 """Several flows at once, each as it would be alone, and what they say together."""
 
 import dataclasses
+import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +10,11 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from scbig.data import Condition
 from scbig.method import Weighted, but
-from scbig.objective import Reconstruction
+from scbig.objective import AbstractCriterion, Adam, Reconstruction
 from scbig.service import load, save
-from scbig.train import fit
+from scbig.train import Recorder, Stage, fit, initial_state, run
 from scbig.train._members import for_members, member_keys, stacked, unstacked
 
 from .conftest import LEAN
@@ -109,15 +112,84 @@ def test_a_stopped_ensemble_goes_on(together, screen, priors, tmp_path, monkeypa
         check_same(found, expected)
 
 
-def test_with_an_anchor_both_uncertainties_count_and_each_member_is_refit(screen, priors):
-    changes = {"stage2.members": 2, "stage2.hold_out": 0.9, "stage2.refit": True}
-    result = fit(screen, priors, but(ANCHORED, **changes), progress=False, key=jr.key(0))
-    model, names = result.model, [c.name for c in screen.conditions if not c.is_control]
-    found = model.predict(screen, names, key=jr.key(1))
+def test_with_an_anchor_both_uncertainties_count_for_an_unseen_condition(screen, priors):
+    # Judged, and not refit on: unseen when it is predicted.
+    held = [c.name for c in screen.conditions if len(c.perturbations) > 1][:2]
+    config = but(ANCHORED, **{"stage2.members": 2, "stage2.optimiser.learning_rate": 0.1})
+    loose = but(config, **{"stage2.criterion": LastOne(), "stage2.refit": False})
+    result = fit(screen, priors, loose, validation=held, progress=False, key=jr.key(0))
+    model = result.model
     assert model.anchor is not None
-    parsed = [c for c in screen.conditions if not c.is_control]
-    known = model.anchor.deviations(parsed, [""] * len(parsed))
-    assert (found.uns["response_sd"] >= known - 1e-5).all()
+    known = model.anchor.deviations([Condition.parse(name) for name in held], ["", ""])
+    found = model.predict(screen, held, key=jr.key(1))
+    each = []
+    for member in (model.pure, *model.others):
+        own = dataclasses.replace(model, pure=member, others=())
+        each.append(np.asarray(own.predict(screen, held, key=jr.key(1)).X))
+    labels = found.obs["condition"].to_numpy()
+    means = np.stack([[cells[labels == name].mean(axis=0) for name in held] for cells in each])
+    between = means.var(axis=0, ddof=1)
+    assert between.max() > 1e-6
+    expected = np.sqrt(known**2 + between)
+    np.testing.assert_allclose(found.uns["response_sd"], expected, rtol=1e-3, atol=1e-4)
+
+
+class LastOne(AbstractCriterion):
+    """The latest parameters are the best."""
+
+    def prepare(self, setting, *, key):
+        return None
+
+    def __call__(self, model, data):
+        velocity: Any = model.velocity
+        return jnp.sum(jnp.abs(velocity.out.weight)), {}
+
+
+def toy(curves, **options):
+    """Members whose parameter is the step, and whose scores are given, by member and step."""
+
+    def advance(state, data, key):
+        step = state.step + 1
+        params = {"w": jnp.full(len(curves), step, jnp.float32)}
+        return dataclasses.replace(state, params=params, step=step), {"loss": jnp.zeros(())}
+
+    scores = np.array(curves)
+    validate = lambda params: (jnp.asarray(scores[:, int(params["w"][0]) - 1], jnp.float32), {})
+    stage = Stage(
+        name="toy",
+        advance=advance,
+        validate=validate,
+        feed=lambda _: itertools.repeat(None),
+        calls=scores.shape[1],
+        steps_per_call=1,
+        **options,
+    )
+    state = initial_state({"w": jnp.zeros(len(curves))}, Adam(0.1).build(), members=len(curves))
+    return run(stage, state, Recorder(progress=False), key=jr.key(0))
+
+
+def test_each_member_keeps_its_own_best():
+    found = toy([[1, 3, 2, 0], [4, 1, 2, 5], [0, 0, 1, 0]])
+    np.testing.assert_array_equal(found.best["w"], [2, 4, 3])
+    np.testing.assert_array_equal(found.best_step, [2, 4, 3])
+    np.testing.assert_array_equal(found.score, [3, 5, 1])
+
+
+def test_a_member_ends_where_it_would_end_alone():
+    # The first would find a better one after its patience; the second goes on longer.
+    curves = [[1, 0, 0, 9, 9], [1, 2, 3, 4, 5]]
+    found = toy(curves, patience=2)
+    np.testing.assert_array_equal(found.best_step, [1, 5])
+    # None has any left after step 3: nobody goes on.
+    found = toy([[1, 0, 0, 9, 9], [1, 0, 0, 0, 9]], patience=2)
+    assert int(found.train.step) == 3
+
+
+def test_without_selection_each_is_taken_at_its_own_end():
+    nothing = [[0] * 5] * 3
+    found = toy(nothing, selects=False, validate_every=3, ends=np.array([0, 2, 5]))
+    np.testing.assert_array_equal(found.best["w"], [0, 2, 5])
+    np.testing.assert_array_equal(found.best_step, [0, 2, 5])
 
 
 def test_an_autoencoder_that_trains_too_is_refused():
