@@ -2,7 +2,7 @@
 
     python experiments/quickstart.py
 
-Under 4 minutes on 2 cores. Every number is an option: see `--help`.
+Some 3 minutes on 2 cores. Every number is an option: see `--help`.
 """
 
 import pathlib

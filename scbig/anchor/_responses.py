@@ -28,7 +28,9 @@ class ResponseAnchor(AbstractAnchor):
     one expect (`shrink`); that of an unseen one is expected from `effects`. The covariance, in
     principal components of the training cells, is transported from the controls' to the
     condition's own, shrunk to that of all perturbed cells of the context, which is taken for
-    unseen conditions (optimal transport between Gaussians).
+    unseen conditions (optimal transport between Gaussians). Before that, cells of different states
+    move by what matching the two populations says, and are drawn in the condition's proportions
+    (`Local`); an unseen condition does to states what the seen ones of its context do on average.
 
     **Fields:** `effects`, the model of mean responses; `components`, at most so many axes;
     `shrinkage`, cells that the common covariance counts as; `shape`, whether the covariance

@@ -26,9 +26,9 @@ from ._emit import move_controls
 
 
 class MovedControls(eqx.Module):
-    """Controls at the expected mean and with the expected covariance of a condition.
+    """Controls at the expected mean of a condition, with its expected covariance and proportions.
 
-    Means by empirical Bayes and Gaussian optimal transport, in closed form, without a network:
+    Means by empirical Bayes, states by matching, and Gaussian optimal transport, without a network:
     `scbig.anchor.ResponseAnchor`. Any condition can be asked for.
 
     **Fields:** `genes`, of the cells; `fitted`, what moves them.

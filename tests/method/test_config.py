@@ -168,7 +168,7 @@ def test_a_number_that_a_field_cannot_hold_is_refused_where_it_is_defined(name, 
         zero = field.name not in (
             "dropout", "sigma", "weight", "semantic_weight", "interaction_weight", "tolerance",
             "weight_decay", "warmup", "final", "hold_out", "shrinkage", "mean",
-            "identity",
+            "identity", "states",
         )  # fmt: skip
     wrong += [0] if zero else []
     wrong += [] if type(None) in getattr(field.type, "__args__", ()) else [None]
