@@ -271,6 +271,12 @@ def test_its_numbers_are_flags(mine):
     assert parsed.model == scbig.but(base, **{"flow.path.sigma": 0.3})
 
 
+def test_a_part_that_may_be_left_out_has_flags_where_it_is_there():
+    base = scbig.anchored(TINY)
+    parsed = scbig.cli.parse(_script(base), args=["--model.anchor.states", "0"])
+    assert parsed.model == scbig.but(base, **{"anchor.states": 0})
+
+
 def _script(base):
     model = dataclasses.field(default_factory=lambda: base)
     return dataclasses.make_dataclass("Script", [("model", scbig.ScBIGConfig, model)], frozen=True)

@@ -42,4 +42,6 @@ def parse(kind: type[V], description: str | None = None, args: Sequence[str] | N
     with registry, warnings.catch_warnings():
         # Values are immutable, which tyro looks for in another place.
         warnings.filterwarnings("ignore", "Mutable type", UserWarning)
-        return tyro.cli(kind, description=description, args=args)
+        # A part that may be left out, but is there, has flags like any other.
+        options = (tyro.conf.AvoidSubcommands,)
+        return tyro.cli(kind, description=description, args=args, config=options)
