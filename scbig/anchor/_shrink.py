@@ -48,12 +48,14 @@ def shrink(
 
     Along each axis the deviation from what is expected has the variance that it is seen to have
     over the groups, less that of the mean of the group's cells; the directions beside the axes
-    share one. Nothing else is chosen.
+    share one. Of a single group it is a multiple of these, `SIZES`, as likely as its deviations
+    say: perturbations that do next to nothing stand beside strong ones.
 
     **Arguments:** `expected`, what the other groups say of each, without its own cells; `cells`,
     on which it was measured; `kinds`, sets of groups that share variances, each group in one.
 
-    Efron and Morris, Data analysis using Stein's estimator and its generalizations (1975).
+    Efron and Morris, Data analysis using Stein's estimator and its generalizations (1975); sizes as
+    in Stephens, False discovery rates: a new deal (2017).
     """
     means, variances = expected.copy(), np.zeros_like(expected)
     squares = noise.axes**2
@@ -67,10 +69,47 @@ def shrink(
         rest = noise.beside / cells[kind]
         spread = np.maximum((along**2 - own).mean(axis=0), 0.0)
         others = max(float(((beside**2).sum(axis=1) - rest).mean()), 0.0)
-        weight, other = _share(spread, own), _share(others, rest)[:, None]
-        means[kind] += (weight * along) @ noise.axes + other * beside
-        variances[kind] = (weight * own) @ squares + other * rest[:, None] * noise.room
+        weights = _sizes(along, own, spread)
+        kept, other = np.zeros_like(along), np.zeros((len(along), 1))
+        unsure, room, squared = np.zeros_like(along), np.zeros(len(along)), np.zeros_like(along)
+        for size, weight in zip(SIZES, weights.T[..., None], strict=True):
+            part, beyond = _share(size * spread, own), _share(size * others, rest)[:, None]
+            kept, other = kept + weight * part, other + weight * beyond
+            squared = squared + weight * part**2
+            unsure, room = unsure + weight * part * own, room + (weight * beyond)[:, 0] * rest
+        means[kind] += (kept * along) @ noise.axes + other * beside
+        # How sure each size is, and how far the sizes are apart.
+        unsure = unsure + np.maximum(squared - kept**2, 0.0) * along**2
+        variances[kind] = unsure @ squares + room[:, None] * noise.room
     return Shrunk(means, variances)
+
+
+SIZES = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Variances of deviations of single groups, as multiples of the mean over all."""
+
+
+def _sizes(
+    along: Float[np.ndarray, "groups components"],
+    own: Float[np.ndarray, "groups components"],
+    spread: Float[np.ndarray, " components"],
+) -> Float[np.ndarray, "groups sizes"]:
+    """How likely each group's deviations are of each size: some perturbations do next to nothing.
+
+    The shares of the sizes are those that make all deviations most likely (EM).
+    """
+    used = spread > 0
+    if not used.any():
+        return np.tile(np.eye(len(SIZES))[0], (len(along), 1))
+    total = own[:, None, used] + np.asarray(SIZES)[:, None] * spread[used]
+    logs = -0.5 * (along[:, None, used] ** 2 / total + np.log(total)).sum(axis=2)
+    likely = np.exp(logs - logs.max(axis=1, keepdims=True))
+    shares, found = np.full(len(SIZES), 1 / len(SIZES)), likely
+    for _ in range(200):
+        found = likely * shares
+        found = found / found.sum(axis=1, keepdims=True)
+        # One more of each size: a few groups do not rule out any.
+        shares = (found.sum(axis=0) + 1) / (len(found) + len(SIZES))
+    return found
 
 
 def _share(

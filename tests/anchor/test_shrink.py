@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from scbig.anchor import Noise, shrink
+from scbig.anchor._shrink import SIZES
 
 
 def world(groups: int = 200, genes: int = 12, spread: float = 1.0, seed: int = 0):
@@ -24,28 +26,59 @@ def world(groups: int = 200, genes: int = 12, spread: float = 1.0, seed: int = 0
 
 
 def test_it_is_the_formula_of_empirical_bayes():
+    """Written out, one group and one axis at a time."""
     expected, _, measured, cells, noise = world(groups=9)
     kinds = [np.arange(9) < 5, np.arange(9) >= 5]
     found = shrink(expected, measured, cells, noise, kinds)
     for kind in kinds:
         rows = np.flatnonzero(kind)
-        means = expected[rows].copy()
-        for axis, variance in zip(noise.axes, noise.along, strict=True):
-            errors = [axis @ (measured[r] - expected[r]) for r in rows]
-            own = [variance / cells[r] for r in rows]
-            between = max(np.mean(np.square(errors) - own), 0)
-            for place, (error, mine) in enumerate(zip(errors, own, strict=True)):
-                means[place] += between / (between + mine) * error * axis
-        rest = [
-            (measured[r] - expected[r])
-            - sum((a @ (measured[r] - expected[r])) * a for a in noise.axes)
-            for r in rows
-        ]
-        own = [noise.beside / cells[r] for r in rows]
-        between = max(np.mean([r @ r - o for r, o in zip(rest, own, strict=True)]), 0)
-        for place, (left, mine) in enumerate(zip(rest, own, strict=True)):
-            means[place] += between / (between + mine) * left
-        np.testing.assert_allclose(found.means[rows], means, atol=1e-9)
+        surprise = {r: measured[r] - expected[r] for r in rows}
+        errors = {r: [axis @ surprise[r] for axis in noise.axes] for r in rows}
+        own = {r: [variance / cells[r] for variance in noise.along] for r in rows}
+        rest = {r: surprise[r] - np.array(errors[r]) @ noise.axes for r in rows}
+        spread = [max(np.mean([errors[r][a] ** 2 - own[r][a] for r in rows]), 0) for a in range(4)]
+        others = max(np.mean([rest[r] @ rest[r] - noise.beside / cells[r] for r in rows]), 0)
+        likely = np.array([[
+            np.prod([
+                norm.pdf(errors[r][a], scale=(size * spread[a] + own[r][a]) ** 0.5)
+                for a in range(4) if spread[a] > 0
+            ])
+            for size in SIZES
+        ] for r in rows])  # fmt: skip
+        shares, weights = np.ones(len(SIZES)) / len(SIZES), []
+        for _ in range(200):
+            weights = [row * shares / (row @ shares) for row in likely]
+            shares = (np.sum(weights, axis=0) + 1) / (len(rows) + len(SIZES))
+        for place, r in enumerate(rows):
+            mean = expected[r].copy()
+            for size, weight in zip(SIZES, weights[place], strict=True):
+                each = sum(
+                    _part(size * spread[a], own[r][a]) * errors[r][a] * noise.axes[a]
+                    for a in range(4)
+                )
+                each = each + _part(size * others, noise.beside / cells[r]) * rest[r]
+                mean = mean + weight * each
+            np.testing.assert_allclose(found.means[r], mean, atol=1e-8)
+
+
+def _part(between, own):
+    return between / (between + own) if between > 0 else 0.0
+
+
+def test_what_does_nothing_is_shrunk_away_beside_strong_effects(monkeypatch):
+    rng = np.random.default_rng(1)
+    expected, true, _, cells, noise = world(groups=300)
+    still = rng.random(300) < 0.8
+    true = np.where(still[:, None], expected, expected + 4 * (true - expected))
+    scatter = rng.normal(size=(300, 4)) * np.sqrt(noise.along) @ noise.axes
+    measured = true + scatter / np.sqrt(cells)[:, None]
+    given = expected, measured, cells, noise, [np.ones(300, bool)]
+    found = shrink(*given).means
+    monkeypatch.setattr("scbig.anchor._shrink.SIZES", (1.0,))
+    alike = shrink(*given).means
+    error = lambda guess, rows: np.mean((guess - true)[rows] ** 2)
+    assert error(found, still) < 0.3 * error(alike, still)
+    assert error(found, ~still) < 1.1 * error(alike, ~still)
 
 
 def test_it_is_nearer_to_the_truth_than_either_side():
