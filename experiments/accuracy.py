@@ -185,7 +185,8 @@ def claim(run: Accuracy) -> None:
     """Refuses a folder with the scores of another run, which would be taken for this one's."""
     told = repr(dataclasses.replace(run, seeds=1))
     path = run.out / "run.txt"
-    if path.exists() and path.read_text() != told:
+    known = path.read_text() if path.exists() else ""
+    if known != told and (known or list(run.out.glob("scores-*.csv"))):
         raise SystemExit(f"{run.out} has the scores of another run: choose another folder.")
     run.out.mkdir(parents=True, exist_ok=True)
     path.write_text(told)

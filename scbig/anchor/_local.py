@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from sklearn.cluster import KMeans
 
 from scbig.data import Screen
 from scbig.ot import unbalanced_plan
+
+from ._controls import Controls, evenly
+from ._spread import Displaced
 
 MOST = 512
 """Cells of a population that are matched."""
@@ -39,8 +42,7 @@ class Local(eqx.Module):
     def of(
         cls,
         screen: Screen,
-        axes: Float[np.ndarray, "components genes"],
-        centres: Float[np.ndarray, "contexts components"],
+        controls: Controls,
         pairs: Sequence[tuple[int, int]],
         states: int,
     ) -> "Local":
@@ -51,44 +53,91 @@ class Local(eqx.Module):
         controls and other controls, and shrunk by how much of them that leaves unexplained
         (empirical Bayes), so that a population of one kind of cells has none.
 
-        **Arguments:** `centres`, scores of the mean control of each context; `pairs`, condition and
-        context of each group, by their places in the screen; `states`, most of them.
+        **Arguments:** `pairs`, condition and context of each group, by their places in the screen;
+        `states`, most of them.
         """
-        contexts, width = len(screen.contexts), len(axes)
+        contexts, width = len(screen.contexts), len(controls.axes)
         blank = lambda *shape: np.zeros((*shape, states, width))
         found, logs = blank(len(pairs)), np.zeros((len(pairs), states))
         noise, chance = np.ones_like(found), np.ones_like(logs)
         places, scale = np.full((contexts, states, width), FAR), np.ones(contexts)
         used = np.zeros((len(pairs), states), bool)
         for context, name in enumerate(screen.contexts):
-            score = lambda rows, c=context: screen.project(axes.T, rows) - centres[c]
-            controls = score(evenly(screen.rows("control", name), MOST))
-            number = min(states, len(controls) // (2 * FEWEST))
+            known = controls.scores[context]
+            known = known[evenly(np.arange(len(known)), MOST)]
+            number = min(states, len(known) // (2 * FEWEST))
             own = [k for k, (_, place) in enumerate(pairs) if place == context]
             cells = {k: screen.rows(screen.conditions[pairs[k][0]], name) for k in own}
             own = [k for k in own if len(cells[k]) >= FEWEST]
             if number < 2 or not own:
                 continue
-            matching = Matching.of(controls, number)
+            matching = Matching.of(known, number)
             places[context, :number], scale[context] = matching.places, matching.width
             size = min(int(np.median([len(cells[k]) for k in own])), MOST)
             still, jitter, usual, doubt = matching.without_change(size)
             for k in own:
                 rows = evenly(cells[k], MOST)
-                moved, weights = matching.match(score(rows))
+                scores = screen.project(controls.axes.T, rows) - controls.centres[context]
+                moved, weights = matching.match(scores)
                 found[k, :number], logs[k, :number] = moved - still, weights - usual
                 noise[k, :number] = jitter * size / len(rows)
                 chance[k, :number] = doubt * size / len(rows)
                 used[k, :number] = True
         found, logs = _shrunk(found, noise, used), _shrunk(logs[..., None], chance[..., None], used)
-        given = _means(found, used, pairs, contexts), _means(logs, used, pairs, contexts)
-        return cls(places, scale, found, logs[..., 0], given[0], given[1][..., 0])
+        common, rarer = (_means(own, used, pairs, contexts) for own in (found, logs))
+        for k, (_, context) in enumerate(pairs):
+            if not used[k].any():
+                found[k], logs[k] = common[context], rarer[context]
+        return cls(places, scale, found, logs[..., 0], common, rarer[..., 0])
 
-    def shares(
-        self, scores: Float[np.ndarray, "cells components"], context: int
-    ) -> Float[np.ndarray, "cells states"]:
-        """How much each cell is of each state of a context."""
-        return shares_of(_squared(scores, self.places[context]) / self.width[context])
+    def displaced(self, controls: Controls, pairs: Sequence[tuple[int, int]]) -> Displaced:
+        """What moving the states does to the covariance of the controls."""
+        plain = [np.cov(own.T, ddof=0) for own in controls.scores]
+
+        def change(context: int, *given: np.ndarray) -> Float[np.ndarray, "components components"]:
+            weights, moved = self._moved(controls, context, *given)
+            centred = moved - weights @ moved
+            return centred.T @ (weights[:, None] * centred) - plain[context]
+
+        own = [change(c, self.local[k], self.weights[k]) for k, (_, c) in enumerate(pairs)]
+        usual = [change(c, self.common[c], self.rarer[c]) for c in range(len(plain))]
+        return Displaced(np.stack(own), np.stack(usual))
+
+    def drifts(
+        self,
+        controls: Controls,
+        pairs: Sequence[tuple[int, int]],
+        stretch: Float[np.ndarray, "groups components components"],
+        common: Float[np.ndarray, "contexts components components"],
+    ) -> tuple[Float[np.ndarray, "groups genes"], Float[np.ndarray, "contexts genes"]]:
+        """What moving the states and stretching does to the mean of the controls.
+
+        **Returns:** of each group, and of one that was not seen, by context.
+        """
+
+        def change(context: int, by: np.ndarray, *given: np.ndarray) -> Float[np.ndarray, " genes"]:
+            weights, moved = self._moved(controls, context, *given)
+            cells, scores = controls.cells[context], controls.scores[context]
+            along = weights @ (moved - scores) + (weights @ moved) @ by.T
+            return weights @ cells - cells.mean(axis=0) + along @ controls.axes
+
+        given = enumerate(pairs)
+        own = [change(c, stretch[k], self.local[k], self.weights[k]) for k, (_, c) in given]
+        usual = [change(c, common[c], self.common[c], self.rarer[c]) for c in range(len(common))]
+        return np.stack(own), np.stack(usual)
+
+    def _moved(
+        self,
+        controls: Controls,
+        context: int,
+        changes: Float[np.ndarray, "states components"],
+        left: Float[np.ndarray, " states"],
+    ) -> tuple[Float[np.ndarray, " cells"], Float[np.ndarray, "cells components"]]:
+        """How much each control counts, and the scores that it moves to."""
+        scores = controls.scores[context]
+        shares = shares_of(_squared(scores, self.places[context]) / self.width[context])
+        weights = shares @ np.exp(left) if shares.shape[1] else np.ones(len(scores))
+        return weights / weights.sum(), scores + shares @ changes
 
 
 class Matching(eqx.Module):
@@ -164,11 +213,6 @@ def shares_of(
     return shares / shares.sum(axis=1, keepdims=True)
 
 
-def evenly(rows: Int[np.ndarray, " rows"], most: int) -> Int[np.ndarray, " some"]:
-    """At most so many of the rows, spread over all of them."""
-    return rows if len(rows) <= most else rows[np.arange(most) * len(rows) // most]
-
-
 def _squared(
     left: Float[np.ndarray, "left components"], right: Float[np.ndarray, "right components"]
 ) -> Float[np.ndarray, "left right"]:
@@ -179,7 +223,7 @@ def _squared(
 def _shrunk(
     found: Float[np.ndarray, "groups states entries"],
     noise: Float[np.ndarray, "groups states entries"],
-    used: np.ndarray,
+    used: Bool[np.ndarray, "groups states"],
 ) -> Float[np.ndarray, "groups states entries"]:
     """Each entry times the share of its variance over groups and states that is no noise."""
     if not used.any():
@@ -192,7 +236,7 @@ def _shrunk(
 
 def _means(
     found: Float[np.ndarray, "groups states entries"],
-    used: np.ndarray,
+    used: Bool[np.ndarray, "groups states"],
     pairs: Sequence[tuple[int, int]],
     contexts: int,
 ) -> Float[np.ndarray, "contexts states entries"]:

@@ -83,12 +83,12 @@ class ResponseAnchor(AbstractAnchor):
             means[row, own], variances[row, own] = changes[row, own], by_gene[own] / cells[row]
         axes = spread.noise.axes
         centres = measured.origins.astype(np.float64) @ axes.T
-        local = Local.of(screen, axes, centres, pairs, self.states if self.shape else 0)
         controls = Controls.of(screen, axes, centres)
-        seen, common = spread.stretches(pairs, self.shrinkage, controls.displaced(local, pairs))
+        local = Local.of(screen, controls, pairs, self.states if self.shape else 0)
+        seen, common = spread.stretches(pairs, self.shrinkage, local.displaced(controls, pairs))
         if not self.shape:
             seen, common = np.zeros_like(seen), np.zeros_like(common)
-        drift = controls.drifts(local, pairs, seen, common[:-1])
+        drift, usual = local.drifts(controls, pairs, seen, common[:-1])
         single = lambda values: np.asarray(values, np.float32)
         return FittedResponses(
             effects=effects,
@@ -102,8 +102,8 @@ class ResponseAnchor(AbstractAnchor):
             stretch=single(seen),
             common=single(common),
             local=jax.tree.map(single, local),
-            drift=single(drift.groups),
-            usual=single(drift.common),
+            drift=single(drift),
+            usual=single(usual),
         )
 
 

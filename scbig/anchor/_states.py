@@ -29,7 +29,8 @@ class States(eqx.Module):
 
     def shares(self, scores: Float[Array, "cells components"]) -> Float[Array, "cells states"]:
         """How much each cell is of each state of one group."""
-        apart = jnp.sum((scores[:, None] - self.places[None]) ** 2, axis=-1)
+        # Squared distances but for what all states of a cell have in common.
+        apart = jnp.sum(self.places**2, axis=1)[None] - 2 * scores @ self.places.T
         return jax.nn.softmax(-apart / self.width, axis=1)
 
     def changes(self, scores: Float[Array, "cells components"]) -> Float[Array, "cells components"]:

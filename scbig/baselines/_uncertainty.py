@@ -85,7 +85,7 @@ def paired(
     kept = [level for level in differences.index.names if level in over]
     apart = differences.groupby(level=kept, sort=False).mean().to_numpy(np.float64)
     # Differences of rounding are none, and a test of zeros alone is undefined.
-    size = float(np.nanmax(np.abs([left, right]), initial=0.0))
+    size = float(np.nanmax(np.abs(np.concatenate([left, right])), initial=0.0))
     apart = np.where(np.abs(apart) <= 1e-6 * size, 0.0, apart)
     found = interval(apart, seed=seed)
     test: Any = wilcoxon(apart) if np.any(apart) else None

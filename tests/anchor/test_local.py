@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from scbig.anchor import ResponseAnchor
-from scbig.anchor._local import Matching, evenly
+from scbig.anchor._controls import evenly
+from scbig.anchor._local import Matching
 from scbig.baselines import MovedControls
 from scbig.data import Condition, Screen
 from scbig.metrics import energy_distance
@@ -119,6 +120,29 @@ def test_a_context_with_few_controls_has_none():
     moves = fitted.moves([Condition((NAMES[0],))], [""])[0]
     cells = jnp.asarray(screen.dense(screen.rows("control")[:15]))
     np.testing.assert_array_equal(moves.drawn(cells, cells.mean(axis=0)), np.arange(15))
+
+
+def test_a_group_with_few_cells_does_what_is_common():
+    screen, _ = mixed(differ=True, rarer=True)
+    rows = np.concatenate([screen.rows(n)[: 6 if n == "A" else None] for n in ("control", *NAMES)])
+    fitted = ResponseAnchor(components=10, related=False).fit(screen.take(np.sort(rows)))
+    few, other = (fitted.conditions.index(name) for name in "AB")
+    np.testing.assert_array_equal(fitted.local.local[few], fitted.local.common[0])
+    np.testing.assert_array_equal(fitted.local.weights[few], fitted.local.rarer[0])
+    assert np.abs(fitted.local.local[other] - fitted.local.common[0]).max() > 0.05
+
+
+def test_the_device_shares_cells_out_as_the_host_does():
+    screen, _ = mixed(differ=True, rarer=False)
+    fitted = ResponseAnchor(components=10, related=False).fit(screen)
+    controls = screen.dense(screen.rows("control"))
+    scores = ((controls - controls.mean(axis=0)) @ fitted.axes.T).astype(np.float64)
+    states = fitted.moves([Condition(("A",))], [""])[0].states
+    assert states is not None
+    apart = ((scores[:, None] - fitted.local.places[0][None]) ** 2).sum(axis=-1)
+    expected = np.exp(-(apart - apart.min(axis=1, keepdims=True)) / fitted.local.width[0])
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(states.shares(jnp.asarray(scores, jnp.float32)), expected, atol=1e-3)
 
 
 def test_matching_finds_proportions_and_changes_of_known_states():

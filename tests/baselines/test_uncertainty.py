@@ -61,6 +61,7 @@ def test_what_is_undefined_stays_so():
     assert found.number == 12  # the other seed has it
     rest = noise_of(scores)
     assert found.mean == pytest.approx(rest)
+    assert paired(scores.iloc[:-3], "one", "other").number == 12  # rows that are not there
     with pytest.raises(ValueError, match="No scores of 'third'; the table has one, other"):
         paired(scores, "third", "other")
 
