@@ -6,9 +6,10 @@
 
 Every double of the screen is held out once, two at a time, and all are scored together, for every
 seed. With `--unseen singles` three single perturbations are held out at a time, and with them every
-double that has one of their genes. With `--splits` and `--split` the test conditions of one split
-of a file are held out. A run that was stopped goes on where it was. Some 4 minutes a fold and seed
-of Norman's subset on 2 cores.
+double that has one of their genes. `additive` and `holdout` are the protocols of `scbig.splits`,
+another split for each seed, from 1 on; of what they set aside to validate nothing is used. With
+`--splits` and `--split` the test conditions of one split of a file are held out. A run that was
+stopped goes on where it was. Some 4 minutes a fold and seed of Norman's subset on 2 cores.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 import scbig
-from scbig import baselines, cli, data, plotting, priors
+from scbig import baselines, cli, data, plotting, priors, splits
 
 SHOWN = ("pearson_delta", "pearson_delta_deg20", "pds", "mse", "acc", "e_distance")
 PUBLISHED, ANCHORED = "scBIG, as published", "scBIG"
@@ -54,7 +55,7 @@ class Accuracy:
     """Folder for the models, the tables and the figure."""
     model: scbig.ScBIGConfig = field(default_factory=preset)
     seeds: int = 3
-    unseen: Literal["doubles", "singles"] = "doubles"
+    unseen: Literal["doubles", "singles", "additive", "holdout"] = "doubles"
     held: int | None = None
     """Conditions of a fold; by default 2 doubles, or 3 singles."""
     splits: pathlib.Path | None = None
@@ -82,7 +83,7 @@ def trained(
     assert table is not None
     own, other = jr.split(jr.key(seed))
     given: dict[str, Any] = {}
-    if run.unseen == "singles" and run.splits is None:
+    if run.unseen in ("singles", "holdout") and run.splits is None:
         # Chosen by what is to be predicted: single perturbations of which nothing else is known.
         kind = [c.name for c in screen.conditions if len(c.perturbations) == 1]
         drawn = np.random.default_rng(seed).permutation(kind)[:4].tolist()
@@ -135,6 +136,10 @@ def folds(run: Accuracy, screen: data.Screen, seed: int) -> list[Fold]:
             raise SystemExit(f"Split {run.split}: {sorted(train & test) or 'no test condition'}.")
         print(f"split {run.split}: {len(kept)} of {len(test)} test conditions are in the screen")
         return [Fold(kept, [n for n in names if n not in train | {"control"}])]
+    if run.unseen == "additive":
+        return [of_split(screen, splits.additive(screen, seed=seed + 1))]
+    if run.unseen == "holdout":
+        return [of_split(screen, splits.holdout(screen, seed=seed + 1, validation=0.0))]
     size = {"doubles": 2, "singles": 1}[run.unseen]
     kind = [c.name for c in screen.conditions if len(c.perturbations) == size]
     order = np.random.default_rng(seed).permutation(kind).tolist()
@@ -144,6 +149,11 @@ def folds(run: Accuracy, screen: data.Screen, seed: int) -> list[Fold]:
         test = order[start : start + held]
         found.append(Fold(test, test if run.unseen == "doubles" else linked(screen, test)))
     return found
+
+
+def of_split(screen: data.Screen, split: splits.Split) -> Fold:
+    """Tests what the split tests, and trains on what it trains on."""
+    return Fold([*split.test], [c.name for c in screen.conditions if c.name not in split.train])
 
 
 def linked(screen: data.Screen, names: Sequence[str]) -> list[str]:
@@ -193,6 +203,16 @@ def claim(run: Accuracy) -> None:
 
 
 def page(found: pd.DataFrame, run: Accuracy) -> str:
+    """A table for the tested conditions of each number of perturbations."""
+    sizes = [
+        len(data.Condition.parse(name).perturbations)
+        for name in found.index.get_level_values("condition")
+    ]
+    parts = [section(pd.DataFrame(part), run) for _, part in found.groupby(sizes)]
+    return "\n".join(parts)
+
+
+def section(found: pd.DataFrame, run: Accuracy) -> str:
     """The scores as a table in Markdown: means with intervals, and paired tests."""
     names = list(dict.fromkeys(found.index.get_level_values("predictor")))
     parts = {

@@ -200,6 +200,29 @@ def test_a_fold_hides_a_perturbation_at_every_dose(tmp_path):
     assert script["linked"](screen, ["A@0.1"]) == ["A@0.1", "A@1", "A@1+B@1"]
 
 
+def test_protocols_train_on_nothing_that_they_set_aside(tmp_path):
+    script = runpy.run_path(str(EXPERIMENTS / "accuracy.py"))
+    singles = [f"G{n}" for n in range(8)]
+    names = ["control", *singles, *(f"G{a}+G{b}" for b in range(8) for a in range(b))]
+    cells = ad.AnnData(
+        np.log1p(np.random.default_rng(0).gamma(2.0, size=(len(names), 2))).astype(np.float32),
+        obs=pd.DataFrame({"condition": names}, index=pd.Index([f"c{n}" for n in range(37)])),
+        var=pd.DataFrame(index=pd.Index(["g", "h"])),
+    )
+    screen = scbig.Screen.from_anndata(cells)
+    nowhere = dict.fromkeys(("data", "embeddings", "interactions", "pathways"), tmp_path)
+    for seed in range(3):
+        run = script["Accuracy"](**nowhere, out=tmp_path, unseen="additive")
+        (fold,) = script["folds"](run, screen, seed)
+        assert len(fold.test) == 7
+        assert len(fold.without) == 14
+        assert {*fold.test} < {*fold.without} < {*names[9:]}
+        run = script["Accuracy"](**nowhere, out=tmp_path, unseen="holdout")
+        (fold,) = script["folds"](run, screen, seed)
+        (gene,) = (name for name in fold.test if "+" not in name)
+        assert {*fold.test} == {*fold.without} == {n for n in names if gene in n.split("+")}
+
+
 @pytest.mark.slow
 def test_unseen_doubles_are_scored_by_models_that_have_not_seen_them(shared_file, tmp_path, capsys):
     script = runpy.run_path(str(EXPERIMENTS / "accuracy.py"))
