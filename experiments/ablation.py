@@ -100,7 +100,8 @@ ARMS: dict[str, Change] = {
     "pathways alone": one_loss(1),
     "alignment against raw cells": in_terms(denoised=False, relative=False),
     "alignment, three times the weight": with_(terms__0__weight=0.9),
-    "no refit": with_(stage2__refit=False),
+    "anchor alone made anew": with_(stage2__refit="anchor"),
+    "nothing made anew": with_(stage2__refit="nothing"),
 }
 # With programs, and an autoencoder, of their own.
 PROGRAMS: dict[str, Change] = {

@@ -1,6 +1,6 @@
 """One run, whole: every number and every algorithm of it, as one immutable value."""
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 from scbig._value import Value, Weighted, label_of, plain, read, real, require, whole
 from scbig.anchor import AbstractAnchor
@@ -28,6 +28,7 @@ from scbig.objective import (
 )
 from scbig.programs import GRC, AbstractClustering
 
+Refit = Literal["nothing", "anchor", "flow"]
 PARTS = ("encoder", "decoder", "condition_encoder", "velocity")
 """The networks of a model, by the names of its fields."""
 
@@ -82,8 +83,8 @@ class FlowTraining(Value):
     - `hold_out`: share of the conditions that only select, if `fit` is told of none: of the
         combinations where there are eight of them at least, else of the single perturbations; 0
         for cells of the training conditions instead.
-    - `refit`: whether, once the number of steps is chosen, the anchor and the flow are made anew
-        on all conditions, those that selected among them, with that number of steps.
+    - `refit`: what is made anew on all conditions, those that selected among them, once the best
+        parameters are chosen: `nothing`, the `anchor`, or anchor and `flow`, with as many steps.
     - `members`: flows that are trained at once, of other first parameters and other draws, between
         the latents of one autoencoder; a prediction is their mean.
     """
@@ -98,12 +99,14 @@ class FlowTraining(Value):
     patience: int | None = whole(None)
     criterion: AbstractCriterion = ResponseCriterion()
     hold_out: float = real(0.0, least=0, below=1)
-    refit: bool = False
+    refit: Refit = "nothing"
     members: int = whole(1)
 
     def __check_init__(self) -> None:
         known = set(self.trains) <= set(PARTS) and len(set(self.trains)) == len(self.trains)
         require(known and bool(self.trains), self, f"trains must name some of {', '.join(PARTS)}")
+        choices = get_args(Refit)
+        require(self.refit in choices, self, f"refit must be one of {', '.join(choices)}")
 
 
 class ScBIGConfig(Value):

@@ -90,7 +90,7 @@ def anchored(base: ScBIGConfig) -> ScBIGConfig:
         "stage2.validate_every": -(-50 * base.stage2.accumulate // steps),
         "stage2.patience": 12,
         "stage2.hold_out": 0.15,
-        "stage2.refit": True,
+        "stage2.refit": "flow",
     }
     for place, part in enumerate(base.terms):
         if isinstance(part.term, Consistency) and part.weight > 0:

@@ -189,7 +189,7 @@ def _find_programs(
     """Programs from the priors; then, as often as asked for, updated by what a training misses."""
     method = materials.config.programs
     # What selects must not have been learned from: the next programs learn from these errors.
-    once = but(materials.config, **{"stage2.refit": False, "stage2.members": 1})
+    once = but(materials.config, **{"stage2.refit": "nothing", "stage2.members": 1})
     materials = dataclasses.replace(materials, config=once)
     grouping = ClusteringInput.of(materials.kept, materials.priors, method)
     clustering = grouping.cluster(method, key=key)

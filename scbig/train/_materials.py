@@ -74,7 +74,7 @@ class Materials:
             perturbations=table.names,
             contexts=() if contexts is None else contexts.names,
             # Conditions that only select are not learned from: nothing knows of their doses.
-            dosing=Dosing.of((screen if config.stage2.refit else training).conditions),
+            dosing=Dosing.of((training if config.stage2.refit == "nothing" else screen).conditions),
         )
         pairs = itertools.product(screen.conditions, screen.contexts)
         conditions, settings = zip(*pairs, strict=True)

@@ -111,10 +111,12 @@ def _fit_flow(
     """Stage 2, judged by what it does not learn from; then anew on everything, if asked for."""
     learn, judge, config = materials.learn, materials.judge, materials.config
     found, state = _train_flow(models, materials, anchor, learn, judge, recorder, key=key)
-    if not config.stage2.refit:
+    if config.stage2.refit == "nothing":
         return found
     ends, everything = np.asarray(state.best_step), materials.whole
     anchor = _anchor(materials, everything)
+    if config.stage2.refit == "anchor":
+        return dataclasses.replace(found, anchor=anchor)
     given = models, materials, anchor, everything, None, recorder
     return _train_flow(*given, ends=ends, key=key)[0]
 

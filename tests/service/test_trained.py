@@ -325,7 +325,7 @@ def test_a_model_of_an_older_version_is_refused_by_its_version(model, tmp_path):
     path = tmp_path / "model.scbig"
     save(model, path)
     rewritten(path, lambda header: header.pop("format"))
-    with pytest.raises(ValueError, match=r"format 1, of an earlier version .* format 4"):
+    with pytest.raises(ValueError, match=r"format 1, of an earlier version .* format 5"):
         load(path)
 
 

@@ -78,7 +78,7 @@ def test_a_prediction_says_how_sure_its_means_are(idle, screen, tmp_path):
 
 
 def test_the_control_comes_back_as_it_was(screen, priors, tmp_path):
-    config = but(ANCHORED, **{"stage2.refit": False, "stage2.steps": 4})
+    config = but(ANCHORED, **{"stage2.refit": "nothing", "stage2.steps": 4})
     made = fit(screen, priors, config, progress=False, key=jr.key(0))
     moving = dataclasses.replace(made.model, pure=moved(made.model.pure))
     controls = screen.dense(screen.rows("control"))
@@ -126,6 +126,22 @@ def test_it_is_saved_with_its_anchor(idle, tmp_path, screen):
     names = [screen.conditions[0].name, screen.conditions[-1].name]
     ask = lambda model: cells_of(model, screen, names)
     np.testing.assert_array_equal(ask(again), ask(idle.model))
+
+
+def test_the_anchor_alone_can_be_made_anew_on_what_selected(screen, priors):
+    eager = but(ANCHORED, **{"stage2.criterion": Eager(), "stage2.refit": "nothing"})
+    held = train.hold_out_conditions(screen, 0.3, key=jr.key(0), least=4)
+    given = {"validation": held, "progress": False, "key": jr.key(0)}
+    before = fit(screen, priors, eager, **given).model
+    after = fit(screen, priors, but(eager, **{"stage2.refit": "anchor"}), **given)
+    assert same(after.model.pure, before.pure)
+    assert "refit" not in set(after.history.stage)
+    asked = [c for c in screen.conditions if c.name in held], [""] * len(held)
+    part, whole = (ANCHOR.fit(cells).moves(*asked) for cells in (screen.without(held), screen))
+    for model, moves in ((before, part), (after.model, whole)):
+        assert model.anchor is not None
+        np.testing.assert_allclose(model.anchor.moves(*asked).rest, moves.rest)
+    assert not np.allclose(part.rest, whole.rest)
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ def test_with_an_anchor_both_uncertainties_count_for_an_unseen_condition(screen,
     # Judged, and not refit on: unseen when it is predicted.
     held = [c.name for c in screen.conditions if len(c.perturbations) > 1][:2]
     config = but(ANCHORED, **{"stage2.members": 2, "stage2.optimiser.learning_rate": 0.1})
-    loose = but(config, **{"stage2.criterion": LastOne(), "stage2.refit": False})
+    loose = but(config, **{"stage2.criterion": LastOne(), "stage2.refit": "nothing"})
     result = fit(screen, priors, loose, validation=held, progress=False, key=jr.key(0))
     model = result.model
     assert model.anchor is not None
