@@ -65,6 +65,7 @@ class Moves(eqx.Module):
         return self(cells, centre) + self.rest[None]
 
 
+@jax.jit
 def nonnegative(cells: ExpressionBatch) -> ExpressionBatch:
     """The nearest cells without negative expression that have the same mean, gene by gene.
 

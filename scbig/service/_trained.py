@@ -31,6 +31,9 @@ from scbig.model import AbstractEmission, ConditionTokens, ScBIG
 from ._names import Names
 from ._populations import Populations, assemble
 
+ROWS = 256
+"""Cells that are padded to a multiple of, where every number of them would be compiled for."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedModel:
@@ -206,7 +209,12 @@ class TrainedModel:
         latents = self.pure.encode_cells(jnp.asarray(values))
         place = {name: column for column, name in enumerate(self.names.genes)}
         decoded = np.asarray(self.pure.decode_cells(latents))[:, [place[name] for name in given]]
-        return np.asarray(without_negative(jnp.asarray(decoded))) if nonnegative else decoded
+        if not nonnegative:
+            return decoded
+        # Rows of zeros change no gene, and spare a compilation for every number of cells.
+        rest = -len(decoded) % ROWS
+        padded = jnp.asarray(np.pad(decoded, ((0, rest), (0, 0))))
+        return np.asarray(without_negative(padded))[: len(decoded)]
 
 
 @eqx.filter_jit

@@ -1,5 +1,6 @@
 """Moving cells, and keeping them from falling below zero."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -32,6 +33,14 @@ def test_cells_without_negative_expression_are_the_nearest_of_equal_mean(cells, 
     np.testing.assert_allclose(
         found.mean(axis=0), np.maximum(given.mean(axis=0), 0), rtol=1e-4, atol=1e-5 * spread
     )
+
+
+def test_it_is_compiled_once(caplog):
+    given = jnp.asarray(np.random.default_rng(0).normal(size=(17, 5)), jnp.float32)
+    with jax.log_compiles():
+        for _ in range(3):
+            nonnegative(given)
+    assert sum("Compiling jit(" in line for line in caplog.messages) <= 1
 
 
 def test_cells_move_by_the_shift_and_stretch_around_the_centre():

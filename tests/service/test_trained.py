@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from typing import Any
 
 import anndata as ad
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 
 from scbig._errors import NumericalFailure
+from scbig.anchor import nonnegative
 from scbig.data import Columns
 from scbig.flow import adaptive
 from scbig.method import ScBIGConfig, but
@@ -369,7 +371,7 @@ def test_a_round_trip_finds_genes_by_name(model):
     np.testing.assert_array_equal(found, model.round_trip(given)[:, order])
 
 
-def test_a_round_trip_compiles_once_for_all_sizes(model):
+def test_a_round_trip_compiles_once_for_all_sizes(model, caplog):
     traces = []
 
     class Counted(AbstractDecoder):
@@ -383,9 +385,22 @@ def test_a_round_trip_compiles_once_for_all_sizes(model):
     counted.round_trip(varied(3))
     once = len(traces)
     assert once > 0
-    for cells in (1, 40, 300):
-        counted.round_trip(varied(cells))
+    with jax.log_compiles():
+        for cells in (1, 40, 200):
+            counted.round_trip(varied(cells))
     assert len(traces) == once
+    compiled = {
+        found[1] for x in caplog.messages if (found := re.match(r"Compiling jit\((\w+)", x))
+    }
+    assert compiled <= {"stage"}  # which copies an array to the device
+
+
+def test_a_round_trip_without_negative_expression_has_its_own_mean(model):
+    given = varied(37)
+    raw, found = (model.round_trip(given, nonnegative=own) for own in (False, True))
+    expected = nonnegative(jnp.asarray(raw))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert raw.min() < 0 <= found.min()
 
 
 def test_a_round_trip_refuses_what_predict_refuses(model):
