@@ -246,7 +246,8 @@ def section(found: pd.DataFrame, run: Accuracy) -> str:
     for name, part in parts.items():
         cells = [str(baselines.interval(part[metric].to_numpy())) for metric in SHOWN]
         by_seed = found.xs(name, level="predictor")["pearson_delta"].groupby("seed").mean()
-        cells.append("" if len(by_seed) < 2 else f"{by_seed.std():.3f}")
+        over = by_seed.std()
+        cells.append("" if np.isnan(over) else f"{over:.3f}")
         for other in OTHERS:
             apart = baselines.paired(found, name, other) if other != name else ""
             cells.append(str(apart))
