@@ -86,6 +86,7 @@ def random_programs(config: scbig.ScBIGConfig) -> scbig.ScBIGConfig:
 ARMS: dict[str, Change] = {
     DEFAULT: with_(),
     "no paired-effect terms": with_(anchor__effects__together=(0.0,), anchor__effects__pair=(0.0,)),
+    "no residuals of other combinations": with_(anchor__effects__transfer=False),
     "shift, no change of shape": with_(anchor__shape=False),
     "no pathways in the anchor": with_(anchor__related=False),
     "mean closed to the flow": with_(emission__mean=0.0),

@@ -16,3 +16,4 @@ from ._relations import (
     PathwayRelation as PathwayRelation,
 )
 from ._target import TargetEffect as TargetEffect
+from ._transfer import Transfer as Transfer

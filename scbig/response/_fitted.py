@@ -14,6 +14,7 @@ from ._design import Design, covariance, variance
 from ._doses import DoseScale
 from ._relations import AbstractRelation
 from ._target import TargetEffect
+from ._transfer import Transfer
 
 
 class FittedEffects(eqx.Module):
@@ -24,7 +25,8 @@ class FittedEffects(eqx.Module):
     bands for conditions of one perturbation and of several; `new`, both for conditions with
     perturbations that were never seen, and the `relation` by which those have effects of their
     like, if left-out perturbations confirmed that they have; `target`, of an unseen perturbation on
-    its own gene; `origin`, `genes`, mean control expression and its names.
+    its own gene; `origin`, `genes`, mean control expression and its names; `transfer`, what other
+    combinations say of one, if left-out combinations confirmed that it helps.
     """
 
     known: tuple[str, ...]
@@ -38,6 +40,7 @@ class FittedEffects(eqx.Module):
     target: TargetEffect | None
     origin: Float[np.ndarray, " genes"]
     genes: tuple[str, ...]
+    transfer: Transfer | None = None
 
     def means(
         self, conditions: Sequence[Condition], contexts: Sequence[str] | None = None
@@ -48,7 +51,8 @@ class FittedEffects(eqx.Module):
         it is what the contexts share.
         """
         wanted = self._design(conditions, contexts)
-        return self._expected(wanted) + self._on_targets(conditions, contexts)
+        found = self._expected(wanted) + self._on_targets(conditions, contexts)
+        return found if self.transfer is None else self.transfer(conditions, contexts, found)
 
     def left_out(self) -> Float[np.ndarray, "training genes"]:
         """What the other training rows make one expect of each, without its own response.
@@ -64,7 +68,7 @@ class FittedEffects(eqx.Module):
                 found[rows] += (scores - errors)[rows] @ self.loadings[band.components]
         if self.target is not None:
             self._aim(found, alone[:, : len(self.known)])
-        return found
+        return found if self.transfer is None else self.transfer.among_training(found)
 
     def _aim(
         self,

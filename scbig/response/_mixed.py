@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from scbig._names import examples
 from scbig._value import Value, require, whole
@@ -19,6 +19,7 @@ from ._doses import DoseScale, Hill
 from ._fitted import FittedEffects, check_contexts
 from ._relations import AbstractRelation
 from ._target import TargetEffect
+from ._transfer import Transfer, transfer_helps
 
 
 class MixedEffects(Value):
@@ -44,7 +45,10 @@ class MixedEffects(Value):
     **Fields:** the variances to choose from, as in `Strengths`; `bands`, after how many components
     another choice is made; `least`, rows of a kind that must be there to choose by; `across`, the
     shares of contexts, and `half` and `steep`, of Hill functions, to choose from; the variances are
-    chosen at the middle one of each; `related`, variances of what like perturbations do alike.
+    chosen at the middle one of each; `related`, variances of what like perturbations do alike;
+    `transfer`, whether a combination that was not seen is expected to do the mean of this and of
+    the sum of its measured parts with residuals of other combinations (`Transfer`), where
+    combinations left out in turn say that it helps.
 
     Henderson, Best linear unbiased estimation and prediction under a selection model (1975); the
     errors of left-out conditions: Rasmussen and Williams, Gaussian processes (2006), Eq. 5.12.
@@ -60,6 +64,7 @@ class MixedEffects(Value):
     half: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0)
     steep: tuple[float, ...] = (0.5, 1.0, 2.0)
     related: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0)
+    transfer: bool = True
 
     def __check_init__(self) -> None:
         for name in ("common", "together", "pair", "noise"):
@@ -130,7 +135,7 @@ class MixedEffects(Value):
         )
         new = self._related(measured, singles, combinations) if relation is not None else None
         target = None if origin is None else TargetEffect.fit(conditions, values, origin, genes)
-        return FittedEffects(
+        fitted = FittedEffects(
             known=known,
             scale=scale,
             design=design,
@@ -143,6 +148,23 @@ class MixedEffects(Value):
             origin=np.zeros(values.shape[1]) if origin is None else np.asarray(origin, np.float64),
             genes=tuple(genes),
         )
+        if not self.transfer:
+            return fitted
+        places = [""] * len(conditions) if contexts is None else list(contexts)
+        transfer = Transfer.fit(conditions, values, places)
+        combined = np.flatnonzero(transfer.covered)
+        if len(combined) < max(self.least, 2):
+            return fitted
+        # By whole fits without them: the errors above are those that the variances were chosen by.
+        plain = dataclasses.replace(self, transfer=False)
+
+        def rest(kept: Int[np.ndarray, " kept"]) -> FittedEffects:
+            own, where = [conditions[row] for row in kept], [places[row] for row in kept]
+            known = {"origin": origin, "genes": genes, "relation": relation}
+            return plain.fit(own, values[kept], contexts=where, cells=counts[kept], **known)
+
+        helps = transfer_helps(rest, conditions, values, places, combined)
+        return dataclasses.replace(fitted, transfer=transfer) if helps else fitted
 
     def _related(
         self, measured: Measured, singles: tuple[Band, ...], combinations: tuple[Band, ...]
