@@ -158,15 +158,21 @@ def test_the_norman_script_has_a_pulse_on_real_cells(shared_file, tmp_path, caps
     assert "445 of 500 genes" in capsys.readouterr().out
 
 
+def one_cell_of_each(labels):
+    cells = ad.AnnData(
+        np.log1p(np.random.default_rng(0).gamma(2.0, size=(len(labels), 2))).astype(np.float32),
+        obs=pd.DataFrame(
+            {"condition": labels}, index=pd.Index([f"c{n}" for n in range(len(labels))])
+        ),
+        var=pd.DataFrame(index=pd.Index(["g", "h"])),
+    )
+    return scbig.Screen.from_anndata(cells)
+
+
 def test_a_fold_of_unseen_singles_hides_their_doubles_too(tmp_path):
     script = runpy.run_path(str(EXPERIMENTS / "accuracy.py"))
     labels = ["control", "A", "B", "C", "D", "A+B", "C+D", "E+F"]
-    cells = ad.AnnData(
-        np.log1p(np.random.default_rng(0).gamma(2.0, size=(len(labels), 2))).astype(np.float32),
-        obs=pd.DataFrame({"condition": labels}, index=pd.Index([f"c{n}" for n in range(8)])),
-        var=pd.DataFrame(index=pd.Index(["g", "h"])),
-    )
-    screen = scbig.Screen.from_anndata(cells)
+    screen = one_cell_of_each(labels)
     nowhere = dict.fromkeys(("data", "embeddings", "interactions", "pathways"), tmp_path)
     make = lambda **options: script["Accuracy"](**nowhere, out=tmp_path, **options)
     singles = script["folds"](make(unseen="singles", held=1), screen, 0)
@@ -204,12 +210,7 @@ def test_protocols_train_on_nothing_that_they_set_aside(tmp_path):
     script = runpy.run_path(str(EXPERIMENTS / "accuracy.py"))
     singles = [f"G{n}" for n in range(8)]
     names = ["control", *singles, *(f"G{a}+G{b}" for b in range(8) for a in range(b))]
-    cells = ad.AnnData(
-        np.log1p(np.random.default_rng(0).gamma(2.0, size=(len(names), 2))).astype(np.float32),
-        obs=pd.DataFrame({"condition": names}, index=pd.Index([f"c{n}" for n in range(37)])),
-        var=pd.DataFrame(index=pd.Index(["g", "h"])),
-    )
-    screen = scbig.Screen.from_anndata(cells)
+    screen = one_cell_of_each(names)
     nowhere = dict.fromkeys(("data", "embeddings", "interactions", "pathways"), tmp_path)
     for seed in range(3):
         run = script["Accuracy"](**nowhere, out=tmp_path, unseen="additive")

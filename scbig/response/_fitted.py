@@ -97,7 +97,10 @@ class FittedEffects(eqx.Module):
     def deviations(
         self, conditions: Sequence[Condition], contexts: Sequence[str] | None = None
     ) -> Float[np.ndarray, "conditions genes"]:
-        """Standard deviation of the true response around `means`, by gene, as the model has it."""
+        """Standard deviation of the true response around the sum of effects, by gene.
+
+        As the variances have it; the same where residuals of other combinations count too.
+        """
         wanted = self._design(conditions, contexts)
         found = np.zeros((len(conditions), self.loadings.shape[1]))
         for rows, bands in self._kinds(wanted):

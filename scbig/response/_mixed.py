@@ -159,9 +159,9 @@ class MixedEffects(Value):
         plain = dataclasses.replace(self, transfer=False)
 
         def rest(kept: Int[np.ndarray, " kept"]) -> FittedEffects:
+            # Their parts were all seen: targets and relations have no say in them.
             own, where = [conditions[row] for row in kept], [places[row] for row in kept]
-            known = {"origin": origin, "genes": genes, "relation": relation}
-            return plain.fit(own, values[kept], contexts=where, cells=counts[kept], **known)
+            return plain.fit(own, values[kept], contexts=where, cells=counts[kept])
 
         helps = transfer_helps(rest, conditions, values, places, combined)
         return dataclasses.replace(fitted, transfer=transfer) if helps else fitted

@@ -12,6 +12,7 @@ from scbig.data import Condition
 SHRINK = 1.5
 """As many combinations without any residual are added to those of a perturbation."""
 FOLDS = 5
+"""Parts of the combinations that are left out in turn."""
 SHARE = 0.5
 """Of the transferred prediction, the rest being the one that it is put beside."""
 
