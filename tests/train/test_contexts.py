@@ -224,6 +224,15 @@ def test_a_model_learns_the_scale_of_doses_from_its_training_conditions(screen):
     assert Dosing.of(genes.conditions) is None
 
 
+@pytest.mark.parametrize("refit", ["anchor", "flow"])
+def test_what_is_made_anew_on_the_conditions_that_selected_knows_their_doses(screen, refit):
+    config = but(TINY, **{"stage2.refit": refit})
+    given = screen, drug_priors(None), config, ["D@10"]
+    dosing = train.Materials.of(*given, key=jr.key(0)).names.dosing
+    assert dosing == Dosing.of(screen.conditions)
+    assert dosing != Dosing.of(screen.without(["D@10"]).conditions)
+
+
 def test_one_hot_contexts_tell_every_context_apart():
     plain = train.one_hot_contexts(["y", "x", "z"])
     assert plain.names == ("y", "x", "z")
