@@ -99,7 +99,8 @@ class Consistency(AbstractTerm):
     def __call__(
         self, model: ScBIG, data: FlowData, step: Int[Array, ""], *, key: PRNGKeyArray
     ) -> tuple[Scalar, Metrics]:
-        values = _now_and_then(lambda: self.evaluate(model, data, key=key), step, self.period)
+        evaluate = lambda: self.evaluate(model, data, key=key)
+        values = _now_and_then(evaluate, step, self.period, self._nothing(data))
         loss = jnp.zeros(())
         for part, name in zip(self.active, self.names, strict=True):
             loss = loss + part.weight * values[name]
@@ -138,6 +139,14 @@ class Consistency(AbstractTerm):
             "solver_steps": moved.steps.astype(jnp.float32),
             "consistency_unsolved": failed,
             "consistency_unsolved_share": jnp.where(moved.solved, 0.0, 1.0),
+        }
+
+    def _nothing(self, data: FlowData) -> Metrics:
+        """What `evaluate` returns, at the steps without it."""
+        scalars = (*self.names, "solver_steps", "consistency_unsolved_share")
+        return {
+            **dict.fromkeys(scalars, jnp.zeros(())),
+            "consistency_unsolved": jnp.zeros(data.index.num_groups),
         }
 
     def references(self, model: ScBIG, data: FlowData, *, key: PRNGKeyArray) -> dict[str, Scalar]:
@@ -276,9 +285,10 @@ def _moved(
     return run(arrays)
 
 
-def _now_and_then(evaluate: Callable[[], Metrics], step: Int[Array, ""], period: int) -> Metrics:
+def _now_and_then(
+    evaluate: Callable[[], Metrics], step: Int[Array, ""], period: int, nothing: Metrics
+) -> Metrics:
     """What `evaluate` returns at every `period`-th step, and zeros, at no cost, at the others."""
     if period == 1:
         return evaluate()
-    zeros = lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(evaluate))
-    return jax.lax.cond(step % period == 0, evaluate, zeros)
+    return jax.lax.cond(step % period == 0, evaluate, lambda: nothing)

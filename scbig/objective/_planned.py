@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from scbig._typing import Array, Bool, Float, Int, Latent, LatentBatch, PRNGKeyArray, Scalar
+from scbig._typing import Array, Bool, Float, Int, Latent, PRNGKeyArray, Scalar
 from scbig._value import whole
 from scbig.flow import AbstractProbabilityPath, LinearPath, flow_matching_loss
 from scbig.model import ScBIG
@@ -67,7 +67,12 @@ class PlannedMatching(AbstractTerm):
         ]
         order = np.asarray(index.order)
         ends = np.stack([order[s + own] for s, own in zip(start, places, strict=True)])
-        return _plans(self, setting.starts, setting.latents, jnp.asarray(ends, jnp.int32))
+        ends = jnp.asarray(ends, jnp.int32)
+        # One after the other, by one program for any number of groups.
+        given = zip(setting.starts, ends, jr.split(jr.key(0), len(ends)), strict=True)
+        found = [_plan(self, start, setting.latents[rows], key) for start, rows, key in given]
+        partners, shift, converged = map(jnp.stack, zip(*found, strict=True))
+        return Pairs(ends, partners, shift, converged)
 
     def __call__(
         self, model: ScBIG, data: FlowData, step: Int[Array, ""], *, key: PRNGKeyArray
@@ -101,25 +106,15 @@ class PlannedMatching(AbstractTerm):
 
 
 @eqx.filter_jit
-def _plans(
+def _plan(
     term: PlannedMatching,
-    starts: Float[Array, "groups pool latent"],
-    latents: LatentBatch,
-    ends: Int[Array, "groups ends"],
-) -> Pairs:
-    """One plan after the other: of many conditions only one is in memory."""
-
-    def one(
-        own: tuple[LatentBatch, Int[Array, " ends"], PRNGKeyArray],
-    ) -> tuple[Int[Array, "starts draws"], Latent, Bool[Array, ""]]:
-        start, rows, key = own
-        end = latents[rows]
-        shift = jnp.mean(start, axis=0) - jnp.mean(end, axis=0) if term.centred else 0.0 * start[0]
-        # The same plan for every draw: the compiler makes it once.
-        keys = jr.split(key, term.draws)
-        found = jax.vmap(lambda k: term.coupling(start, end + shift[None], key=k))(keys)
-        return found.partner.T, shift, jnp.all(found.converged)
-
-    keys = jr.split(jr.key(0), starts.shape[0])
-    partners, shift, converged = jax.lax.map(one, (starts, ends, keys))
-    return Pairs(ends, partners, shift, converged)
+    start: Float[Array, "starts latent"],
+    end: Float[Array, "ends latent"],
+    key: PRNGKeyArray,
+) -> tuple[Int[Array, "starts draws"], Latent, Bool[Array, ""]]:
+    """One plan: the partners that are drawn of each start, the shift, and whether it converged."""
+    shift = jnp.mean(start, axis=0) - jnp.mean(end, axis=0) if term.centred else 0.0 * start[0]
+    # The same plan for every draw: the compiler makes it once.
+    keys = jr.split(key, term.draws)
+    found = jax.vmap(lambda k: term.coupling(start, end + shift[None], key=k))(keys)
+    return found.partner.T, shift, jnp.all(found.converged)

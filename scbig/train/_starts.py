@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scbig._typing import Array, Float, Int, LatentBatch
+from scbig._typing import Array, Expression, ExpressionBatch, Float, LatentBatch
 from scbig.anchor import Moves
 from scbig.method import ScBIGConfig
 from scbig.model import ScBIG
@@ -23,11 +23,14 @@ def needs_starts(config: ScBIGConfig) -> bool:
 
 def starts_of(setting: Setting) -> Float[Array, "groups pool latent"]:
     """Latents of controls, moved by each group's anchor; a group's do not depend on the others."""
-    assert setting.moves is not None
+    moves = setting.moves
+    assert moves is not None
     rows = setting.control_rows(_pool(setting))
-    cells = jnp.asarray(np.stack([setting.all_controls.dense(own) for own in rows]))
+    cells = [jnp.asarray(setting.all_controls.dense(own)) for own in rows]
     centres = jnp.asarray(setting.origin)
-    return _encoded(setting.model, setting.moves, cells, centres, setting.index.context)
+    # One program for any number of groups.
+    one = lambda n, own: _encoded(setting.model, moves[n], cells[own], centres[own])
+    return jnp.stack([one(n, own) for n, own in enumerate(setting.index.context.tolist())])
 
 
 def own_starts(setting: Setting, data: FlowData) -> Float[Array, "groups pool latent"]:
@@ -46,17 +49,6 @@ def _pool(setting: Setting) -> int:
 
 
 @eqx.filter_jit
-def _encoded(
-    model: ScBIG,
-    moves: Moves,
-    cells: Float[Array, "contexts pool genes"],
-    centres: Float[Array, "contexts genes"],
-    contexts: Int[Array, " groups"],
-) -> Float[Array, "groups pool latent"]:
-    def one(group: Int[Array, ""]) -> LatentBatch:
-        context = contexts[group]
-        own, given, centre = moves[group], cells[context], centres[context]
-        moved = own(given[own.drawn(given, centre)], centre)
-        return jax.lax.map(model.encode, moved, batch_size=min(256, moved.shape[0]))
-
-    return jax.lax.map(one, jnp.arange(contexts.shape[0]))
+def _encoded(model: ScBIG, moves: Moves, cells: ExpressionBatch, centre: Expression) -> LatentBatch:
+    moved = moves(cells[moves.drawn(cells, centre)], centre)
+    return jax.lax.map(model.encode, moved, batch_size=min(256, moved.shape[0]))
