@@ -7,6 +7,7 @@ from ._checks import (
     check_not_empty as check_not_empty,
     check_unique as check_unique,
     column as column,
+    gene_names as gene_names,
 )
 from ._columns import (
     CONTEXT_JOINT as CONTEXT_JOINT,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scbig._names import examples
+from scbig._names import examples, tidied
 
 LARGEST_LOG = 15.0
 """A log1p value from here on stands for more than three million normalised counts."""
@@ -27,6 +27,14 @@ def check_unique(names: Sequence[str], *, what: str, repair: str) -> None:
         raise ValueError(
             f"{len(twice)} {what} names are there more than once: {examples(twice)}. {repair}"
         )
+
+
+def gene_names(adata: ad.AnnData) -> tuple[str, ...]:
+    """The names of the columns, tidy; raises if one is there twice."""
+    genes = tidied(tuple(map(str, adata.var_names)))
+    repair = "Use adata.var_names_make_unique, or merge them."
+    check_unique(genes, what="gene", repair=repair)
+    return genes
 
 
 def check_not_empty(cells: int, genes: int) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int, Int32
 
-from scbig._names import examples
+from scbig._names import examples, tidy
 from scbig.data._checks import column
-from scbig.data._condition import AT, JOINT, Condition, clean, parts_of
+from scbig.data._condition import AT, JOINT, Condition, parts_of
 from scbig.data._controls import Controls, is_usual
 
 CONTEXT_JOINT = "|"
@@ -192,7 +192,8 @@ def contexts_of(
     parts = []
     for key in keys:
         codes, distinct = pd.factorize(column(adata, key, what="context"))
-        parts.append((codes, [str(value) for value in distinct]))
+        names, place = np.unique([_text(value) for value in distinct], return_inverse=True)
+        parts.append((place[codes], names.tolist()))
     used, codes = np.unique(np.stack([c for c, _ in parts]), axis=1, return_inverse=True)
     values = [tuple(n[i] for (_, n), i in zip(parts, at, strict=True)) for at in used.T]
     names = [CONTEXT_JOINT.join(value) for value in values]
@@ -211,8 +212,15 @@ def _check_keys(keys: Sequence[str]) -> None:
         raise ValueError("The context names no column; None stands for no contexts.")
 
 
+def _text(value: object) -> str:
+    """A value of a column of contexts as a name: a whole number as one, however it was stored."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        value = int(value)
+    return tidy(str(value))
+
+
 def _bare(text: str) -> str:
-    return clean(text.partition(AT)[0])
+    return tidy(text.partition(AT)[0])
 
 
 def _texts(adata: ad.AnnData, key: str) -> tuple[list[str], Int[np.ndarray, " cells"]]:

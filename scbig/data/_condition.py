@@ -5,6 +5,8 @@ import math
 import re
 from collections.abc import Sequence
 
+from scbig._names import alike, tidy
+
 from ._controls import CONTROL, Controls, is_usual
 
 JOINT = "+"
@@ -103,14 +105,10 @@ class Condition:
         return not self.perturbations
 
 
-def clean(name: str) -> str:
-    """A name as it is compared: without blanks around it."""
-    return name.strip()
-
-
 def parts_of(label: str, separator: str, controls: Controls) -> list[str]:
     """The names in a label, cleaned; a control's name stays whole if the separator is in it."""
-    parts = [clean(part) for part in label.split(separator)]
+    separator = alike(separator)
+    parts = [part.strip() for part in alike(label).split(separator)]
     whole = []
     while parts:
         # `A_non-targeting_001` by `_`: the longest run of parts that is a control's name.
@@ -132,7 +130,7 @@ def split_dose(text: str) -> tuple[str, str | None]:
         )
     if not at or not _NUMBER.fullmatch(number):
         return text, None
-    return clean(name), number
+    return name.strip(), number
 
 
 def _aligned(
@@ -178,7 +176,7 @@ def _spelt(dose: float) -> str:
 
 def _check_name(name: str) -> None:
     # Without these, `parse(condition.name)` would be another condition.
-    if not name or name != clean(name):
+    if not name or name != tidy(name):
         raise ValueError(f"The perturbation name {name!r} is empty or has blanks around it.")
     if JOINT in name:
         raise ValueError(

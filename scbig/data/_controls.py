@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from scbig._names import examples
+from scbig._names import examples, tidied
 
 CONTROL = "control"
 """The one name of the control in a screen."""
@@ -60,7 +60,7 @@ class Controls:
         if isinstance(names, Controls):
             return names
         given = (names,) if isinstance(names, str) else tuple(names)
-        return cls(given, usual=not given)
+        return cls(tidied(given), usual=not given)
 
     def __contains__(self, name: str) -> bool:
         return name in self.names or (self.usual and is_usual(name))

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int, Int32
 from scipy import sparse
 
 from scbig._names import examples
-from scbig.data._checks import check_unique
+from scbig.data._checks import gene_names
 from scbig.data._columns import Columns
 from scbig.data._condition import Condition
 from scbig.data._controls import CONTROL, Controls
@@ -129,9 +129,8 @@ class LabelledCells:
     def _of_anndata(
         cls, adata: ad.AnnData, columns: Columns, conditions_of: Any, what: str
     ) -> "LabelledCells":
-        genes = tuple(map(str, adata.var_names))
         try:
-            check_unique(genes, what="gene", repair="Use adata.var_names_make_unique.")
+            genes = gene_names(adata)
             conditions, condition_index = conditions_of()
             contexts, context_index = columns.contexts_of(adata)
             values = expression_matrix(adata.to_memory() if adata.isbacked else adata, layer=None)

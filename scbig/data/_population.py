@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float, Float32, Int
 
 from scbig._names import examples
-from scbig.data._checks import check_unique
+from scbig.data._checks import gene_names
 from scbig.data._columns import contexts_of
 from scbig.data._matrix import expression_matrix, read_csr
 
@@ -69,8 +69,7 @@ def expression_of(
 
     **Raises:** a ValueError that names the missing, repeated or surplus genes.
     """
-    have = tuple(map(str, adata.var_names))
-    check_unique(have, what="gene", repair="Use adata.var_names_make_unique, or merge them.")
+    have = gene_names(adata)
     place = {name: i for i, name in enumerate(have)}
     missing = [name for name in genes if name not in place]
     if missing:

@@ -20,6 +20,7 @@ from scbig.data._checks import (
     check_matrix,
     check_not_empty,
     check_unique,
+    gene_names,
 )
 from scbig.data._columns import Columns
 from scbig.data._condition import Condition
@@ -126,9 +127,8 @@ class Screen:
     ) -> "Screen":
         # The labels are checked first: they are cheap, and expression is not.
         check_not_empty(adata.n_obs, adata.n_vars)
-        genes = tuple(map(str, adata.var_names))
+        genes = gene_names(adata)
         cells = tuple(map(str, adata.obs_names))
-        check_unique(genes, what="gene", repair="Use adata.var_names_make_unique, or merge them.")
         check_unique(cells, what="cell", repair="Use adata.obs_names_make_unique.")
         conditions, condition_index = columns.conditions_of(adata)
         contexts, context_index = columns.contexts_of(adata)

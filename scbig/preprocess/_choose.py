@@ -16,6 +16,7 @@ from scbig.data import (
     check_count_values,
     check_not_empty,
     check_unique,
+    gene_names,
 )
 
 from ._thresholds import PreprocessConfig
@@ -47,8 +48,7 @@ class Design:
     ) -> "Design":
         """Reads and checks them."""
         check_not_empty(adata.n_obs, adata.n_vars)
-        genes = tuple(map(str, adata.var_names))
-        check_unique(genes, what="gene", repair="Use adata.var_names_make_unique, or merge them.")
+        genes = gene_names(adata)
         cells = tuple(map(str, adata.obs_names))
         check_unique(cells, what="cell", repair="Use adata.obs_names_make_unique.")
         contexts, context_codes = columns.contexts_of(adata)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from scbig._names import examples
+from scbig._names import examples, tidied
 
 from ._border import Coverage, content_checksum, distinct, no_overlap, rows_of
 from ._gene_names import rename_genes
@@ -45,6 +45,7 @@ class EmbeddingTable:
                 f"{_WHAT}: {len(self.names)} names need vectors of shape (names, features), both "
                 f"positive; got {self.vectors.shape}."
             )
+        object.__setattr__(self, "names", tidied(distinct(self.names, _WHAT)))
         distinct(self.names, _WHAT)
         broken = np.flatnonzero(~np.isfinite(self.vectors).all(axis=1))
         if len(broken):

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Int, Int32, Int64
 
 from scbig._files import atomic
+from scbig._names import tidied
 
 from ._border import Coverage, content_checksum, distinct, no_overlap
 from ._gene_names import rename_genes
@@ -62,6 +63,8 @@ class InteractionGraph:
             )
         if not self.first:
             raise ValueError(f"{_WHAT}: no edges.")
+        for end in ("first", "second"):
+            object.__setattr__(self, end, tidied(getattr(self, end)))
         if "" in self.first or "" in self.second:
             ends = zip(self.first, self.second, strict=True)
             blank = [edge for edge, pair in enumerate(ends) if "" in pair]

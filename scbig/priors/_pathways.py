@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from scbig._names import examples
+from scbig._names import examples, tidied, tidy
 
 from ._border import Coverage, content_checksum, distinct, format_of, no_overlap, open_text
 from ._gene_names import rename_genes
@@ -51,6 +51,11 @@ class PathwayLibrary:
     sets: dict[str, tuple[str, ...]]
 
     def __post_init__(self) -> None:
+        # A gene that two spellings name counts once.
+        sets = {tidy(n): tuple(dict.fromkeys(tidied(genes))) for n, genes in self.sets.items()}
+        if len(sets) < len(self.sets):
+            raise ValueError(f"{_WHAT}: two sets have one name but for blanks and the like.")
+        object.__setattr__(self, "sets", sets)
         empty = [name for name, genes in self.sets.items() if not genes]
         if empty or not self.sets:
             raise ValueError(
