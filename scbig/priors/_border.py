@@ -93,7 +93,7 @@ def open_text(path: pathlib.Path) -> Iterator[TextIO]:
     """Opens a text file, unpacked if it ends in `.gz`; what is not text is a `ValueError`."""
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     try:
-        with opener(path, "rt", encoding="utf-8") as lines:
+        with opener(path, "rt", encoding="utf-8-sig") as lines:
             yield lines  # pyright: ignore[reportReturnType]
     except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
         raise ValueError(f"{path} cannot be read as text: {error}") from error

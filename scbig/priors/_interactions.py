@@ -45,7 +45,7 @@ class InteractionGraph:
 
     **Arguments:** `first` and `second`, the two ends of each edge, in any order, repeated or not;
     `score`, the confidence of each edge in (0, 1], where the source gives one: STRING's
-    `combined_score` divided by 1000.
+    `combined_score` divided by 1000; `note`, how they were read, for a report.
 
     **Raises:** `ValueError` for no edges, ends without a name, and scores outside (0, 1].
     """
@@ -53,6 +53,7 @@ class InteractionGraph:
     first: tuple[str, ...]
     second: tuple[str, ...]
     score: Float32[np.ndarray, " edges"] | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         scores = len(self.first) if self.score is None else len(self.score)
@@ -84,7 +85,7 @@ class InteractionGraph:
         """
         names = rename_genes((*self.first, *self.second), mapping)
         half = len(self.first)
-        return InteractionGraph(names[:half], names[half:], self.score)
+        return InteractionGraph(names[:half], names[half:], self.score, self.note)
 
     @property
     def checksum(self) -> str:
@@ -118,20 +119,22 @@ class InteractionGraph:
         first, second = (
             tuple(itertools.compress(ends, kept.tolist())) for ends in (self.first, self.second)
         )
-        return InteractionGraph(first, second, self.score[kept])
+        note = f"{kept.sum()} of {kept.size} edges of at least {confidence:g}"
+        notes = [self.note] * bool(self.note) + [note]
+        return InteractionGraph(first, second, self.score[kept], "; ".join(notes))
 
     def align(self, genes: Sequence[str]) -> AlignedGraph:
         """The edges between two of `genes`.
 
         An edge of a gene with itself says nothing about clusters and is left out, as are edges
         that leave `genes`; directions and repetitions do not matter, and a pair with several
-        scores has the largest. The result may have no edges.
+        scores has the largest.
 
         **Arguments:** `genes`, distinct names.
 
         **Returns:** the edges as positions in `genes`, with their weights and the coverage.
 
-        **Raises:** `ValueError` if no gene occurs in the graph at all.
+        **Raises:** `ValueError` if no gene occurs in the graph at all, or no two have an edge.
         """
         genes = distinct(genes, "genes")
         row = {gene: position for position, gene in enumerate(genes)}
@@ -139,6 +142,15 @@ class InteractionGraph:
         if max(first.max(), second.max()) < 0:
             raise no_overlap(_WHAT, genes, tuple(dict.fromkeys(self.first + self.second)))
         inside = (first >= 0) & (second >= 0) & (first != second)
+        if not inside.any():
+            known = len({*first.tolist(), *second.tolist()} - {-1})
+            read = f" They were read with {self.note}." if self.note else ""
+            raise ValueError(
+                f"{_WHAT}: {known} of the {len(genes)} genes are named in the {len(first)} edges, "
+                f"and no two of them have one between them.{read} Take interactions of these "
+                "genes, name the columns that hold the two genes of each, or choose gene programs "
+                "that need none."
+            )
         score = np.ones(len(first), np.float32) if self.score is None else self.score
         low, high, weight = pairs_once(
             first[inside], second[inside], score[inside], nodes=len(genes)
@@ -249,7 +261,7 @@ def _save(graph: InteractionGraph, path: pathlib.Path) -> None:
     if graph.score is not None:
         columns["score"] = pa.array(graph.score)
     with atomic(path) as table:
-        pq.write_table(pa.table(columns), table, compression="zstd")
+        pq.write_table(pa.table(columns, metadata={"note": graph.note}), table, compression="zstd")
         # The checksum first: an entry that was interrupted has no parquet, and is written again.
         with atomic(_beside(path)) as beside:
             beside.write_text(f"{_sha256(table)}  {path.name}\n")
@@ -268,7 +280,8 @@ def _load(path: pathlib.Path) -> InteractionGraph:
     table = pq.read_table(path).unify_dictionaries().combine_chunks()
     first, second = (_texts(table[column].chunk(0)) for column in ("first", "second"))
     score = table["score"].to_numpy() if "score" in table.column_names else None
-    return InteractionGraph(first, second, score)
+    note = (table.schema.metadata or {}).get(b"note", b"").decode()
+    return InteractionGraph(first, second, score, note)
 
 
 def _texts(column: Any) -> tuple[str, ...]:

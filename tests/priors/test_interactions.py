@@ -80,7 +80,9 @@ def test_a_third_column_can_hold_the_confidence(columns, tmp_path):
     assert graph.score is not None
     assert graph.score.dtype == np.float32
     np.testing.assert_array_equal(graph.score, [0.25, 1, 0.5])
-    assert read_interactions(path).score is None
+    by_name = read_interactions(path)
+    np.testing.assert_array_equal(by_name.score, graph.score)
+    assert by_name.note == "genes in the columns 'gene1' and 'gene2', confidence in 'confidence'"
 
 
 BAD_SCORES = {
@@ -153,12 +155,15 @@ def test_string_files_that_do_not_fit(tmp_path):
 
 BROKEN = {
     "edges.parquet": ("", r"none of the formats that are read: \.csv, \.tsv, \.txt"),
-    "one.tsv": ("KLF1\nGATA1\n", "two columns of gene symbols"),
-    "comma.tsv": ("KLF1,GATA1\n", "two columns of gene symbols"),
-    "ragged.tsv": ("A\tB\nC\n", "Expected 2 columns"),
+    "one.tsv": ("KLF1\nGATA1\n", "cannot be divided into two columns"),
+    "ragged.tsv": ("A\tB\nC\n", "line 2 has 1 and the first 2"),
+    "late.tsv": ("A\tB\n" * 300 + "C\n", "Expected 2 columns"),
+    "matrix.csv": (",A,B,C\nA,0,1,0\nB,1,0,1\nC,0,1,0\n", "A matrix of genes by genes"),
+    "rows.csv": ("edge,i,j\n0,4,5\n1,4,7\n", "row numbers in place of names"),
+    "kinds.tsv": ("A\tB\tC\tD\nB\tA\tD\tC\n", "which two are the genes cannot be told"),
     "blank.tsv": ("A\tB\nC\t\n", r"1 edges lack the name of an end, the first at position 1"),
     "header.tsv": ("gene1\tgene2\n", "Empty CSV|no edges"),
-    "empty.tsv": ("", "two columns"),
+    "empty.tsv": ("", "the file is empty"),
 }
 
 
@@ -236,11 +241,10 @@ def test_align_keeps_each_edge_in_both_directions_once():
     assert (aligned.coverage.found, aligned.coverage.missing) == (3, ("D",))
 
 
-def test_known_genes_without_edges_between_them_give_an_empty_graph():
-    aligned = InteractionGraph(("A", "B"), ("X", "B")).align(["A", "B"])
-    for edges in (aligned.source, aligned.target, aligned.weight):
-        assert edges.shape == (0,)
-    assert aligned.coverage.missing == ("A", "B")
+def test_known_genes_without_edges_between_them_are_an_error():
+    graph = InteractionGraph(("A", "B"), ("X", "B"), note="genes in the columns 0 and 1")
+    with pytest.raises(ValueError, match=r"2 of the 2 genes .* no two .* columns 0 and 1\. Take"):
+        graph.align(["A", "B"])
 
 
 def test_a_graph_without_any_of_the_genes_is_an_error():

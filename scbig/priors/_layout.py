@@ -1,0 +1,102 @@
+"""Delimited text as people save it: what stands between two cells, and in a number."""
+
+import csv
+import itertools
+import pathlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scbig._names import alike
+
+from ._border import open_text
+
+TEXT = (".csv", ".tsv", ".txt")
+"""Suffixes of delimited text."""
+_WORDS = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "blanks"}
+_LINES = 200
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?|[+-]?(nan|inf)|", re.IGNORECASE)
+_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a text table is written.
+
+    **Fields:** `delimiter`, between two cells; `decimal`, the sign in a number, a point or a comma;
+    `head`, the cells of the first line; `rows`, those of some lines after it.
+    """
+
+    delimiter: str
+    decimal: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def words(self) -> str:
+        """The delimiter in words."""
+        return _WORDS[self.delimiter]
+
+    def holds_numbers(self, place: int) -> bool:
+        """Whether a column has nothing but numbers below the first line, and one at least."""
+        cells = [row[place].strip() for row in self.rows if place < len(row)]
+        return any(cells) and all(is_number(cell) for cell in cells)
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number with a decimal point or comma, or empty."""
+    return _NUMBER.fullmatch(cell.strip()) is not None
+
+
+def layout_of(path: pathlib.Path, suffix: str, *, blanks: bool = False) -> Layout:
+    """How a text file is written, from its first lines.
+
+    The suffix proposes (commas in csv, tabs in tsv and txt); what divides every line into the same
+    number of cells, two at least, decides. A first line may be one cell short, as R writes it: the
+    first column then has no name.
+
+    **Arguments:** `blanks`, whether blanks may stand between cells.
+
+    **Raises:** `ValueError` for a file without lines, or whose lines nothing divides alike.
+    """
+    with open_text(path) as lines:
+        text = [line for line in itertools.islice(lines, _LINES) if line.strip()]
+    if not text:
+        raise ValueError("the file is empty.")
+    own = "," if suffix == ".csv" else "\t"
+    order = [own, *(d for d in ("\t", ";", ",") if d != own), *([" "] if blanks else [])]
+    for delimiter in order:
+        rows = _divided(text, delimiter)
+        if rows is not None:
+            head, *body = rows
+            body = tuple(body) or (head,)
+            head = ("",) * (len(body[0]) - len(head)) + head
+            return Layout(delimiter, _decimal(body, delimiter), head, body)
+    widths = [len(line.split(own)) for line in text]
+    odd = next((row for row, width in enumerate(widths) if width != widths[0]), 0)
+    where = f"; line {odd + 1} has {widths[odd]} and the first {widths[0]}" if odd else ""
+    raise ValueError(
+        f"the lines cannot be divided into two columns or more, alike in all{where}. A {suffix} "
+        f"has {_WORDS[own]} between them; tabs, semicolons and commas were tried too."
+    )
+
+
+def _divided(text: Sequence[str], delimiter: str) -> tuple[tuple[str, ...], ...] | None:
+    """The cells of each line, if all have as many, two at least."""
+    try:
+        head, *body = (tuple(map(alike, row)) for row in csv.reader(text, delimiter=delimiter))
+    except csv.Error:
+        return None
+    widths = {len(row) for row in body or [head]}
+    width = min(widths)
+    alike_all = len(widths) == 1 and width > 1 and len(head) in (width, width - 1)
+    return (head, *body) if alike_all else None
+
+
+def _decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:
+    """A comma, if numbers are written with one and none with a point."""
+    if delimiter == ",":
+        return "."
+    numbers = [cell.strip() for row in rows for cell in row if cell and is_number(cell)]
+    commas = any(_COMMA.fullmatch(cell) for cell in numbers)
+    return "," if commas and not any("." in cell for cell in numbers) else "."
