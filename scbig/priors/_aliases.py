@@ -65,7 +65,7 @@ class AliasTable:
 
 
 def read_aliases(path: str | os.PathLike[str]) -> AliasTable:
-    """Reads a table of gene names: csv with commas, or tsv and txt with tabs; also gz.
+    """Reads a table of gene names: csv, tsv or txt, with commas, tabs or semicolons; also gz.
 
     The first row names the columns; those that are not listed here are not read.
 
@@ -89,7 +89,7 @@ def read_aliases(path: str | os.PathLike[str]) -> AliasTable:
     suffix = format_of(path, _FORMATS, _WHAT)
     symbols: dict[str, None] = {}
     found: dict[str, dict[str, dict[str, None]]] = {"ensembl": {}, "previous": {}, "alias": {}}
-    for where, row in _rows(path, "," if suffix == ".csv" else "\t"):
+    for where, row in _rows(path, suffix):
         symbol = row["symbol"].strip()
         if not symbol or row.get("alias", "-").strip() == "":
             raise ValueError(f"{where}: an empty {'alias' if symbol else 'symbol'}.")
@@ -110,14 +110,18 @@ def read_aliases(path: str | os.PathLike[str]) -> AliasTable:
     return AliasTable(tuple(symbols), **named)
 
 
-def _rows(path: pathlib.Path, delimiter: str) -> Iterator[tuple[str, dict[str, str]]]:
+def _rows(path: pathlib.Path, suffix: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Where each row is, for a message, and its entries by column."""
+    with open_text(path) as lines:
+        divides = lambda d: "symbol" in [cell.strip('" ') for cell in first.lower().split(d)]
+        first = lines.readline().rstrip("\r\n")
+        own = "," if suffix == ".csv" else "\t"
+        delimiter = next((d for d in (own, ",", ";", "\t") if divides(d)), own)
     with open_text(path) as lines:
         # Strict, since a quotation mark that never closes would swallow the rest of the file.
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
         try:
             head = [name.strip().lower() for name in next(reader, [])]
-            head[:1] = [name.removeprefix("\ufeff") for name in head[:1]]  # as Excel writes
             _require_columns(path, head)
             for row in reader:
                 where = f"{path}, line {reader.line_num}"

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import warnings
 import zipfile
 from typing import Any, Literal
 
@@ -10,12 +11,15 @@ from jaxtyping import Float32, Num, Shaped
 
 from scbig._names import examples
 
-from ._border import format_of, open_text
+from ._border import format_of
 from ._embeddings import EmbeddingTable
 from ._foreign_formats import read_pickle, read_torch
+from ._layout import layout_of
 
 _TORCH, _PICKLE = (".pt", ".pth"), (".pkl", ".pickle")
 _FORMATS = (".npz", ".csv", ".tsv", ".txt", ".parquet", ".h5ad", *_TORCH, *_PICKLE)
+_ENOUGH = 20
+"""Rows from which on whole numbers that all differ are no accident."""
 _Columns = tuple[list[str], Shaped[np.ndarray, "..."]]  # the names and the vectors
 
 
@@ -31,7 +35,7 @@ def read_embeddings(
     | format | names | vectors |
     |---|---|---|
     | npz | the array `names` | the array `vectors` |
-    | csv, or tsv and txt (tabs), also gz | first column, under a header row | the others |
+    | csv, tsv and txt, also gz | first column, under a header row | the others |
     | parquet | the index if it holds text, else the first text column | the other columns |
     | h5ad | `obs_names` | `X` |
     | pt, pth; pkl, pickle | the keys of a dict, or its entry `names` | its values, or `vectors` |
@@ -55,8 +59,8 @@ def read_embeddings(
     **Returns:** the table, as float32, its names in the order of the file.
 
     **Raises:** `FileNotFoundError`; `ValueError` for another format, another policy or a broken
-    table;
-    `ImportError` for a file of PyTorch where PyTorch is absent.
+    table, one with a column of identifiers among its numbers too; `ImportError` for a file of
+    PyTorch where PyTorch is absent.
     """
     if duplicates not in ("error", "mean", "first"):
         raise ValueError(f'duplicates must be "error", "mean" or "first"; got {duplicates!r}.')
@@ -73,7 +77,7 @@ def read_embeddings(
     elif suffix in _PICKLE:
         labels, values = read_pickle(path, names, vectors)
     else:
-        labels, values = _from_text(path, "," if suffix == ".csv" else "\t")
+        labels, values = _from_text(path, suffix)
     if values.ndim != 2 or len(labels) != len(values) or not values.size:
         raise ValueError(
             f"{path}: {len(labels)} names need vectors of shape (names, features), both positive; "
@@ -82,7 +86,9 @@ def read_embeddings(
     labels = [label.rsplit("\t", 1)[-1] for label in labels]
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is an error
         values = values.astype(np.float32)
-    return _table(path, labels, values, duplicates)
+    table = _table(path, labels, values, duplicates)
+    _warn_of_one(path, table.vectors)
+    return table
 
 
 def _table(
@@ -131,30 +137,32 @@ def _from_npz(path: pathlib.Path, names: str, vectors: str) -> _Columns:
     return labels.tolist(), values
 
 
-def _from_text(path: pathlib.Path, delimiter: str) -> _Columns:
+def _from_text(path: pathlib.Path, suffix: str) -> _Columns:
     import pyarrow as pa
     import pyarrow.csv as csv
 
-    with open_text(path) as lines:
-        head = lines.readline().rstrip("\r\n").split(delimiter)
-    _require_header(path, head[1:])
     try:
+        layout = layout_of(path, suffix)
+        _require_header(list(layout.head[1:]))
+        names = [f"f{place}" for place in range(len(layout.head))]
         table = csv.read_csv(
             path,
-            # The header may be one short (R leaves the names without one): columns go by position.
-            read_options=csv.ReadOptions(skip_rows=1, autogenerate_column_names=True),
-            parse_options=csv.ParseOptions(delimiter=delimiter),
-            convert_options=csv.ConvertOptions(column_types={"f0": pa.string()}),
+            read_options=csv.ReadOptions(skip_rows=1, column_names=names),
+            parse_options=csv.ParseOptions(delimiter=layout.delimiter),
+            convert_options=csv.ConvertOptions(
+                column_types={"f0": pa.string()}, decimal_point=layout.decimal
+            ),
         )
-    except pa.ArrowInvalid as error:
+    except ValueError as error:  # pyarrow's parse errors are ValueErrors too
         raise ValueError(f"{path}: {error}") from error
     frame = table.to_pandas()
-    if frame.shape[1] == len(head):
-        frame.columns = ["f0", *head[1:]]
+    if not len(frame):
+        raise ValueError(f"{path}: there are no rows under the first.")
+    frame.columns = ["f0", *layout.head[1:]]
     return frame["f0"].tolist(), _numbers(path, frame.iloc[:, 1:])
 
 
-def _require_header(path: pathlib.Path, columns: list[str]) -> None:
+def _require_header(columns: list[str]) -> None:
     """A first row of numbers is a gene, unless they count the columns as pandas does."""
     try:
         values = [float(column.strip('"')) for column in columns]
@@ -162,8 +170,8 @@ def _require_header(path: pathlib.Path, columns: list[str]) -> None:
         return
     if values not in ([*range(len(values))], [*range(1, len(values) + 1)]):
         raise ValueError(
-            f"{path}: the first row holds numbers, so the first gene would be taken for the column "
-            "names. Add a header row."
+            "the first row holds numbers, so the first gene would be taken for the column names. "
+            "Add a header row."
         )
 
 
@@ -189,7 +197,32 @@ def _numbers(path: pathlib.Path, frame: Any) -> Num[np.ndarray, "rows features"]
         raise ValueError(
             f"{path}: {len(text)} columns after the names do not hold numbers: {examples(text)}."
         )
-    return frame.to_numpy(np.float64)
+    values = frame.to_numpy(np.float64)
+    whole = np.all(values == np.rint(values), axis=0)
+    counts = [place for place in np.flatnonzero(whole) if _all_differ(values[:, place])]
+    if counts and not whole.all() and len(values) >= _ENOUGH:
+        raise ValueError(
+            f"{path}: {len(counts)} columns hold another whole number in each row, as identifiers "
+            f"and row numbers do: {examples(frame.columns[counts])}. Of a vector's entries they "
+            "would be by far the largest: drop them."
+        )
+    return values
+
+
+def _all_differ(values: Num[np.ndarray, " rows"]) -> bool:
+    return len(np.unique(values)) == len(values)
+
+
+def _warn_of_one(path: pathlib.Path, values: Float32[np.ndarray, "rows features"]) -> None:
+    """Warns of an entry that has nearly all of the variance: it is rarely meant to."""
+    variance = values.astype(np.float64).var(axis=0)
+    largest, total = int(np.argmax(variance)), variance.sum()
+    if values.shape[1] > 3 and variance[largest] > 0.95 * total > 0:
+        warnings.warn(
+            f"{path}: entry {largest} (counted from 0) has {variance[largest] / total:.1%} of the "
+            f"variance of all {values.shape[1]}. Is it an identifier, or in another unit?",
+            stacklevel=3,
+        )
 
 
 def _from_h5ad(path: pathlib.Path) -> _Columns:

@@ -31,7 +31,8 @@ def test_the_form_of_hgnc(tmp_path):
     assert (table.alias["P40"], table.alias["p40"]) == (("IL9",), ("IL12B",))
 
 
-@pytest.mark.parametrize(("suffix", "comma"), [(".tsv", "\t"), (".txt", "\t"), (".csv", ",")])
+@pytest.mark.parametrize("comma", ["\t", ",", ";"])
+@pytest.mark.parametrize("suffix", [".tsv", ".txt", ".csv"])
 def test_two_columns_in_any_order(suffix, comma, tmp_path):
     rows = [("symbol", "alias"), ("A", "old A"), ("B", "both"), ("A", "both"), ("A", "A")]
     rows.append(("B", "ENSG00000000002.7"))

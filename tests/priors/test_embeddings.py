@@ -113,13 +113,13 @@ def test_repeated_names_are_an_error_unless_a_policy_is_chosen(tmp_path):
 BROKEN = {
     "no_header.csv": ("A,0.5,1.5\nB,2,3\n", "Add a header row"),
     "text.csv": ("gene,x,y\nA,1,high\nB,2,low\n", "1 columns after the names .* 'y'"),
-    "ragged.csv": ("gene,x,y\nA,1,2\nB,2\n", "Expected 3 columns, got 2"),
+    "ragged.csv": ("gene,x,y\nA,1,2\nB,2\n", "line 3 has 2 and the first 3"),
     "nan.tsv": ("gene\tx\ty\nA\t1\t2\nB\tNaN\t1\nC\t\t3\n", "2 names have NaN .* 'B', 'C'"),
     "large.csv": ("gene,x\nA,1\nB,1e39\n", "infinite entries: 'B'"),
     "blank.csv": ("gene,x\nA,1\n,2\n", "1 of 2 names are empty .* position 1"),
-    "empty.csv": ("", "Empty CSV"),
-    "header_only.csv": ("gene,x\n", "Empty CSV"),
-    "names_only.csv": ("gene\nA\nB\n", "need vectors"),
+    "empty.csv": ("", "the file is empty"),
+    "header_only.csv": ("gene,x\n", "no rows under the first"),
+    "names_only.csv": ("gene\nA\nB\n", "cannot be divided into two columns"),
     "text.npz": ("not a zip", "npz without pickle"),
     "text.parquet": ("not a parquet", "read as parquet"),
     "text.h5ad": ("not hdf5", "read as h5ad"),
@@ -136,6 +136,42 @@ def test_a_broken_file_is_explained(name, tmp_path):
     with pytest.raises(ValueError, match=message) as caught:
         read_embeddings(tmp_path / name)
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "byte-order mark"])
+@pytest.mark.parametrize("form", [",.", ";.", ";,", "\t,"])
+def test_text_tables_as_spreadsheets_write_them(form, mark, tmp_path):
+    separator, decimal = form
+    rows = [["gene", "x", "y"], ["A", "0.5", "-1.25"], ["B", "2", "3e-1"]]
+    text = "\r\n".join(separator.join(row).replace(".", decimal) for row in rows)
+    (tmp_path / "x.csv").write_bytes((mark + text).encode())
+    table = read_embeddings(tmp_path / "x.csv")
+    assert table.names == ("A", "B")
+    np.testing.assert_array_equal(table.vectors, np.array([[0.5, -1.25], [2, 0.3]], np.float32))
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
+@pytest.mark.parametrize("column", ["index", "entrez"])
+def test_a_column_of_identifiers_is_no_entry_of_a_vector(column, name, tmp_path):
+    rng = np.random.default_rng(0)
+    ids = np.arange(30) if column == "index" else rng.permutation(90_000)[:30]
+    genes = pd.Index([f"G{row}" for row in range(30)], name="gene")
+    frame = pd.DataFrame({column: ids, **{f"v{n}": rng.normal(size=30) for n in range(4)}}, genes)
+    write = frame.to_csv if name.endswith("csv") else frame.to_parquet
+    write(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"1 columns hold another whole number .*'{column}'"):
+        read_embeddings(tmp_path / name)
+    frame.drop(columns=column).to_csv(tmp_path / "right.csv")
+    assert read_embeddings(tmp_path / "right.csv").vectors.shape == (30, 4)
+
+
+def test_an_entry_with_nearly_all_of_the_variance_is_warned_of(tmp_path):
+    vectors = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
+    vectors[:, 5] *= 1000
+    names = np.array([f"G{row}" for row in range(30)])
+    np.savez(tmp_path / "x.npz", names=names, embeddings=vectors)
+    with pytest.warns(UserWarning, match=r"x\.npz: entry 5 .* has 100\.0% of the variance"):
+        read_embeddings(tmp_path / "x.npz")
 
 
 def test_a_missing_file_is_named(tmp_path):
