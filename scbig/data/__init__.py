@@ -14,7 +14,7 @@ from ._columns import (
     Columns as Columns,
     contexts_of as contexts_of,
 )
-from ._condition import JOINT as JOINT, Condition as Condition
+from ._condition import GUIDE as GUIDE, JOINT as JOINT, Condition as Condition
 from ._controls import CONTROL as CONTROL, CONTROLS as CONTROLS, Controls as Controls
 from ._labelled import LabelledCells as LabelledCells, control_cells as control_cells
 from ._matrix import expression_matrix as expression_matrix, read_csr as read_csr

@@ -1,6 +1,7 @@
 """What the columns of `obs` mean: the one reading of labels, doses and contexts."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 import anndata as ad
@@ -10,14 +11,12 @@ from jaxtyping import Int, Int32
 
 from scbig._names import examples, tidy
 from scbig.data._checks import column
-from scbig.data._condition import AT, JOINT, Condition, parts_of
-from scbig.data._controls import Controls, is_usual
+from scbig.data._condition import GUIDE, JOINT, Condition, parts_of
+from scbig.data._controls import Controls
+from scbig.data._labels import check_labels
 
 CONTEXT_JOINT = "|"
 """What joins the values of several context columns."""
-
-_USUAL_JOINTS = "+_|,;&/:- "
-"""What people join the perturbations of a label with."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +34,12 @@ class Columns:
     - `dose`: the column with the doses, one for each name of the label and in its order: `10`, or
         `0.1+10` for a pair. A control's dose does not count. Labels can also carry them
         themselves: `A@0.1+B@10`.
+    - `guide`: the pattern of a guide's name, a regular expression whose first group is the gene,
+        such as `scbig.data.GUIDE` for `KLF1_2` and `KLF1-sg2`: its guides are then one
+        perturbation, by which cells are divided and predicted. The cells' labels stay as they are.
 
-    **Raises:** a ValueError for a separator that is empty, or several columns that are none.
+    **Raises:** a ValueError for a separator that is empty, several columns that are none, or a
+    pattern that is none or has no group.
     """
 
     condition: str = "condition"
@@ -44,11 +47,12 @@ class Columns:
     separator: str = JOINT
     context: str | Sequence[str] | None = None
     dose: str | None = None
+    guide: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("condition", "separator", "dose"):
+        for name in ("condition", "separator", "dose", "guide"):
             value = getattr(self, name)
-            if not (isinstance(value, str) or (name == "dose" and value is None)):
+            if not (isinstance(value, str) or (name in ("dose", "guide") and value is None)):
                 raise ValueError(f"Columns: {name} must be a text; got {value!r}.")
         for name in ("control", "context"):
             value = getattr(self, name)
@@ -57,6 +61,8 @@ class Columns:
                 raise ValueError(f"Columns: {name} must be a text or several; got {value!r}.")
         if not self.separator:
             raise ValueError("The separator of a condition label must not be empty.")
+        if self.guide is not None:
+            _check_guide(self.guide)
         # As tuples: equal values are then equal, and can be hashed.
         if not isinstance(self.control, str):
             object.__setattr__(self, "control", tuple(self.control))
@@ -69,14 +75,15 @@ class Columns:
 
         **Raises:** the ValueError of `Condition.parse`.
         """
-        return Condition.parse(label, separator=self.separator, controls=self.control, doses=doses)
+        given = {"separator": self.separator, "controls": self.control, "guide": self.guide}
+        return Condition.parse(label, **given, doses=doses)
 
     def spelled(self, labels: Sequence[str]) -> list[str]:
         """Labels as this library reads them: as given, or canonical where these columns differ.
 
         **Raises:** the ValueError of `Condition.parse`.
         """
-        usual = self.separator == JOINT and not self.control
+        usual = self.separator == JOINT and not self.control and self.guide is None
         return [label if usual else self.parse(label).name for label in labels]
 
     def conditions_of(
@@ -90,7 +97,8 @@ class Columns:
         """
         codes, distinct = pd.factorize(column(adata, self.condition, what="condition"))
         labels = [str(label) for label in distinct]
-        self._check_one_separator(labels)
+        genes = frozenset(map(tidy, map(str, adata.var_names)))
+        check_labels(labels, self.separator, Controls.of(self.control), genes)
         # Each distinct label is parsed once; several labels may be one condition.
         parsed = self._parsed(labels)
         if self.dose is not None:
@@ -115,31 +123,6 @@ class Columns:
         **Raises:** as the function `contexts_of`.
         """
         return contexts_of(adata, self.context)
-
-    def _check_one_separator(self, labels: Sequence[str]) -> None:
-        """Raises if labels join, with another separator, names that stand in other labels."""
-        separator, controls = self.separator, Controls.of(self.control)
-        parts = {label: parts_of(label, separator, controls) for label in labels}
-        known = {_bare(part) for names in parts.values() for part in names}
-        others = [joint for joint in _USUAL_JOINTS if joint not in separator]
-
-        def joins(part: str, joint: str) -> bool:
-            names = [_bare(name) for name in part.split(joint)]
-            return len(names) > 1 and all(n in known or n in controls or is_usual(n) for n in names)
-
-        culprits = {
-            label: joint
-            for label, names in parts.items()
-            for joint in others
-            if any(joins(part, joint) for part in names if part not in controls)
-        }
-        if culprits:
-            used = ", ".join(repr(joint) for joint in sorted(set(culprits.values())))
-            raise ValueError(
-                f"{len(culprits)} of {len(labels)} condition labels join names of other labels by "
-                f"{used} and not by {separator!r}: {examples(culprits)}. Join all names by one "
-                "separator, and pass it as `separator`; or rename what is one perturbation."
-            )
 
     def _parsed(self, labels: Sequence[str]) -> list[Condition]:
         try:
@@ -207,6 +190,19 @@ def contexts_of(
     return tuple(map(str, distinct)), place.astype(np.int32)[codes.ravel()]
 
 
+def _check_guide(pattern: str) -> None:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(
+            f"Columns: guide={pattern!r} is no regular expression: {error}."
+        ) from error
+    if not groups:
+        raise ValueError(
+            f"Columns: guide={pattern!r} has no group in brackets, which is the gene: {GUIDE!r}."
+        )
+
+
 def _check_keys(keys: Sequence[str]) -> None:
     if not keys:
         raise ValueError("The context names no column; None stands for no contexts.")
@@ -217,10 +213,6 @@ def _text(value: object) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         value = int(value)
     return tidy(str(value))
-
-
-def _bare(text: str) -> str:
-    return tidy(text.partition(AT)[0])
 
 
 def _texts(adata: ad.AnnData, key: str) -> tuple[list[str], Int[np.ndarray, " cells"]]:

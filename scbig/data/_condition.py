@@ -13,6 +13,10 @@ JOINT = "+"
 AT = "@"
 """What stands between a name and its dose."""
 
+GUIDE = r"(.+?)(?:[-_. ](?:sg|sgRNA|gRNA|guide|g)[-_. ]?|_)\d+"
+"""Usual names of guides, the gene first: `KLF1_2`, `KLF1-sg2`; not `NKX2-1` or `Alg13`."""
+
+_BRACKETS = {**dict.fromkeys("([{", 1), **dict.fromkeys(")]}", -1)}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf)", re.IGNORECASE)
 _CUT = re.compile(r"(\d+\.?\d*|\.\d+)e", re.IGNORECASE)
 
@@ -51,10 +55,12 @@ class Condition:
         separator: str = JOINT,
         controls: str | Sequence[str] | Controls = (),
         doses: str | None = None,
+        guide: str | None = None,
     ) -> "Condition":
         """The condition that a label names: `A+B`, `B+A`, `A+ctrl`, `ctrl+A`, `A`, `control`.
 
-        A name can carry a dose, `A@0.1+B@10`. Only `@` and a number at a name's end are a dose:
+        A separator inside of brackets joins nothing: `(+)-JQ1` is one name. A name can carry a
+        dose, `A@0.1+B@10`. Only `@` and a number at a name's end are a dose:
         the gene `IGH@` is a name.
 
         **Arguments:**
@@ -64,6 +70,8 @@ class Condition:
         - `controls`: the name or names that stand for "not perturbed", in place of the usual ones;
             a dose of theirs does not count.
         - `doses`: the doses of a label that has none in it, in the order of its names: `0.1+10`.
+        - `guide`: the pattern of a guide's name, of which the first group is taken; two guides of
+            one gene are that gene.
 
         **Raises:** a ValueError for an empty name (`""`, `A+`), for a repeated one (`A+A`), for a
         dose that is not a positive number, and for other doses than there are names.
@@ -79,12 +87,14 @@ class Condition:
         whole = [split_dose(part) for part in parts]
         numbers = _aligned([name in unperturbed for name, _ in whole], doses, separator, label)
         found = {}
-        for (name, dose), number in zip(whole, numbers, strict=True):
+        for (given, own), number in zip(whole, numbers, strict=True):
+            name = given if given in unperturbed else _target(given, guide)
             if name in unperturbed:
                 continue
-            if name in found:
+            dose = _dose_of(name, own, number)
+            if name in found and (given == name or found[name] != dose):
                 raise ValueError(f"The condition {label!r} names one perturbation twice.")
-            found[name] = _dose_of(name, dose, number)
+            found[name] = dose
         names = tuple(sorted(found))
         return cls(names, tuple(found[name] for name in names))
 
@@ -105,10 +115,33 @@ class Condition:
         return not self.perturbations
 
 
+def divided(text: str, separator: str) -> list[str]:
+    """The parts of a text between separators; none is seen inside of brackets, as in `(+)-JQ1`."""
+    parts = text.split(separator)
+    if len(parts) == 1 or not any(bracket in text for bracket in _BRACKETS):
+        return parts
+    found: list[str] = []
+    for part in parts:
+        if found and _depth(found[-1]) > 0:
+            found[-1] += separator + part
+        else:
+            found.append(part)
+    # Where a bracket is left open, it is none.
+    return parts if _depth(found[-1]) > 0 else found
+
+
+def _depth(text: str) -> int:
+    """How many brackets are open at a text's end."""
+    depth = 0
+    for sign in text:
+        depth = max(depth + _BRACKETS.get(sign, 0), 0)
+    return depth
+
+
 def parts_of(label: str, separator: str, controls: Controls) -> list[str]:
     """The names in a label, cleaned; a control's name stays whole if the separator is in it."""
     separator = alike(separator)
-    parts = [part.strip() for part in alike(label).split(separator)]
+    parts = [part.strip() for part in divided(alike(label), separator)]
     whole = []
     while parts:
         # `A_non-targeting_001` by `_`: the longest run of parts that is a control's name.
@@ -117,6 +150,12 @@ def parts_of(label: str, separator: str, controls: Controls) -> list[str]:
         whole.append(separator.join(parts[:size]))
         parts = parts[size:]
     return whole
+
+
+def _target(name: str, guide: str | None) -> str:
+    """The gene of a guide; the name itself, if it is none's."""
+    match = None if guide is None else re.fullmatch(guide, name)
+    return tidy(match[1] or "") if match else name
 
 
 def split_dose(text: str) -> tuple[str, str | None]:
@@ -178,7 +217,7 @@ def _check_name(name: str) -> None:
     # Without these, `parse(condition.name)` would be another condition.
     if not name or name != tidy(name):
         raise ValueError(f"The perturbation name {name!r} is empty or has blanks around it.")
-    if JOINT in name:
+    if len(divided(name, JOINT)) > 1:
         raise ValueError(
             f"The perturbation name {name!r} contains {JOINT!r}, which joins the names of a "
             "combination. Rename it, or pass the separator that the labels use."

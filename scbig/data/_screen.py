@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import anndata as ad
@@ -24,6 +25,7 @@ from scbig.data._checks import (
 )
 from scbig.data._columns import Columns
 from scbig.data._condition import Condition
+from scbig.data._labels import doubts
 from scbig.data._matrix import expression_matrix, read_csr
 from scbig.data._responses import Responses, measured_responses
 from scbig.data._stored import (
@@ -132,6 +134,8 @@ class Screen:
         check_unique(cells, what="cell", repair="Use adata.obs_names_make_unique.")
         conditions, condition_index = columns.conditions_of(adata)
         contexts, context_index = columns.contexts_of(adata)
+        for doubt in doubts(conditions, frozenset(genes)):
+            warnings.warn(doubt, stacklevel=3)
         expression = read()
         if isinstance(expression, StoredMatrix):
             check_stored(expression, genes)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scbig.data import Condition
+from scbig.data import GUIDE, Condition
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,38 @@ def test_a_control_that_the_caller_forgot_is_an_error(name):
 
 def test_a_name_that_would_read_as_two_is_an_error():
     with pytest.raises(ValueError, match="contains '\\+'.*Rename"):
-        Condition.parse("(+)-JQ1_A", separator="_")
+        Condition.parse("A+B_C", separator="_")
+
+
+def test_brackets_keep_a_name_together():
+    assert Condition.parse("(+)-JQ1").perturbations == ("(+)-JQ1",)
+    assert Condition.parse("B+(+)-JQ1+A").perturbations == ("(+)-JQ1", "A", "B")
+    assert Condition.parse("[a_(b_c)]_A", separator="_").perturbations == ("A", "[a_(b_c)]")
+    for label in ("(+)-JQ1@0.1+DMSO", "(-)-X+(+)-X"):
+        condition = Condition.parse(label)
+        assert Condition.parse(condition.name) == condition
+    # A bracket that is left open, or that was not opened, holds nothing together.
+    assert Condition.parse("A(+B").perturbations == ("A(", "B")
+    assert Condition.parse("A)+B").perturbations == ("A)", "B")
+
+
+GUIDES = ["KLF1_2", "KLF1-sg2", "KLF1_g2", "KLF1_sg2", "KLF1.g2", "KLF1-gRNA-2"]
+
+
+@pytest.mark.parametrize("label", GUIDES)
+def test_guides_of_a_gene_are_that_gene(label):
+    parse = lambda label: Condition.parse(label, guide=GUIDE)
+    assert parse(label).name == "KLF1"
+    assert parse(f"{label}+GATA1_1").name == "GATA1+KLF1"
+    assert parse(f"{label}+KLF1_1").name == "KLF1"
+    assert parse(f"{label}+non-targeting_3").name == "KLF1"
+    assert parse(f"{label}@0.1").name == "KLF1@0.1"
+    assert Condition.parse(label).name == label
+
+
+def test_what_ends_in_a_number_may_be_a_gene():
+    for gene in ("KLF1", "NKX2-1", "HLA-DRB1", "ALG13", "Alg13", "SNORD116-2"):
+        assert Condition.parse(gene, guide=GUIDE).name == gene
 
 
 @pytest.mark.parametrize("names", [("B", "A"), ("A", "A"), ("",), (" A",)])

@@ -1,5 +1,6 @@
 """Doses, several context columns, and labels that are joined in two ways."""
 
+import re
 from typing import Any
 
 import anndata as ad
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scbig.data import Columns, Screen
+from scbig.data import GUIDE, Columns, Screen
 
 
 def make_adata(labels, **columns) -> Any:
@@ -123,5 +124,55 @@ def test_a_separator_other_than_the_one_given_is_an_error():
 
 def test_names_that_only_look_joined_are_left_alone():
     labels = ["non-targeting", "HLA-A", "HLA-B", "AHR_1", "AHR_2", "KLF1_1", "Valproic acid"]
-    screen = read(make_adata([*labels, "acid", "A@1e-05", "1"]), control="non-targeting")
+    with pytest.warns(UserWarning, match=r"guides of 1 genes: 'AHR: AHR_1, AHR_2'\. If they are"):
+        screen = read(make_adata([*labels, "acid", "A@1e-05", "1"]), control="non-targeting")
     assert len(screen.conditions) == len(labels) + 3
+
+
+MISNAMED = ["", "nan", "NaN", "None", "NA", "N/A", "unassigned", "Unknown", "multiplet"]
+
+
+@pytest.mark.parametrize("name", MISNAMED)
+def test_words_for_no_label_are_no_perturbation(name):
+    adata = make_adata(["ctrl", "A", "A", name])
+    with pytest.raises(ValueError, match=rf"1 of 3 condition labels say .* none: '{name}'\. Drop"):
+        read(adata)
+    if name:
+        adata.obs["condition"] = ["A", "A", "A", name]
+        assert len(read(adata, control=name).conditions) == 2
+
+
+@pytest.mark.parametrize("joint", ["_", "-", "|", " ", ":"])
+def test_a_control_or_two_genes_in_a_label_prove_a_joint(joint):
+    for culprit in (f"X{joint}ctrl", f"NTC{joint}X", f"KLF1{joint}GATA1"):
+        adata = make_adata(["ctrl", "A", culprit])
+        adata.var_names = ["KLF1", "GATA1", *adata.var_names[2:]]
+        with pytest.raises(ValueError, match=rf"1 of 3 .* not by '\+': '{re.escape(culprit)}'"):
+            read(adata)
+    # A gene that is measured under the whole name is one gene.
+    adata = make_adata(["ctrl", "A", f"KLF1{joint}GATA1"])
+    adata.var_names = ["KLF1", "GATA1", f"KLF1{joint}GATA1", *adata.var_names[3:]]
+    assert len(read(adata).conditions) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "doubt"),
+    [
+        (["Ctrl", "scramble", "B"], r"2 perturbations read like controls: 'Ctrl', 'scramble'"),
+        (["neg_control_7", "AAVS1", "wt"], r"3 perturbations read like controls"),
+        (["B-sg1", "B-sg2", "C-sg1", "C-sg2"], r"4 .* guides of 2 genes: 'B: B-sg1, B-sg2', 'C:"),
+        (["Klf1", "KLF1"], r"1 perturbations are spelt in two ways: 'KLF1 and Klf1'"),
+    ],
+)
+def test_strange_labels_are_said(names, doubt):
+    with pytest.warns(UserWarning, match=doubt):
+        read(make_adata(["ctrl", "A", *names]))
+
+
+def test_guides_are_read_as_their_genes():
+    adata = make_adata(["non-targeting_1", "B_1", "B_2", "C_1+B_2", "ctrl"])
+    screen = read(adata, guide=GUIDE)
+    assert [condition.name for condition in screen.conditions] == ["B", "B+C", "control"]
+    for wrong, message in (("(", "no regular expression"), ("x", "no group in brackets")):
+        with pytest.raises(ValueError, match=message):
+            Columns(guide=wrong)
