@@ -13,8 +13,8 @@ JOINT = "+"
 AT = "@"
 """What stands between a name and its dose."""
 
-GUIDE = r"(.+?)(?:[-_. ](?:sg|sgRNA|gRNA|guide|g)[-_. ]?|_)\d+"
-"""Usual names of guides, the gene first: `KLF1_2`, `KLF1-sg2`; not `NKX2-1` or `Alg13`."""
+GUIDE = r"(.+?)(?:[-_. ](?:sg|sgRNA|gRNA|guide|g)[-_. ]?|_|(?<=[A-Z0-9])s?g)\d+"
+"""Usual names of guides, the gene first: `KLF1_2`, `KLF1-sg2`, `KLF1g2`; no `NKX2-1`, `Alg13`."""
 
 _BRACKETS = {**dict.fromkeys("([{", 1), **dict.fromkeys(")]}", -1)}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf)", re.IGNORECASE)

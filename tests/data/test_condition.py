@@ -70,7 +70,16 @@ def test_brackets_keep_a_name_together():
     assert Condition.parse("A)+B").perturbations == ("A)", "B")
 
 
-GUIDES = ["KLF1_2", "KLF1-sg2", "KLF1_g2", "KLF1_sg2", "KLF1.g2", "KLF1-gRNA-2"]
+GUIDES = [
+    "KLF1_2",
+    "KLF1-sg2",
+    "KLF1_g2",
+    "KLF1_sg2",
+    "KLF1g2",
+    "KLF1sg2",
+    "KLF1.g2",
+    "KLF1-gRNA-2",
+]
 
 
 @pytest.mark.parametrize("label", GUIDES)
