@@ -1,9 +1,6 @@
 """Measured cells: the condition of each, their expression, in memory or on disk, checked."""
 
 from ._checks import (
-    check_count_values as check_count_values,
-    check_counts as check_counts,
-    check_log_normalised as check_log_normalised,
     check_not_empty as check_not_empty,
     check_unique as check_unique,
     column as column,
@@ -25,6 +22,13 @@ from ._population import (
 )
 from ._record import record_columns as record_columns, recorded_columns as recorded_columns
 from ._responses import Responses as Responses
+from ._scale import (
+    check_count_values as check_count_values,
+    check_counts as check_counts,
+    check_log_base as check_log_base,
+    check_log_normalised as check_log_normalised,
+    check_one_scale as check_one_scale,
+)
 from ._screen import Screen as Screen
 from ._stored import (
     StoredMatrix as StoredMatrix,

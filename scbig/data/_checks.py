@@ -7,17 +7,8 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from scbig._names import examples, tidied
-
-LARGEST_LOG = 15.0
-"""A log1p value from here on stands for more than three million normalised counts."""
-
-REPAIR = (
-    "Start from raw counts and use scbig.preprocess.preprocess, "
-    "or scanpy.pp.normalize_total and then scanpy.pp.log1p."
-)
 
 
 def check_unique(names: Sequence[str], *, what: str, repair: str) -> None:
@@ -91,92 +82,3 @@ def check_controls(contexts: Sequence[str], of_controls: np.ndarray) -> None:
             f"{len(lacking)} contexts have no control cells: {examples(lacking)}. Drop those "
             "contexts, or merge each with one that has controls."
         )
-
-
-def _culprit_genes(matrix: sparse.csr_matrix, bad: np.ndarray, genes: Sequence[str]) -> str:
-    return examples([genes[int(i)] for i in np.unique(matrix.indices[bad])])
-
-
-def check_finite(matrix: sparse.csr_matrix, genes: Sequence[str]) -> None:
-    """Raises if a value is NaN or infinite."""
-    bad = ~np.isfinite(matrix.data)
-    if bad.any():
-        raise ValueError(
-            f"{bad.sum()} expression values are NaN or infinite, in the genes "
-            f"{_culprit_genes(matrix, bad, genes)}. Remove those cells or genes, or find out "
-            "which step made them."
-        )
-
-
-def check_not_negative(matrix: sparse.csr_matrix, genes: Sequence[str]) -> None:
-    """Raises if a value is below zero."""
-    bad = matrix.data < 0
-    if bad.any():
-        raise ValueError(
-            f"{bad.sum()} expression values are negative (lowest {matrix.data.min():.4g}), in the "
-            f"genes {_culprit_genes(matrix, bad, genes)}: centred, scaled or corrected data. "
-            + REPAIR
-        )
-
-
-def check_some_expression(matrix: sparse.csr_matrix) -> None:
-    """Raises if every value is zero."""
-    if not np.any(matrix.data):
-        raise ValueError("Every expression value is zero. Was the right layer given?")
-
-
-def check_not_counts(matrix: sparse.csr_matrix) -> None:
-    """Raises if the values, or the totals of the cells, are whole numbers."""
-    largest = matrix.data.max()
-    if np.array_equal(matrix.data, np.rint(matrix.data)):
-        raise ValueError(
-            f"These look like raw counts: all values are whole numbers, the largest {largest:.0f}. "
-            f"Log-normalised expression is needed. {REPAIR}"
-        )
-    totals = np.asarray(matrix.astype(np.float64).sum(axis=1)).ravel()
-    totals = totals[totals > 0]
-    # Three totals are whole to 1e-3 by chance in about one screen in a hundred million.
-    if len(totals) >= 3 and np.all(np.abs(totals - np.rint(totals)) < 1e-3):
-        raise ValueError(
-            "The total of every cell is a whole number (the first "
-            f"{totals[0]:.0f}): raw counts that were spread over genes, or counts normalised "
-            f"without the logarithm. {REPAIR}"
-        )
-
-
-def check_log_scale(matrix: sparse.csr_matrix) -> None:
-    """Raises if the largest value is too large for a log1p."""
-    largest = matrix.data.max()
-    if largest >= LARGEST_LOG:
-        raise ValueError(
-            f"The largest value is {largest:.4g}; a log1p of normalised counts stays below "
-            f"{LARGEST_LOG:g}. The data are not log-normalised. {REPAIR}"
-        )
-
-
-def check_log_normalised(matrix: sparse.csr_matrix, genes: Sequence[str]) -> None:
-    """Raises unless the values can be the log1p of normalised counts."""
-    check_finite(matrix, genes)
-    check_not_negative(matrix, genes)
-    check_some_expression(matrix)
-    check_not_counts(matrix)
-    check_log_scale(matrix)
-
-
-def check_count_values(matrix: sparse.csr_matrix, genes: Sequence[str]) -> None:
-    """Raises unless the values can be counts; they may all be zero."""
-    check_finite(matrix, genes)
-    check_not_negative(matrix, genes)
-    bad = matrix.data != np.rint(matrix.data)
-    if bad.any():
-        raise ValueError(
-            f"Raw counts are needed, but {bad.sum()} of {bad.size} non-zero values are not whole "
-            f"numbers, in the genes {_culprit_genes(matrix, bad, genes)}. Put the counts in X, for "
-            'instance adata.X = adata.layers["counts"].'
-        )
-
-
-def check_counts(matrix: sparse.csr_matrix, genes: Sequence[str]) -> None:
-    """Raises unless the values are counts, and not all zero."""
-    check_count_values(matrix, genes)
-    check_some_expression(matrix)

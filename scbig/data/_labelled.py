@@ -17,6 +17,7 @@ from scbig.data._condition import Condition
 from scbig.data._controls import CONTROL, Controls
 from scbig.data._matrix import expression_matrix
 from scbig.data._record import recorded_columns
+from scbig.data._scale import check_log_base, check_log_normalised, check_predicted
 from scbig.data._screen import Screen
 from scbig.data._stored import BLOCK, StoredMatrix
 
@@ -62,7 +63,7 @@ class LabelledCells:
         columns = recorded_columns(cells, columns)
         with_labels = lambda: columns.conditions_of(cells, controls_needed=False)
         result = cls._of_anndata(cells, columns, with_labels, what)
-        _check_finite(result, what)
+        _check_values(result, cells, what, predicted=what == "predicted")
         return result
 
     @classmethod
@@ -110,7 +111,7 @@ class LabelledCells:
             raise ValueError(f"There are no {what} cells: the AnnData is empty.")
         unlabelled = lambda: ((Condition(),), np.zeros(cells.n_obs, np.int32))
         result = cls._of_anndata(cells, columns, unlabelled, what)
-        _check_finite(result, what)
+        _check_values(result, cells, what, predicted=False)
         return result
 
     @classmethod
@@ -207,6 +208,19 @@ class LabelledCells:
         values = self.expression[rows]
         in_order = np.array_equal(self.order, np.arange(values.shape[1]))
         return values if in_order else values[:, self.order]
+
+
+def _check_values(cells: LabelledCells, adata: ad.AnnData, what: str, *, predicted: bool) -> None:
+    _check_finite(cells, what)
+    matrix = sparse.csr_matrix(cells.expression)
+    try:
+        check_log_base(adata.uns)
+        if predicted:
+            check_predicted(matrix)
+        else:
+            check_log_normalised(matrix, cells.genes)
+    except ValueError as error:
+        raise ValueError(f"In the {what} cells: {error}") from None
 
 
 def _check_finite(cells: LabelledCells, what: str) -> None:

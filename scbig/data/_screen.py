@@ -17,7 +17,6 @@ from scbig._names import examples
 from scbig.data._checks import (
     check_controls,
     check_index,
-    check_log_normalised,
     check_matrix,
     check_not_empty,
     check_unique,
@@ -28,6 +27,7 @@ from scbig.data._condition import Condition
 from scbig.data._labels import doubts
 from scbig.data._matrix import expression_matrix, read_csr
 from scbig.data._responses import Responses, measured_responses
+from scbig.data._scale import check_log_base, check_log_normalised
 from scbig.data._stored import (
     StoredMatrix,
     blocks_of,
@@ -93,6 +93,8 @@ class Screen:
         **Raises:** a ValueError that says what is wrong with the data and how to repair it.
         """
         check_not_empty(adata.n_obs, adata.n_vars)
+        if layer is None:
+            check_log_base(adata.uns)
         return cls._labelled(
             adata, columns, lambda: read_csr(expression_matrix(adata, layer=layer))
         )
@@ -118,7 +120,10 @@ class Screen:
         **Raises:** a ValueError as `from_anndata` does, and for a file that cannot be read.
         """
         read = lambda: StoredMatrix.open(path, "X" if layer is None else f"layers/{layer}")
-        return cls._labelled(labels_of(path), columns, read)
+        labels = labels_of(path)
+        if layer is None:
+            check_log_base(labels.uns)
+        return cls._labelled(labels, columns, read)
 
     @classmethod
     def _labelled(

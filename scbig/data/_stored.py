@@ -19,13 +19,14 @@ from jaxtyping import Float, Float32, Int
 from scipy import sparse
 from zarr.errors import BaseZarrError
 
-from scbig.data._checks import (
+from scbig.data._columns import Columns
+from scbig.data._scale import (
+    check_counts_behind,
     check_finite,
     check_log_scale,
     check_not_counts,
     check_not_negative,
 )
-from scbig.data._columns import Columns
 
 BLOCK = 8192
 """Cells that are read at once where many are wanted."""
@@ -62,8 +63,8 @@ def labels_of(path: str | os.PathLike[str]) -> ad.AnnData:
         root = open_store(path)
         obs, var = (pd.DataFrame(read_elem(root[axis])) for axis in ("obs", "var"))
         result = ad.AnnData(obs=obs, var=var)
-        if "uns" in root and "source" in root["uns"]:
-            result.uns["source"] = read_elem(root["uns"]["source"])
+        notes = [name for name in ("source", "log1p") if "uns" in root and name in root["uns"]]
+        result.uns.update({name: read_elem(root["uns"][name]) for name in notes})
         return result
 
 
@@ -234,6 +235,7 @@ def check_stored(matrix: StoredMatrix, genes: Sequence[str]) -> None:
             # Counts would show in any block; the first that holds something is enough.
             if not seen:
                 check_not_counts(block)
+                check_counts_behind(block)
             seen = True
     if not seen:
         raise ValueError(f"{matrix.path}: every expression value is zero. Is it the right layer?")

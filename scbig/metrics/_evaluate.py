@@ -1,13 +1,13 @@
 """The table of metrics: predicted cells against measured cells, a row for each perturbation."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scbig.data import Columns, LabelledCells, Screen
+from scbig.data import Columns, LabelledCells, Screen, check_one_scale
 
 from ._truth import Metric, Scoring, Truth, wanted_of
 
@@ -105,11 +105,19 @@ def scored(
     predicted = predicted.ordered(observed.genes, what="predicted")
     wanted = wanted_of(predicted)
     truth = Truth.of(observed, wanted, controls=controls, reference=reference, scoring=scoring)
-    return truth.table(
-        (context, name, predicted.cells(name, context))
-        for context, names in wanted.items()
-        for name in names
-    )
+    means: list[float] = []
+
+    def populations() -> Iterator[tuple[str, str, Any]]:
+        for context, names in wanted.items():
+            for name in names:
+                cells = predicted.cells(name, context)
+                means.append(float(cells.mean(dtype=np.float64)))
+                yield context, name, cells
+
+    table = truth.table(populations())
+    measured = np.mean([mean.mean() for mean in truth.means.values()])
+    check_one_scale(float(np.mean(means)), float(measured), what="predicted", other="observed")
+    return table
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
