@@ -19,7 +19,7 @@ def population(
     genes: Sequence[str],
     *,
     condition_key: str = "condition",
-    obs: Mapping[str, Sequence[Any] | np.ndarray] | None = None,
+    obs: Mapping[str, Any] | None = None,
 ) -> ad.AnnData:
     """Stacks the predicted cells of several conditions into one AnnData.
 

@@ -178,13 +178,15 @@ def check_predicted(matrix: sparse.csr_matrix) -> None:
     check_counts_behind(matrix)
 
 
-def check_one_scale(ours: float, theirs: float, *, what: str, other: str) -> None:
+def check_one_scale(
+    ours: float, theirs: float, *, what: str, other: str, most: float = _APART
+) -> None:
     """Raises if two kinds of cells have mean expression on different scales.
 
     **Arguments:** `ours` and `theirs`, the means over cells and genes; `what` and `other`, whose
-    they are.
+    they are; `most`, times that one may be the other.
     """
-    if not theirs / _APART <= ours <= theirs * _APART:
+    if not theirs / most <= ours <= theirs * most:
         raise ValueError(
             f"The mean expression of the {what} cells is {ours:.4g} and that of the {other} cells "
             f"{theirs:.4g}: they are on different scales, such as another base of the logarithm "

@@ -12,6 +12,9 @@ from scbig._typing import PRNGKeyArray
 from scbig.data import Condition, contexts_of, population, record_columns
 from scbig.sampling import start_rows
 
+SOURCE = "source"
+"""The column of predicted cells with the name of the control that each was."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Populations:
@@ -46,10 +49,16 @@ class Populations:
         *,
         key: PRNGKeyArray,
     ) -> "Populations":
-        """Every condition in every context of the controls, context after context."""
+        """Every condition in every context of the controls, context after context.
+
+        A condition that is spelt twice (`A+B`, `B+A`) is predicted once, as it was spelt first.
+        """
         if "condition" in ((context_key,) if isinstance(context_key, str) else context_key or ()):
             raise ValueError("obs['condition'] gets the predicted labels: it cannot be a context.")
         contexts, index = contexts_of(controls, context_key)
+        first = {Condition.parse(label): label for label in reversed(conditions)}
+        labels = [label for label in conditions if first[Condition.parse(label)] == label]
+        conditions = list(dict.fromkeys(labels))
         parsed = [Condition.parse(label) for label in conditions]
         rows, available = [], {}
         for place, context in enumerate(contexts):
@@ -80,8 +89,11 @@ def assemble(
     or columns of their contexts.
     """
     sources = controls.iloc[np.concatenate(wanted.rows)]
-    kept = {str(name): column.to_numpy() for name, column in sources.items() if name != "condition"}
-    columns = {**kept, "source": sources.index.to_numpy()}
+    # As they are stored: categories stay ordered, and what may be missing stays so.
+    kept = {str(name): column.array for name, column in sources.items() if name != "condition"}
+    if SOURCE in kept:
+        kept[f"control_{SOURCE}"] = kept.pop(SOURCE)
+    columns = {**kept, SOURCE: sources.index.to_numpy()}
     result = population(list(zip(wanted.conditions, parts, strict=True)), genes, obs=columns)
     record_columns(result, context_key)
     tried, rejected, solved = zip(*steps, strict=True)

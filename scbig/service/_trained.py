@@ -28,6 +28,7 @@ from scbig.flow import Transport, Transported
 from scbig.method import ScBIGConfig
 from scbig.model import AbstractEmission, ConditionTokens, ScBIG
 
+from ._given import check_given, check_labelled
 from ._names import Names
 from ._populations import Populations, assemble
 
@@ -93,7 +94,8 @@ class TrainedModel:
 
         **Returns:** an AnnData of predicted cells with the model's genes; `obs["condition"]` is
         the label (as given, if `columns` has the usual spelling), `obs["source"]` the control
-        cell, whose other columns of `obs`, the context's among them, are kept, and
+        cell, whose other columns of `obs`, the context's among them, are kept (its own `source` as
+        `control_source`), and
         `uns["transport"]` the solver's steps for each population; `uns["scbig_columns"]` names the
         columns of conditions and contexts, by which `scbig.evaluate` reads them. Of a model with an
         anchor, or of an ensemble, `uns["response_sd"]` is the standard deviation of the mean of
@@ -107,6 +109,8 @@ class TrainedModel:
         if isinstance(conditions, str):
             raise ValueError(f"conditions must be a list of labels; got the string {conditions!r}.")
         conditions = columns.spelled(conditions)
+        if isinstance(controls, ad.AnnData):
+            check_labelled(controls, columns, self.names)
         controls, context_key = control_cells(controls, columns)
         if not conditions or not controls.n_obs or (cells is not None and cells < 1):
             raise ValueError(
@@ -124,7 +128,7 @@ class TrainedModel:
             wanted.conditions, self.config.max_tokens, contexts=wanted.contexts
         )
         expression = expression_of(controls, self.names.genes, extra=extra)
-        check_log_normalised(csr_matrix(expression), self.names.genes)
+        check_given(controls, expression, np.asarray(self.pure.mean), self.names)
         solve = self.config.transport if transport is None else transport
         parts, steps, spread, sources = [], [], [], []
         for place, start in enumerate(self._starts(expression, wanted)):
