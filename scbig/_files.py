@@ -8,11 +8,12 @@ import json
 import os
 import pathlib
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
+
+from scbig._claims import partial, remove, remove_stale
 
 Tree = TypeVar("Tree")
 
@@ -26,14 +27,27 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     """
     target = pathlib.Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    remove_stale(target)
     # Opened by the caller, so that the file gets the permissions that the user's umask gives.
-    temporary = target.parent / f".partial-{uuid.uuid4().hex}{target.suffix}"
+    temporary = partial(target)
     try:
         yield temporary
         _move(temporary, target)
-    except BaseException:
-        _remove(temporary)
+    except BaseException as error:
+        remove(temporary)
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise _named(error, target) from error
         raise
+
+
+def _named(error: OSError, target: pathlib.Path) -> OSError:
+    """The system's error with the file that was to be written: a full disk names none."""
+    text = error.strerror or str(error)
+    return (
+        OSError(error.errno, f"{target} could not be written: {text}")
+        if error.errno
+        else (OSError(f"{target} could not be written: {text}"))
+    )
 
 
 def _move(temporary: pathlib.Path, target: pathlib.Path) -> None:
@@ -49,13 +63,6 @@ def _move(temporary: pathlib.Path, target: pathlib.Path) -> None:
         os.replace(aside, target)
         raise
     shutil.rmtree(aside)
-
-
-def _remove(path: pathlib.Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def write_tree(path: str | os.PathLike[str], kind: str, header: dict[str, Any], tree: Any) -> None:

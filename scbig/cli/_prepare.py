@@ -2,7 +2,6 @@
 
 import contextlib
 import pathlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -90,6 +89,7 @@ def _source(command: Prepare) -> Iterator[tuple[pathlib.Path, Labels]]:
         yield command.counts, command.labels
         return
     from scbig import datasets
+    from scbig._claims import scratch
 
     if command.labels != Labels():
         raise ValueError(
@@ -98,9 +98,8 @@ def _source(command: Prepare) -> Iterator[tuple[pathlib.Path, Labels]]:
         )
     adata = datasets.load(str(command.screen))
     dosed = "dose" in adata.obs
-    command.out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=command.out.parent, prefix=".partial-") as folder:
-        path = pathlib.Path(folder) / "counts.h5ad"
+    with scratch(command.out) as folder:
+        path = folder / "counts.h5ad"
         adata.write_h5ad(path)
         del adata
         yield path, Labels(context_key="context", dose_key="dose" if dosed else None)

@@ -11,6 +11,7 @@ import jax
 import jax.random as jr
 import pandas as pd
 
+from scbig._claims import in_use
 from scbig._names import examples
 from scbig._typing import PRNGKeyArray
 from scbig._value import but
@@ -104,13 +105,28 @@ def fit(
     facts = (*materials.facts, *jax.tree.leaves(eqx.filter(brought, eqx.is_array)))
     told = screen, config, validation, facts, key
     identity = identity_of(*told, autoencoder=autoencoder is not None)
-    recorder = Recorder(out, identity, progress=progress)
-    recorder.claim(config.to_dict())
+    with in_use(out):
+        recorder = Recorder(out, identity, progress=progress)
+        recorder.claim(config.to_dict())
+        given = table, autoencoder, priors.provenance(config)
+        return _run(materials, recorder, keys, *given, key=program_key)
+
+
+def _run(
+    materials: Materials,
+    recorder: Recorder,
+    keys: TrainingKeys,
+    table: ProgramTable | None,
+    autoencoder: TrainedModel | None,
+    provenance: dict[str, Any],
+    *,
+    key: PRNGKeyArray,
+) -> FitResult:
+    """The programs, unless they are given, then both stages; all is kept in the run's folder."""
     clustering = None
     if table is None:
-        provenance = priors.provenance(config)
-        clustering = _find_programs(materials, provenance, recorder, keys, key=program_key)
-        table = ProgramTable.of(screen.genes, clustering.partition, provenance)
+        clustering = _find_programs(materials, provenance, recorder, keys, key=key)
+        table = ProgramTable.of(materials.names.genes, clustering.partition, provenance)
     pure = None if autoencoder is None else autoencoder.pure
     model = train_stages(materials, table.partition, recorder, keys, autoencoder=pure)
     if recorder.folder is not None:

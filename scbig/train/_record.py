@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from scbig._claims import LOCK
 from scbig._files import atomic, read_tree, write_tree
 
 from ._state import RunState
@@ -111,7 +112,7 @@ class Recorder:
         if path.exists():
             found = _read_fingerprint(path)
             # A run that ended before it made anything, by a wrong setting say, has no claim.
-            if any(other != path for other in self.folder.iterdir()):
+            if any(other.name not in (path.name, LOCK) for other in self.folder.iterdir()):
                 self._check(path, found)
             self._check_length(config["stage2"])
             self._check_limits(path, config)

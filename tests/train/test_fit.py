@@ -10,6 +10,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from scbig._claims import LOCK
 from scbig.flow import LinearPath
 from scbig.method import Weighted, but
 from scbig.objective import FlowCriterion, Reconstruction
@@ -140,6 +141,13 @@ def test_a_run_that_made_nothing_has_no_claim_to_its_folder(screen, priors, tmp_
     (tmp_path / "programs.csv").touch()
     with pytest.raises(ValueError, match="belongs to another run"):
         fit(screen, priors, TINY, out=tmp_path, progress=False, key=jr.key(0))
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(screen, priors, tmp_path):
+    (tmp_path / LOCK).write_text('{"host": "elsewhere", "process": 7, "since": "today"}')
+    with pytest.raises(ValueError, match="in use by process 7 of elsewhere, since today"):
+        fit(screen, priors, TINY, out=tmp_path, progress=False, key=jr.key(0))
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK]
 
 
 @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl"])
