@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ._options import Labels
+from ._options import TABLES, Labels, check_writes
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -30,6 +30,9 @@ class Evaluate:
     out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])]
     """The table to write, csv."""
     labels: tyro.conf.OmitArgPrefixes[Labels] = field(default_factory=Labels)
+    predicted_condition_key: str | None = None
+    """The column of the predicted file with the perturbations, if it is another one there. Without
+    it: that of --condition-key, or else 'condition'; what 'predict' wrote knows its own."""
     ceiling: bool = True
     """Whether one half of the measured cells is also scored against the other half."""
     max_cells: int | None = 1000
@@ -46,10 +49,12 @@ class Evaluate:
         from scbig._names import examples
         from scbig.data import LabelledCells, Screen, read_h5ad
 
+        check_writes(self.out, self.predicted, self.data, suffixes=TABLES)
         screen = Screen.open(self.data, self.labels.columns)
         observed = LabelledCells.of(screen, what="observed")
         guess = read_h5ad(self.predicted)
-        predicted = LabelledCells.of_predicted(guess, observed, _columns_in(guess, self.labels))
+        columns = _columns_in(guess, self.labels, self.predicted_condition_key)
+        predicted = LabelledCells.of_predicted(guess, observed, columns)
         predicted, observed, unmeasured = _measured(predicted, observed)
         if unmeasured:
             print(f"Not measured, and left out: {examples(unmeasured, most=20)}.")
@@ -71,17 +76,41 @@ class Evaluate:
         print(f"The score of each perturbation is in {self.out}.")
 
 
-def _columns_in(predicted: "AnnData", labels: Labels) -> "Columns":
+RECORD = "scbig_columns"
+"""Where predictions record their columns: `scbig.data.record_columns`."""
+
+
+def _columns_in(predicted: "AnnData", labels: Labels, key: str | None) -> "Columns":
     """What the columns of predicted cells from elsewhere mean: the user's, or the usual ones."""
     own, obs = labels.columns, predicted.obs
     changes: dict[str, str | None] = {}
-    if own.condition not in obs and "condition" in obs:
+    if key is not None:
+        predicted.uns.pop(RECORD, None)  # the user's word goes before the file's
+        changes["condition"] = key
+    elif own.condition not in obs and "condition" in obs:
         changes["condition"] = "condition"
+    elif own.condition in obs and "condition" in obs and RECORD not in predicted.uns:
+        _check_same(predicted, own)
     if labels.context_key not in (None, *obs) and "context" in obs:
         changes["context"] = "context"
     if own.dose not in obs:  # the labels then carry the doses
         changes["dose"] = None
     return dataclasses.replace(own, **changes)
+
+
+def _check_same(predicted: "AnnData", columns: "Columns") -> None:
+    """Raises if two columns could be the perturbations, and differ."""
+    named, usual = (
+        predicted.obs[key].astype(str).to_numpy() for key in (columns.condition, "condition")
+    )
+    differ = named != usual
+    if differ.any():
+        first = f"the first {named[differ][0]!r} and {usual[differ][0]!r}"
+        raise ValueError(
+            f"The predicted cells have a column {columns.condition!r} and a column 'condition', "
+            f"which differ in {differ.sum()} of {len(differ)} cells ({first}). Say which one it "
+            "is: --predicted-condition-key."
+        )
 
 
 def _measured(

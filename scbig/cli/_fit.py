@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from ._options import Labels, SplitName, make_split, read_screen, report
+from ._options import (
+    Labels,
+    SplitName,
+    check_writes,
+    make_split,
+    read_screen,
+    report,
+    split_file,
+)
 
 if TYPE_CHECKING:
     from scbig.data import Screen
@@ -67,6 +75,8 @@ class Fit:
 
         from scbig import train
 
+        files = (self.data, self.embeddings, self.interactions, self.pathways, self.aliases)
+        check_writes(self.out, *files, self.perturbations, split_file(self.split), suffixes=())
         screen = read_screen(self.data, self.labels, on_disk=self.on_disk)
         print(report(screen))
         split = make_split(self.split, [c.name for c in screen.conditions], self.seed)

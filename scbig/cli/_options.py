@@ -8,6 +8,11 @@ if TYPE_CHECKING:
     from scbig.data import Columns, Screen
     from scbig.splits import Split
 
+TABLES = (".csv",)
+"""How a table's name ends."""
+CELLS = (".h5ad", ".zarr")
+"""How the name of a file of cells ends."""
+
 SplitName = str
 """`none`, a protocol's name, or a file."""
 
@@ -50,6 +55,26 @@ def read_screen(path: pathlib.Path, labels: Labels, *, on_disk: bool) -> "Screen
     return screen if on_disk else screen.in_memory()
 
 
+def check_writes(
+    out: pathlib.Path, *inputs: pathlib.Path | None, suffixes: tuple[str, ...]
+) -> None:
+    """Raises if what is written would replace an input, or has a name for something else.
+
+    **Arguments:** `suffixes`, ends of names that may be written; none for a folder.
+    """
+    for path in inputs:
+        same = path is not None and (
+            path.resolve() == out.resolve()
+            or (path.exists() and out.exists() and path.samefile(out))
+        )
+        if same:
+            raise ValueError(f"--out {out} is also an input, which would be lost: choose another.")
+    if suffixes and out.suffix not in suffixes:
+        raise ValueError(f"--out {out} must end in {' or '.join(suffixes)}.")
+    if suffixes == TABLES and out.is_dir():
+        raise ValueError(f"--out {out} is a folder: name a file.")
+
+
 def make_split(name: SplitName, conditions: list[str], seed: int) -> "Split | None":
     """The split of this name, or from a file of it."""
     from scbig import splits
@@ -65,6 +90,11 @@ def make_split(name: SplitName, conditions: list[str], seed: int) -> "Split | No
             return splits.gears(conditions, seed=seed)
         case _:
             return splits.Split.read(name)
+
+
+def split_file(name: SplitName) -> pathlib.Path | None:
+    """The file that a split is read from, if it is."""
+    return None if name in ("none", "additive", "holdout", "gears") else pathlib.Path(name)
 
 
 def report(screen: "Screen") -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from ._options import Labels, read_screen
+from ._options import CELLS, Labels, check_writes, read_screen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,7 @@ class Predict:
         from scbig.service import load
         from scbig.splits import Split
 
+        check_writes(self.out, self.model, self.data, self.split, suffixes=CELLS)
         split = None if self.split is None else Split.read(self.split)
         wanted = list(dict.fromkeys([*self.conditions, *(() if split is None else split.test)]))
         if not wanted:

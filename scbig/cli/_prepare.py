@@ -10,7 +10,7 @@ import tyro
 
 from scbig.preprocess import PreprocessConfig
 
-from ._options import Labels, SplitName, make_split, report
+from ._options import CELLS, Labels, SplitName, check_writes, make_split, report, split_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,7 @@ class Prepare:
 
         if (self.counts is None) == (self.screen is None):
             raise ValueError("Give either --counts FILE or --screen NAME.")
+        check_writes(self.out, self.counts, split_file(self.split), suffixes=CELLS)
         with _source(self) as (source, labels):
             split = make_split(self.split, condition_names(source, labels.columns), self.seed)
             with ProgressBar(minimum=1):

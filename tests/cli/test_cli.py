@@ -124,7 +124,7 @@ def test_the_four_commands_lead_from_counts_to_scores(folder, capsys, way):
         ("prepare", ("--control", "mock"), "mock"),
         ("prepare", ("--min-genes", "1000"), "None of the"),
         ("prepare", ("--context-key", "nothing"), "no column 'nothing'"),
-        ("prepare", ("--out", "screen.txt"), "to .h5ad or .zarr, not to 'screen.txt'"),
+        ("prepare", ("--out", "screen.txt"), "screen.txt must end in .h5ad or .zarr"),
         ("fit", ("--set", "stage1.epochs"), "wants name=value"),
         ("fit", ("--set", "seed=3"), "--seed is an option of its own"),
         ("fit", ("--set", "stage1.epoch=3"), "stage1 has no part 'epoch'"),
@@ -314,3 +314,49 @@ def test_a_class_is_looked_for_among_those_that_the_field_takes():
     assert term == but(cpu(), **{"terms.0.losses": losses}).terms[0]
     with pytest.raises(ValueError, match="called 'Adam' are a AbstractProbabilityPath"):
         changed(cpu(), ["flow.path=Adam(1e-3)"])
+
+
+def test_two_columns_that_could_be_the_labels_are_the_users_to_choose(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    labels = [label for label in ("control", "A", "B") for _ in range(9)]
+    adata: Any = ad.AnnData(np.log1p(rng.poisson(3.0, (27, 6)).astype(np.float32) * 1.3))
+    adata.obs_names = [f"cell{i}" for i in range(27)]
+    adata.obs["what"] = labels
+    adata.write_h5ad(tmp_path / "screen.h5ad")
+    adata.obs["condition"] = ["control"] * 9 + ["B"] * 9 + ["A"] * 9
+    adata.write_h5ad(tmp_path / "guess.h5ad")
+    files = {"predicted": "guess.h5ad", "data": "screen.h5ad", "out": "scores.csv"}
+    named = [word for name, file in files.items() for word in (f"--{name}", str(tmp_path / file))]
+    run = ["evaluate", *named, "--condition-key", "what", "--no-ceiling"]
+    assert main(run) == 1
+    assert "differ in 18 of 27 cells (the first 'A' and 'B')" in capsys.readouterr().err
+    for key, wrong in (("what", False), ("condition", True)):
+        assert main([*run, "--predicted-condition-key", key]) == 0
+        scores = pd.read_csv(tmp_path / "scores.csv")
+        assert (scores["l2"] > 1e-6).all() == wrong
+
+
+OVERWRITING = [("prepare", "counts"), ("fit", "data"), ("fit", "embeddings"), ("predict", "data")]
+OVERWRITING += [("predict", "model"), ("evaluate", "predicted"), ("evaluate", "data")]
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["same name", "link"])
+@pytest.mark.parametrize(("command", "source"), OVERWRITING)
+def test_no_command_writes_onto_an_input(command, source, link, tmp_path, capsys):
+    path = tmp_path / "input.h5ad"
+    path.write_text("precious")
+    out = tmp_path / "other.h5ad" if link else tmp_path / "." / "input.h5ad"
+    if link:
+        out.symlink_to(path)
+    assert main(words(tmp_path, command, **{source: path, "out": out})) == 1
+    assert "is also an input, which would be lost" in capsys.readouterr().err
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("evaluate", "scores"), ("evaluate", "scores.h5ad"), ("predict", "x.csv"), ("prepare", "x")],
+)
+def test_the_name_of_an_output_says_what_it_is(command, name, tmp_path, capsys):
+    assert main(words(tmp_path, command, out=tmp_path / name)) == 1
+    assert f"{name} must end in ." in capsys.readouterr().err
