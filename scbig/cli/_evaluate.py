@@ -60,6 +60,10 @@ class Evaluate:
             print(f"Not measured, and left out: {examples(unmeasured, most=20)}.")
         scoring = metrics.Scoring(unbiased=True, max_cells=self.max_cells, seed=self.seed)
         tables = {"predicted": metrics.scored(predicted, observed, scoring=scoring)}
+        alone = tables["predicted"]["e_distance"].isna()
+        if alone.any():
+            names = tables["predicted"].index[alone]
+            print(f"One cell alone, and without an E-distance: {examples(names, most=20)}.")
         if self.ceiling:
             enough, names, few = _enough(observed)
             if few:

@@ -61,7 +61,8 @@ def evaluate(
     (index level `context`) and perturbation (`condition`); columns `pearson_delta`,
     `pearson_delta_deg20`, `acc`, `acc_deg20`, `l2`, `mse`, `mae`, `pds`, `discr_cos`, `e_distance`
     (the squared energy distance). NaN marks what is undefined: the correlation of a response that
-    is zero or constant (a prediction of no change), PDS of one perturbation.
+    is zero or constant (a prediction of no change), PDS of one perturbation, the unbiased energy
+    distance of one cell.
 
     **Raises:** a ValueError for genes that differ or repeat, a predicted condition or context that
     was not measured, NaN, a context without controls, no perturbation; it names them.

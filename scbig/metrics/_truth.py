@@ -176,6 +176,9 @@ class Truth:
             _subsample(values, self.scoring.max_cells, rng)
             for values in (cells, self.observed.cells(name, context))
         ]
+        fewest = min(values.shape[0] for values in chosen)
+        if self.scoring.unbiased and fewest < 2:
+            return np.nan  # a single cell has no distance to others of its population
         return energy_distance(*map(projection, chosen), unbiased=self.scoring.unbiased)
 
 

@@ -237,6 +237,7 @@ def test_what_was_not_measured_is_left_out_of_the_scores(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "left out: 'B in y'" in said
     assert "without a ceiling: 'C'" in said
+    assert "One cell alone" not in said
     scores = pd.read_csv(tmp_path / "scores.csv").set_index(["cells", "context", "condition"])
     scored = {*scores.loc["predicted"].index}
     assert scored == {("x", "A"), ("y", "A"), ("x", "B"), ("x", "C"), ("y", "C")}

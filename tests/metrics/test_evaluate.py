@@ -350,6 +350,15 @@ def test_the_two_halves_share_no_cell():
     assert table.loc["A", "l2"] == pytest.approx(0.7 * np.sqrt(8 / 4**2))
 
 
+def test_one_cell_has_no_unbiased_distance_and_all_other_scores():
+    observed = make_cells(0, {"control": 9, "A": 1, "B": 4})
+    predicted = make_cells(1, {"A": 5, "B": 1})
+    table = metrics.evaluate(predicted, observed, unbiased=True)
+    assert table["e_distance"].isna().all()
+    assert table.drop(columns="e_distance").notna().all(axis=None)
+    assert metrics.evaluate(predicted, observed)["e_distance"].notna().all()
+
+
 def test_conditions_too_small_to_split_are_named():
     observed = make_cells(0, {"control": 9, "A": 3, "B": 4})
     with pytest.raises(ValueError, match=r"1 .*fewer than 4 cells cannot be split: 'A'"):
