@@ -30,6 +30,8 @@ class Evaluate:
     out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])]
     """The table to write, csv."""
     labels: tyro.conf.OmitArgPrefixes[Labels] = field(default_factory=Labels)
+    layer: str | None = None
+    """The layer of the file with the log-normalised cells; by default X."""
     predicted_condition_key: str | None = None
     """The column of the predicted file with the perturbations, if it is another one there. Without
     it: that of --condition-key, or else 'condition'; what 'predict' wrote knows its own."""
@@ -50,7 +52,7 @@ class Evaluate:
         from scbig.data import LabelledCells, Screen, read_h5ad
 
         check_writes(self.out, self.predicted, self.data, suffixes=TABLES)
-        screen = Screen.open(self.data, self.labels.columns)
+        screen = Screen.open(self.data, self.labels.columns, layer=self.layer)
         observed = LabelledCells.of(screen, what="observed")
         guess = read_h5ad(self.predicted)
         columns = _columns_in(guess, self.labels, self.predicted_condition_key)
@@ -60,7 +62,7 @@ class Evaluate:
             print(f"Not measured, and left out: {examples(unmeasured, most=20)}.")
         scoring = metrics.Scoring(unbiased=True, max_cells=self.max_cells, seed=self.seed)
         tables = {"predicted": metrics.scored(predicted, observed, scoring=scoring)}
-        alone = tables["predicted"]["e_distance"].isna()
+        alone = tables["predicted"]["e_distance"].isna().to_numpy()
         if alone.any():
             names = tables["predicted"].index[alone]
             print(f"One cell alone, and without an E-distance: {examples(names, most=20)}.")

@@ -39,6 +39,13 @@ class Fit:
     are needed where the settings read them, as those of every preset do."""
     interactions: pathlib.Path | None = None
     """Pairs of genes that interact: two columns, or STRING's own files."""
+    interaction_columns: tuple[str, str] | None = None
+    """The two columns of --interactions with the genes, if they cannot be told."""
+    threshold: int | None = None
+    """The least score of an interaction, times 1000 as STRING writes it: 700 for STRING's own
+    files, and all edges of a table."""
+    string_info: pathlib.Path | None = None
+    """STRING's protein.info, where --interactions is its protein.links."""
     pathways: pathlib.Path | None = None
     """Gene sets, GMT."""
     aliases: pathlib.Path | None = None
@@ -52,6 +59,8 @@ class Fit:
     out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])]
     """The folder for the model, the split and the logs."""
     labels: tyro.conf.OmitArgPrefixes[Labels] = field(default_factory=Labels)
+    layer: str | None = None
+    """The layer of the file with the log-normalised cells; by default X."""
     split: SplitName = "none"
     """Which perturbations are kept for testing: the JSON file that 'prepare --split' wrote; or
     none, additive, holdout or gears, drawn now (the genes were then chosen with the test cells).
@@ -75,9 +84,10 @@ class Fit:
 
         from scbig import train
 
-        files = (self.data, self.embeddings, self.interactions, self.pathways, self.aliases)
-        check_writes(self.out, *files, self.perturbations, split_file(self.split), suffixes=())
-        screen = read_screen(self.data, self.labels, on_disk=self.on_disk)
+        files = (self.data, self.embeddings, self.interactions, self.string_info, self.pathways)
+        more = (self.aliases, self.perturbations, split_file(self.split))
+        check_writes(self.out, *files, *more, suffixes=())
+        screen = read_screen(self.data, self.labels, on_disk=self.on_disk, layer=self.layer)
         print(report(screen))
         split = make_split(self.split, [c.name for c in screen.conditions], self.seed)
         validation: tuple[str, ...] = ()
@@ -121,7 +131,20 @@ class Fit:
 
         table, links, sets = self.embeddings, self.interactions, self.pathways
         genes = None if table is None else priors.read_embeddings(table, duplicates="mean")
-        graph = None if links is None else priors.read_interactions(links)
+        graph = None
+        if links is not None:
+            graph = priors.read_interactions(
+                links,
+                info=self.string_info,
+                threshold=self.threshold,
+                columns=self.interaction_columns,
+            )
+            print(f"interactions: {len(graph.first)} edges; {graph.note}")
+        elif self.threshold is not None or self.interaction_columns or self.string_info:
+            raise ValueError(
+                "--threshold, --interaction-columns and --string-info say how --interactions FILE "
+                "is read: give it, or leave them out."
+            )
         pathways = None if sets is None else priors.read_pathways(sets)
         if self.aliases is not None:
             aliases = priors.read_aliases(self.aliases)

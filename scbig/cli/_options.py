@@ -33,10 +33,17 @@ class Labels:
     dose_key: str | None = None
     """The column with the doses of drugs, if the condition column does not say them (A@0.1)."""
 
+    guide_pattern: str | None = None
+    """What the name of a guide looks like, if the condition column names guides: a regular
+    expression whose first group is the gene, or 'usual' for KLF1_2, KLF1-sg2 and the like. Guides
+    of one gene are then one perturbation."""
+    gene_key: str | None = None
+    """The column of var with the names of genes, if var_names are others (Ensembl, say)."""
+
     @property
     def columns(self) -> "Columns":
         """The same, as the library takes it."""
-        from scbig.data import Columns
+        from scbig.data import GUIDE, Columns
 
         return Columns(
             condition=self.condition_key,
@@ -44,14 +51,18 @@ class Labels:
             separator=self.separator,
             context=self.context_key,
             dose=self.dose_key,
+            guide=GUIDE if self.guide_pattern == "usual" else self.guide_pattern,
+            gene=self.gene_key,
         )
 
 
-def read_screen(path: pathlib.Path, labels: Labels, *, on_disk: bool) -> "Screen":
+def read_screen(
+    path: pathlib.Path, labels: Labels, *, on_disk: bool, layer: str | None = None
+) -> "Screen":
     """A prepared screen, in memory or on disk."""
     from scbig.data import Screen
 
-    screen = Screen.open(path, labels.columns)
+    screen = Screen.open(path, labels.columns, layer=layer)
     return screen if on_disk else screen.in_memory()
 
 

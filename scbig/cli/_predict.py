@@ -28,6 +28,8 @@ class Predict:
     out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])]
     """The h5ad file to write."""
     labels: tyro.conf.OmitArgPrefixes[Labels] = field(default_factory=Labels)
+    layer: str | None = None
+    """The layer of the file with the log-normalised cells; by default X."""
     cells: int = 256
     """Cells to predict for each perturbation, in each context."""
     seed: int = 0
@@ -51,7 +53,7 @@ class Predict:
         if not wanted:
             raise ValueError("Nothing to predict: give --conditions or --split.")
         model = load(self.model)
-        screen = read_screen(self.data, self.labels, on_disk=True)
+        screen = read_screen(self.data, self.labels, on_disk=True, layer=self.layer)
         controls = screen.select([]).to_anndata()
         context_key = None if screen.contexts == ("",) else "context"
         if split is not None and split.test_contexts:

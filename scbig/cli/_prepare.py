@@ -35,6 +35,8 @@ class Prepare:
     out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])]
     """The file to write, .h5ad or .zarr."""
     labels: tyro.conf.OmitArgPrefixes[Labels] = field(default_factory=Labels)
+    layer: str | None = None
+    """The layer of the file with the counts; by default X."""
     split: SplitName = "none"
     """Which perturbations are kept for testing: none; additive (a quarter of the doubles, and one
     to validate on); holdout (a fifth of the genes); gears; or a JSON file. Their cells have no say
@@ -56,6 +58,10 @@ class Prepare:
         from scbig.data import Screen, condition_names
         from scbig.preprocess import preprocess_file
 
+        if self.layer is not None and self.counts is None:
+            raise ValueError(
+                "--layer is one of --counts FILE: a public screen has its counts in X."
+            )
         if (self.counts is None) == (self.screen is None):
             raise ValueError("Give either --counts FILE or --screen NAME.")
         check_writes(self.out, self.counts, split_file(self.split), suffixes=CELLS)
@@ -69,6 +75,7 @@ class Prepare:
                     labels.columns,
                     held_out=() if split is None else split.test,
                     held_out_contexts=() if split is None else split.test_contexts,
+                    layer=self.layer,
                     keep_counts=self.keep_counts,
                 )
         for name in ("removed_cells", "removed_genes_rare", "removed_genes_not_variable"):
@@ -95,7 +102,7 @@ def _source(command: Prepare) -> Iterator[tuple[pathlib.Path, Labels]]:
     if command.labels != Labels():
         raise ValueError(
             "The columns of a public screen are known: leave out --condition-key, --control, "
-            "--separator, --context-key and --dose-key."
+            "--separator, --context-key, --dose-key, --guide-pattern and --gene-key."
         )
     adata = datasets.load(str(command.screen))
     dosed = "dose" in adata.obs

@@ -20,9 +20,24 @@ def check_unique(names: Sequence[str], *, what: str, repair: str) -> None:
         )
 
 
-def gene_names(adata: ad.AnnData) -> tuple[str, ...]:
-    """The names of the columns, tidy; raises if one is there twice."""
+def gene_names(adata: ad.AnnData, key: str | None = None) -> tuple[str, ...]:
+    """The names of the columns, tidy; raises if one is there twice.
+
+    **Arguments:** `key`, a column of `var` that has them: a gene without a name there, or with one
+    that others share, keeps that of `var_names`.
+    """
     genes = tidied(tuple(map(str, adata.var_names)))
+    if key is not None:
+        if key not in adata.var:
+            raise ValueError(
+                f"var has no column {key!r} for the genes; it has "
+                f"{examples(adata.var.columns, most=20)}."
+            )
+        named = pd.Series(adata.var[key])
+        given = tidied(tuple(named.astype(object).where(named.notna(), "").astype(str)))
+        count = Counter(given)
+        pairs = zip(given, genes, strict=True)
+        genes = tuple(name if name and count[name] == 1 else old for name, old in pairs)
     repair = "Use adata.var_names_make_unique, or merge them."
     check_unique(genes, what="gene", repair=repair)
     return genes

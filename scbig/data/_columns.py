@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Int, Int32
 
 from scbig._names import examples, tidy
-from scbig.data._checks import column
+from scbig.data._checks import column, gene_names
 from scbig.data._condition import GUIDE, JOINT, Condition, parts_of
 from scbig.data._controls import Controls
 from scbig.data._labels import check_labels
@@ -37,6 +37,8 @@ class Columns:
     - `guide`: the pattern of a guide's name, a regular expression whose first group is the gene,
         such as `scbig.data.GUIDE` for `KLF1_2` and `KLF1-sg2`: its guides are then one
         perturbation, by which cells are divided and predicted. The cells' labels stay as they are.
+    - `gene`: the column of `var` with the names of genes, in place of `var_names`. A name that
+        several genes share does not count.
 
     **Raises:** a ValueError for a separator that is empty, several columns that are none, or a
     pattern that is none or has no group.
@@ -48,11 +50,13 @@ class Columns:
     context: str | Sequence[str] | None = None
     dose: str | None = None
     guide: str | None = None
+    gene: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("condition", "separator", "dose", "guide"):
+        needed = ("condition", "separator")
+        for name in (*needed, "dose", "guide", "gene"):
             value = getattr(self, name)
-            if not (isinstance(value, str) or (name in ("dose", "guide") and value is None)):
+            if not (isinstance(value, str) or (name not in needed and value is None)):
                 raise ValueError(f"Columns: {name} must be a text; got {value!r}.")
         for name in ("control", "context"):
             value = getattr(self, name)
@@ -97,7 +101,7 @@ class Columns:
         """
         codes, distinct = pd.factorize(column(adata, self.condition, what="condition"))
         labels = [str(label) for label in distinct]
-        genes = frozenset(map(tidy, map(str, adata.var_names)))
+        genes = frozenset(gene_names(adata, self.gene))
         check_labels(labels, self.separator, Controls.of(self.control), genes)
         # Each distinct label is parsed once; several labels may be one condition.
         parsed = self._parsed(labels)

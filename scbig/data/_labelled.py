@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Int, Int32
 from scipy import sparse
 
@@ -131,7 +132,7 @@ class LabelledCells:
         cls, adata: ad.AnnData, columns: Columns, conditions_of: Any, what: str
     ) -> "LabelledCells":
         try:
-            genes = gene_names(adata)
+            genes = gene_names(adata, columns.gene)
             conditions, condition_index = conditions_of()
             contexts, context_index = columns.contexts_of(adata)
             values = expression_matrix(adata.to_memory() if adata.isbacked else adata, layer=None)
@@ -263,6 +264,11 @@ def control_cells(
 
 
 def _controls_among(adata: ad.AnnData, columns: Columns) -> ad.AnnData:
+    if columns.gene is not None:
+        var = pd.DataFrame(index=pd.Index(gene_names(adata, columns.gene)))
+        values = adata.to_memory().X if adata.isbacked else adata.X
+        obs: Any = adata.obs
+        adata = ad.AnnData(values, obs=obs, var=var, uns=dict(adata.uns))
     labelled, usual = columns.condition in adata.obs, "condition"
     if adata.n_obs == 0 or not (labelled or usual in adata.obs):
         return adata

@@ -134,7 +134,7 @@ class Screen:
     ) -> "Screen":
         # The labels are checked first: they are cheap, and expression is not.
         check_not_empty(adata.n_obs, adata.n_vars)
-        genes = gene_names(adata)
+        genes = gene_names(adata, columns.gene)
         cells = tuple(map(str, adata.obs_names))
         check_unique(cells, what="cell", repair="Use adata.obs_names_make_unique.")
         conditions, condition_index = columns.conditions_of(adata)

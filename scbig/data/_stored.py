@@ -20,6 +20,7 @@ from scipy import sparse
 from zarr.errors import BaseZarrError
 
 from scbig.data._columns import Columns
+from scbig.data._matrix import read_csr
 from scbig.data._scale import (
     check_counts_behind,
     check_finite,
@@ -83,9 +84,9 @@ class StoredMatrix:
     Takes the place of a CSR matrix in a screen: it has a `shape`, a `dtype`, and rows by number.
     Build one with `open`.
 
-    **Fields:** `path`, the file; `source`, the open matrix, CSR or dense; `starts`, where each row
-    of a CSR matrix begins among its entries, and the last one ends; `rows`, the rows of the file
-    that this matrix has, in its order.
+    **Fields:** `path`, the file; `source`, the open matrix, CSR or dense, or one in memory;
+    `starts`, where each row of an open CSR matrix begins among its entries, and the last one ends;
+    `rows`, the rows of the file that this matrix has, in its order.
     """
 
     path: str
@@ -99,8 +100,10 @@ class StoredMatrix:
     def open(cls, path: str | os.PathLike[str], element: str = "X") -> "StoredMatrix":
         """All rows of an element of an h5ad file or a zarr folder.
 
-        **Raises:** `ValueError` for a broken file, an absent element, or a matrix stored by genes
-        (CSC), which cannot be read by cells.
+        A matrix that is stored by genes (CSC), as R writes them, is read into memory whole: its
+        cells lie scattered.
+
+        **Raises:** `ValueError` for a broken file or an absent element.
         """
         with reading(path):
             root = open_store(path)
@@ -108,13 +111,9 @@ class StoredMatrix:
                 raise ValueError(f"{path} has no {element!r}; it has {', '.join(root)}.")
             node: Any = root[element]
             dense = isinstance(node, h5py.Dataset | zarr.Array)
-            source = node if dense else sparse_dataset(node)
-        if not dense and not isinstance(source, CSRDataset):
-            raise ValueError(
-                f"{path}: {element!r} is stored by genes (CSC), so cells cannot be read one after "
-                "another. Write it again as CSR: adata.X = adata.X.tocsr()."
-            )
-        with reading(path):
+            source: Any = node if dense else sparse_dataset(node)
+            if not dense and not isinstance(source, CSRDataset):
+                source, dense = read_csr(source), True
             starts = None if dense else np.asarray(node["indptr"][:]).astype(np.int64)
         return cls(str(path), source, starts, np.arange(source.shape[0]))
 
@@ -152,6 +151,11 @@ class StoredMatrix:
         """The whole element as a dask array of CSR blocks, for scanpy."""
         from anndata.experimental import read_elem_lazy
 
+        if isinstance(self.source, sparse.csr_matrix):
+            import dask.array as da
+
+            chunks: Any = (BLOCK, self.shape[1])
+            return da.from_array(self.source, chunks=chunks, asarray=False)
         node = getattr(self.source, "group", self.source)
         blocks: Any = read_elem_lazy(node, chunks=(BLOCK, self.shape[1]))
         return blocks.map_blocks(lambda x: sparse.csr_matrix(x, dtype=np.float32))

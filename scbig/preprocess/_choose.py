@@ -48,7 +48,7 @@ class Design:
     ) -> "Design":
         """Reads and checks them."""
         check_not_empty(adata.n_obs, adata.n_vars)
-        genes = gene_names(adata)
+        genes = gene_names(adata, columns.gene)
         cells = tuple(map(str, adata.obs_names))
         check_unique(cells, what="cell", repair="Use adata.obs_names_make_unique.")
         contexts, context_codes = columns.contexts_of(adata)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import anndata as ad
+import numpy as np
 import pandas as pd
 
 from scbig._files import atomic
@@ -21,6 +22,9 @@ from scbig.data import (
 from ._choose import Design, Selection, choose, tally
 from ._thresholds import PreprocessConfig
 
+_OLD_NAMES = "var_names"
+"""The column of `var` with what genes were called in the source, where that was something else."""
+
 
 def preprocess(
     adata: ad.AnnData,
@@ -29,6 +33,7 @@ def preprocess(
     *,
     held_out: Sequence[str] = (),
     held_out_contexts: Sequence[str] = (),
+    layer: str | None = None,
 ) -> ad.AnnData:
     """Filters, normalises by library size, takes log1p, and keeps variable and perturbed genes.
 
@@ -46,6 +51,7 @@ def preprocess(
         `split.test`.
     - `held_out_contexts`: the contexts in which they are held out, such as
         `split.test_contexts`; without any, all.
+    - `layer`: the layer with the counts; without it, `X`.
 
     **Returns:**
 
@@ -58,10 +64,10 @@ def preprocess(
     if a condition to hold out is not there.
     """
     design = Design.of(adata, columns, held_out, held_out_contexts)
-    counts = read_csr(expression_matrix(adata, layer=None))
+    counts = read_csr(expression_matrix(adata, layer=layer))
     keep = choose(tally([counts], design, config), design, config)
     counts = counts[keep.cells][:, keep.genes]
-    return _normalised(counts.copy(), {"counts": counts}, adata, keep, config)
+    return _normalised(counts.copy(), {"counts": counts}, adata, design.genes, keep, config)
 
 
 def preprocess_file(
@@ -72,6 +78,7 @@ def preprocess_file(
     *,
     held_out: Sequence[str] = (),
     held_out_contexts: Sequence[str] = (),
+    layer: str | None = None,
     keep_counts: bool = False,
 ) -> dict[str, Any]:
     """`preprocess` from file to file, some thousand cells at a time, for any number of cells.
@@ -81,7 +88,7 @@ def preprocess_file(
 
     **Arguments:**
 
-    - `source`: raw counts in `X` of an h5ad file or a zarr folder.
+    - `source`: raw counts in `X`, or a layer, of an h5ad file or a zarr folder.
     - `target`: an h5ad file or a zarr folder to write; it appears when it is whole.
     - `keep_counts`: whether the counts are written too, as `layers["counts"]`.
     - the others: as for `preprocess`.
@@ -93,11 +100,11 @@ def preprocess_file(
     check_suffix(target)
     adata = labels_of(source)
     design = Design.of(adata, columns, held_out, held_out_contexts)
-    stored = StoredMatrix.open(source)
+    stored = StoredMatrix.open(source, "X" if layer is None else f"layers/{layer}")
     keep = choose(tally(stored.blocks(), design, config), design, config)
     counts = stored.lazy()[keep.cells][:, keep.genes]
     layers = {"counts": counts} if keep_counts else None
-    result = _normalised(counts, layers, adata, keep, config)
+    result = _normalised(counts, layers, adata, design.genes, keep, config)
     with atomic(target) as temporary:
         write_store(temporary, result)
     return result.uns["preprocess"]
@@ -107,16 +114,22 @@ def _normalised(
     counts: Any,
     layers: dict[str, Any] | None,
     source: ad.AnnData,
+    genes: tuple[str, ...],
     keep: Selection,
     config: PreprocessConfig,
 ) -> ad.AnnData:
     """Chosen counts, sparse or dask, on the log scale, with the genes that vary, and the report."""
     import scanpy as sc
 
+    var = pd.DataFrame(source.var).loc[keep.genes]
+    if genes != tuple(source.var_names):
+        var = var.assign(**{_OLD_NAMES: var.index})
+        var.index = pd.Index(np.array(genes, object)[keep.genes])
+
     result = ad.AnnData(
         counts,
         obs=_without_unused_categories(pd.DataFrame(source.obs).loc[keep.cells]),
-        var=pd.DataFrame(source.var).loc[keep.genes],
+        var=var,
         layers=layers,
     )
     sc.pp.normalize_total(result, target_sum=config.target_sum)
