@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import tyro
+from scipy import sparse
 
 from scbig.alignment import CorrelationAlignment
 from scbig.cli import Fit, main
 from scbig.cli._settings import changed
-from scbig.data import Screen, record_columns
+from scbig.data import GUIDE, Columns, Screen, record_columns
 from scbig.flow import BrownianBridge
 from scbig.method import Weighted, but, cpu
 from scbig.objective import Adam
@@ -361,3 +362,29 @@ def test_no_command_writes_onto_an_input(command, source, link, tmp_path, capsys
 def test_the_name_of_an_output_says_what_it_is(command, name, tmp_path, capsys):
     assert main(words(tmp_path, command, out=tmp_path / name)) == 1
     assert f"{name} must end in ." in capsys.readouterr().err
+
+
+def test_a_file_as_it_comes_is_prepared(folder, tmp_path, capsys):
+    """Guides for labels, symbols in a column, counts by genes in a layer."""
+    adata: Any = ad.read_h5ad(folder / "counts.h5ad")
+    guide = lambda label, row: "+".join(f"{name}_{row % 3}" for name in label.split("+"))
+    labels = [guide(str(label), row) for row, label in enumerate(adata.obs["condition"])]
+    adata.obs = adata.obs.drop(columns="condition").assign(guide=labels)
+    adata.var = pd.DataFrame({"symbol": adata.var_names}, [f"ENSG{i}" for i in range(adata.n_vars)])
+    adata.layers["raw"], adata.X = sparse.csc_matrix(adata.X), sparse.csc_matrix(adata.X) * 0.1
+    adata.write_h5ad(tmp_path / "counts.h5ad")
+    run = words(folder, "prepare", counts=tmp_path / "counts.h5ad", out=tmp_path / "out.h5ad")
+    usual = words(folder, "prepare", out=tmp_path / "usual.h5ad")
+    keys = ("--condition-key", "guide", "--guide-pattern", "usual", "--gene-key", "symbol")
+    assert main([*run, *keys, "--layer", "raw"]) == 0
+    said = capsys.readouterr().out
+    assert main(usual) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == said.splitlines()[-1]
+    columns = Columns(condition="guide", guide=GUIDE, gene="symbol")
+    found = Screen.open(tmp_path / "out.h5ad", columns)
+    expected = Screen.open(tmp_path / "usual.h5ad")
+    assert found.conditions == expected.conditions
+    assert found.genes == expected.genes
+    np.testing.assert_array_equal(found.condition_index, expected.condition_index)
+    # The cells keep their guides.
+    assert set(ad.read_h5ad(tmp_path / "out.h5ad").obs["guide"]) <= set(labels)
