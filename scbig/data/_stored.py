@@ -62,6 +62,12 @@ def labels_of(path: str | os.PathLike[str]) -> ad.AnnData:
     """Cells and genes of a file with all that is known of them, but without expression."""
     with reading(path):
         root = open_store(path)
+        if isinstance(root["obs"], h5py.Dataset):
+            # Before anndata 0.7: categories are numbers whose names stand in `uns`.
+            old = ad.read_h5ad(path, backed="r")
+            result = ad.AnnData(obs=pd.DataFrame(old.obs), var=pd.DataFrame(old.var))
+            old.file.close()
+            return result
         obs, var = (pd.DataFrame(read_elem(root[axis])) for axis in ("obs", "var"))
         result = ad.AnnData(obs=obs, var=var)
         notes = [name for name in ("source", "log1p") if "uns" in root and name in root["uns"]]
