@@ -146,28 +146,40 @@ class Fit:
                 "is read: give it, or leave them out."
             )
         pathways = None if sets is None else priors.read_pathways(sets)
+        own = self.perturbations
+        perturbations = None if own is None else priors.read_embeddings(own, duplicates="mean")
         if self.aliases is not None:
             aliases = priors.read_aliases(self.aliases)
-            wanted = sorted({*screen.genes, *screen.perturbations})
 
-            def named(what: str, known: Iterable[str]) -> dict[str, str]:
-                match = priors.match_genes(wanted, known, aliases=aliases)
+            def named(what: str, wanted: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+                match = priors.match_genes(sorted({*wanted}), known, aliases=aliases)
                 print(f"{what}: {match.summary()}")
                 return match.inverse
 
+            # Apart: rows and labels may call a gene by different names, and both mean it.
+            if genes is not None and perturbations is None:
+                wanted = screen.perturbations
+                perturbations = genes.renamed(
+                    named("embeddings of perturbations", wanted, genes.names)
+                )
             if genes is not None:
-                genes = genes.renamed(named("embeddings", genes.names))
+                genes = genes.renamed(named("embeddings of genes", screen.genes, genes.names))
             if graph is not None:
-                graph = graph.renamed(named("interactions", {*graph.first, *graph.second}))
+                known = {*graph.first, *graph.second}
+                graph = graph.renamed(named("interactions", screen.genes, known))
             if pathways is not None:
-                pathways = pathways.renamed(named("pathways", pathways.genes))
-        own = self.perturbations
+                known = pathways.genes
+                both = (
+                    named("pathways of genes", screen.genes, known),
+                    named("pathways of perturbations", screen.perturbations, known),
+                )
+                pathways = pathways.renamed(both[0]).joined(pathways.renamed(both[1]))
         return train.Priors(
             genes=genes,
             interactions=graph,
             pathways=pathways,
             contexts=self._contexts(screen),
-            perturbations=None if own is None else priors.read_embeddings(own, duplicates="mean"),
+            perturbations=perturbations,
             missing=self.missing,
         )
 

@@ -80,6 +80,12 @@ class PathwayLibrary:
             {name: tuple(new[gene] for gene in genes) for name, genes in self.sets.items()}
         )
 
+    def joined(self, other: "PathwayLibrary") -> "PathwayLibrary":
+        """The sets of both; one that both have has the genes of both."""
+        names = dict.fromkeys((*self.sets, *other.sets))
+        both = {name: (*self.sets.get(name, ()), *other.sets.get(name, ())) for name in names}
+        return PathwayLibrary({name: tuple(dict.fromkeys(genes)) for name, genes in both.items()})
+
     @property
     def checksum(self) -> str:
         """SHA-256 (64 hexadecimal digits) of the sets and their genes, in their order."""

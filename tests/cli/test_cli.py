@@ -1,5 +1,6 @@
 """The four commands, one after another on one small screen, and what they say of bad input."""
 
+import dataclasses
 import pathlib
 import subprocess
 import sys
@@ -305,6 +306,31 @@ def test_old_gene_names_are_matched_through_an_alias_table(folder, capsys, tmp_p
     priors: Any = command.priors(screen)
     assert gene in priors.genes.names
     assert "1 by alias" in capsys.readouterr().out
+
+
+def test_genes_by_identifier_and_labels_by_symbol_both_find_their_priors(folder, capsys, tmp_path):
+    main(words(folder, "prepare"))
+    screen = Screen.open(folder / "prepared.h5ad")
+    identifiers = tuple(f"ENSG{place:011d}" for place in range(screen.num_genes))
+    lines = [f"{name}\t{gene}" for name, gene in zip(identifiers, screen.genes, strict=True)]
+    (tmp_path / "aliases.tsv").write_text("\n".join(["alias\tsymbol", *lines]) + "\n")
+    run = words(folder, "fit", out=tmp_path / "run")
+    command = tyro.cli(Fit, args=[*run[1:], "--aliases", str(tmp_path / "aliases.tsv")])
+    usual: Any = command.priors(screen)
+    priors: Any = command.priors(dataclasses.replace(screen, genes=identifiers))
+    np.testing.assert_array_equal(
+        priors.genes.align(identifiers).vectors, usual.genes.align(screen.genes).vectors
+    )
+    np.testing.assert_array_equal(
+        priors.perturbations.align(screen.perturbations).vectors,
+        usual.genes.align(screen.perturbations).vectors,
+    )
+    edges = priors.interactions.align(identifiers), usual.interactions.align(screen.genes)
+    np.testing.assert_array_equal(edges[0].source, edges[1].source)
+    for names, expected in ((identifiers, screen.genes), (screen.perturbations,) * 2):
+        found = priors.pathways.align(names, min_genes=1)
+        wanted = usual.pathways.align(expected, min_genes=1)
+        np.testing.assert_array_equal(found.matrix, wanted.matrix)
 
 
 def test_a_class_is_looked_for_among_those_that_the_field_takes():
