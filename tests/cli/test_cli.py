@@ -396,7 +396,8 @@ def test_a_file_as_it_comes_is_prepared(folder, tmp_path, capsys):
     guide = lambda label, row: "+".join(f"{name}_{row % 3}" for name in label.split("+"))
     labels = [guide(str(label), row) for row, label in enumerate(adata.obs["condition"])]
     adata.obs = adata.obs.drop(columns="condition").assign(guide=labels)
-    adata.var = pd.DataFrame({"symbol": adata.var_names}, [f"ENSG{i}" for i in range(adata.n_vars)])
+    names = pd.Index([f"ENSG{i}" for i in range(adata.n_vars)])
+    adata.var = pd.DataFrame({"symbol": adata.var_names}, names)
     adata.layers["raw"], adata.X = sparse.csc_matrix(adata.X), sparse.csc_matrix(adata.X) * 0.1
     adata.write_h5ad(tmp_path / "counts.h5ad")
     run = words(folder, "prepare", counts=tmp_path / "counts.h5ad", out=tmp_path / "out.h5ad")

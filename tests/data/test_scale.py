@@ -1,5 +1,7 @@
 """Expression on another scale than log1p is refused at every entrance, by its name."""
 
+from typing import Any
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -19,7 +21,7 @@ def counts_of():
     return rng.poisson(rates).astype(np.float64)
 
 
-def made(values):
+def made(values) -> Any:
     index = pd.Index([f"c{row}" for row in range(len(values))])
     var = pd.DataFrame(index=pd.Index([f"G{gene}" for gene in range(GENES)]))
     obs = pd.DataFrame({"condition": LABELS}, index=index)
@@ -112,4 +114,4 @@ def test_smoothed_cells_of_another_total_are_told_by_the_other_side():
 def test_a_little_below_zero_is_no_centring():
     values = GOOD - 0.3 * (GOOD == 0) * np.random.default_rng(1).random(GOOD.shape)
     table = metrics.evaluate(made(values)[30:].copy(), made(GOOD))
-    assert table["pearson_delta"].notna().all()
+    assert np.isfinite(table["pearson_delta"].to_numpy()).all()

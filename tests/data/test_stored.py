@@ -193,7 +193,7 @@ def set_value(value):
 def test_expression_stored_by_genes_is_read_too(tmp_path, suffix, where):
     adata, settings = make_counts(), PreprocessConfig(min_genes=1, min_cells=1)
     adata.layers["counts"] = adata.X
-    expected = preprocess(adata, settings)
+    expected: Any = preprocess(adata, settings)
     adata.X = sparse.csc_matrix(adata.X) if where == "X" else adata.X * 0
     adata.layers["counts"] = sparse.csc_matrix(adata.layers["counts"])
     source = write(adata, tmp_path / f"counts.{suffix}")
@@ -219,7 +219,7 @@ def test_names_of_genes_may_stand_in_a_column(tmp_path):
     columns = Columns(gene="symbol")
     names = [*symbols[:37], "ENSG37", "ENSG38", "ENSG39"]
     wanted = tuple(names[place] for place in kept)
-    found = preprocess(adata, settings, columns)
+    found: Any = preprocess(adata, settings, columns)
     assert tuple(found.var_names) == wanted
     assert found.var["var_names"].tolist() == [f"ENSG{place}" for place in kept]
     assert not len(found.uns["preprocess"]["perturbed_not_measured"])

@@ -279,7 +279,7 @@ def test_predicted_cells_keep_what_is_known_of_their_source(model):
 
 
 def test_columns_of_the_controls_stay_what_they_are(model, tmp_path):
-    known = controls()
+    known: Any = controls()
     known.obs["source"] = [f"patient {row % 2}" for row in range(7)]
     known.obs["stage"] = pd.Categorical(["I", "II"] * 3 + ["I"], ["II", "I"], ordered=True)
     known.obs["male"] = pd.array([True, None] * 3 + [False], dtype="boolean")
@@ -301,7 +301,7 @@ def test_a_condition_that_is_spelt_twice_is_predicted_once(model):
 
 
 def test_controls_on_another_scale_than_the_training_are_refused(model):
-    cells = controls()
+    cells: Any = controls()
     cells.X = 3 * cells.X
     with pytest.raises(ValueError, match=r"the given cells is .* of the training cells"):
         model.predict(cells, ["AHR"], key=jr.key(0))
