@@ -35,7 +35,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         _move(temporary, target)
     except BaseException as error:
         remove(temporary)
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        if type(error) is OSError:  # those of a kind of their own name the file
             raise _named(error, target) from error
         raise
 

@@ -123,18 +123,19 @@ class InteractionGraph:
         notes = [self.note] * bool(self.note) + [note]
         return InteractionGraph(first, second, self.score[kept], "; ".join(notes))
 
-    def align(self, genes: Sequence[str]) -> AlignedGraph:
+    def align(self, genes: Sequence[str], *, allow_empty: bool = False) -> AlignedGraph:
         """The edges between two of `genes`.
 
         An edge of a gene with itself says nothing about clusters and is left out, as are edges
         that leave `genes`; directions and repetitions do not matter, and a pair with several
         scores has the largest.
 
-        **Arguments:** `genes`, distinct names.
+        **Arguments:** `genes`, distinct names; `allow_empty`, whether there may be no edge.
 
         **Returns:** the edges as positions in `genes`, with their weights and the coverage.
 
-        **Raises:** `ValueError` if no gene occurs in the graph at all, or no two have an edge.
+        **Raises:** `ValueError` if no gene occurs in the graph at all, or no two have an edge and
+        that is not allowed.
         """
         genes = distinct(genes, "genes")
         row = {gene: position for position, gene in enumerate(genes)}
@@ -142,7 +143,7 @@ class InteractionGraph:
         if max(first.max(), second.max()) < 0:
             raise no_overlap(_WHAT, genes, tuple(dict.fromkeys(self.first + self.second)))
         inside = (first >= 0) & (second >= 0) & (first != second)
-        if not inside.any():
+        if not inside.any() and not allow_empty:
             known = len({*first.tolist(), *second.tolist()} - {-1})
             read = f" They were read with {self.note}." if self.note else ""
             raise ValueError(

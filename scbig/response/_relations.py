@@ -61,7 +61,8 @@ class GraphRelation(AbstractRelation):
 
     def kernel(self, names: Sequence[str]) -> Float[np.ndarray, "names names"]:
         """Between these nodes of the graph."""
-        edges = self.graph.align(sorted({*self.graph.first, *self.graph.second}))
+        nodes = sorted({*self.graph.first, *self.graph.second})
+        edges = self.graph.align(nodes, allow_empty=True)
         place = {name: node for node, name in enumerate(edges.genes)}
         number = len(place)
         weights = sparse.csr_matrix(

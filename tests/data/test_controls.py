@@ -117,5 +117,6 @@ def test_columns_are_one_value_however_they_are_given():
 
 def test_the_options_of_the_command_line_keep_their_names():
     names = [field.name for field in dataclasses.fields(Labels)]
-    assert names == ["condition_key", "control", "separator", "context_key", "dose_key"]
+    usual = ["condition_key", "control", "separator", "context_key", "dose_key"]
+    assert names == [*usual, "guide_pattern", "gene_key"]
     assert Labels().columns == Columns()

@@ -245,6 +245,7 @@ def test_known_genes_without_edges_between_them_are_an_error():
     graph = InteractionGraph(("A", "B"), ("X", "B"), note="genes in the columns 0 and 1")
     with pytest.raises(ValueError, match=r"2 of the 2 genes .* no two .* columns 0 and 1\. Take"):
         graph.align(["A", "B"])
+    assert graph.align(["A", "B"], allow_empty=True).source.shape == (0,)
 
 
 def test_a_graph_without_any_of_the_genes_is_an_error():
