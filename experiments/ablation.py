@@ -4,7 +4,7 @@
 
 On simulated screens, another for each seed, of which some doubles are scored and neither trained
 nor selected on. Defaults are chosen here, and none of these screens is that of the quick start. A
-run that was stopped goes on where it was. Some 12 minutes a screen on 2 cores.
+run that was stopped goes on where it was. Some 20 minutes a screen on 2 cores.
 """
 
 import pathlib

@@ -32,8 +32,9 @@ else:
 class LabelledCells:
     """Expression of cells, with the condition and the context of each.
 
-    Unlike a screen they need no controls, and their expression can be any finite number: predicted
-    cells, or one half of the measured ones. What is on disk stays there, and is read by population.
+    Unlike a screen they need no controls: predicted cells, or one half of the measured ones. Their
+    expression is log-normalised, of predicted cells perhaps a little below zero. What is on disk
+    stays there, and is read by population.
 
     **Fields:** `expression`, of all cells, with genes as they are stored; `order`, the stored
     column of each of `genes`; the others as in `Screen`.
@@ -51,13 +52,14 @@ class LabelledCells:
     def of(
         cls, cells: Screen | ad.AnnData, columns: Columns = Columns(), *, what: str
     ) -> "LabelledCells":
-        """Reads labels, unless they are a screen's, and checks that expression is finite.
+        """Reads labels and checks the scale of expression, unless they are a screen's.
 
         **Arguments:** `columns`, what the columns of an AnnData's `obs` mean, unless it records
         that itself, as predictions do; `what`, which cells these are, for messages: `"predicted"`.
 
         **Raises:** a ValueError that names a column that is absent or incomplete, labels that
-        cannot be read, repeated genes, or the conditions with NaN or infinite expression.
+        cannot be read, repeated genes, the conditions with NaN or infinite expression, or
+        another scale than log1p.
         """
         if isinstance(cells, Screen):
             return cls._of_screen(cells)

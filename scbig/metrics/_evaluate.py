@@ -65,7 +65,8 @@ def evaluate(
     distance of one cell.
 
     **Raises:** a ValueError for genes that differ or repeat, a predicted condition or context that
-    was not measured, NaN, a context without controls, no perturbation; it names them.
+    was not measured, NaN, a context without controls, no perturbation, expression on another scale
+    than log1p or than the other side's; it names them.
     """
     measured = LabelledCells.of(observed, columns, what="observed")
     return scored(

@@ -103,8 +103,9 @@ class TrainedModel:
         is compiled for each number of cells, so with `cells` only one.
 
         **Raises:** `ValueError` naming unknown perturbations, unknown contexts or missing genes,
-        or saying why the controls are not log-normalised; `NumericalFailure` naming the population
-        whose solve ran out of steps.
+        saying why the controls are not log-normalised or not on the scale of the training, or
+        which column says that not all of them are controls; `NumericalFailure` naming the
+        population whose solve ran out of steps.
         """
         if isinstance(conditions, str):
             raise ValueError(f"conditions must be a list of labels; got the string {conditions!r}.")

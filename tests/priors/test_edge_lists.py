@@ -26,6 +26,8 @@ ROWS = {
     "R's row names": ("gene_a gene_b", "{n} {a} {b}"),
     "all of these": ("id kind left score right", "{n} {kind} {a} {score} {b}"),
 }
+# A blank that begins a line divides nothing.
+IMPOSSIBLE = ("blanks.txt", "pandas' index")
 SEPARATORS = {
     ".tsv": "\t",
     ".csv": ",",
@@ -33,6 +35,7 @@ SEPARATORS = {
     "commas.txt": ",",
     "blanks.txt": " ",
 }
+FORMS = [(name, form) for name in SEPARATORS for form in ROWS if (name, form) != IMPOSSIBLE]
 
 
 def written(path, separator, head, row, *, mark=""):
@@ -48,12 +51,9 @@ def written(path, separator, head, row, *, mark=""):
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "byte-order mark"])
-@pytest.mark.parametrize("form", ROWS)
-@pytest.mark.parametrize("name", SEPARATORS)
+@pytest.mark.parametrize(("name", "form"), FORMS)
 def test_the_genes_are_found_in_every_form(name, form, mark, tmp_path):
     separator, (head, row) = SEPARATORS[name], ROWS[form]
-    if separator == " " and form == "pandas' index":
-        pytest.skip("a blank that begins a line divides nothing")
     graph = read_interactions(written(tmp_path / f"edges{name}", separator, head, row, mark=mark))
     assert list(zip(graph.first, graph.second, strict=True)) == PAIRS * 3
     assert graph.note.startswith("genes in the columns ")
