@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from scipy.stats import norm, t
 
 from scbig import train
-from scbig.anchor import ResponseAnchor, nonnegative
+from scbig.anchor import ResponseAnchor, States, nonnegative
 from scbig.baselines import MovedControls
 from scbig.data import Condition
 from scbig.method import Weighted, anchored, but
@@ -198,6 +198,27 @@ def test_flows_start_from_moved_controls(idle, screen, setting):
         moves = alone.fitted.moves([screen.conditions[setting.index.condition[group]]], [""])[0]
         cells = moves(jnp.asarray(controls), jnp.asarray(controls.mean(axis=0)))
         latents = idle.model.pure.encode_cells(cells)
+        np.testing.assert_allclose(found[group], latents, atol=1e-4)
+
+
+def test_flows_start_from_controls_in_the_proportions_of_the_condition(idle, screen, setting):
+    groups, components = len(setting.group_names()), setting.moves.axes.shape[0]
+    places = np.random.default_rng(0).normal(size=(groups, 2, components)).astype(np.float32)
+    states = States(
+        places=jnp.asarray(places),
+        width=jnp.ones(groups),
+        local=jnp.zeros((groups, 2, components)),
+        weights=jnp.tile(jnp.array([-3.0, 0.0]), (groups, 1)),
+    )
+    rarer = dataclasses.replace(setting, moves=dataclasses.replace(setting.moves, states=states))
+    found = train.starts_of(rarer)
+    controls = jnp.asarray(screen.dense(screen.rows("control")))
+    centre = jnp.mean(controls, axis=0)
+    for group in (0, groups - 1):
+        own = rarer.moves[group]
+        drawn = np.asarray(own.drawn(controls, centre))
+        assert len(set(drawn.tolist())) < len(controls)
+        latents = idle.model.pure.encode_cells(own(controls[drawn], centre))
         np.testing.assert_allclose(found[group], latents, atol=1e-4)
 
 
