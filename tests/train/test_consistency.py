@@ -244,6 +244,25 @@ def test_the_term_weighs_its_gradient_if_its_field_says_so(setting):
     assert float(metrics["consistency_weight"]) > 0
 
 
+def test_between_evaluations_there_is_nothing_and_at_one_its_period_times_as_much(
+    model, data, setting
+):
+    now_and_then = but(CONSISTENCY, period=3)
+    given = dataclasses.replace(data, own=now_and_then.prepare(setting))
+    tell = lambda step: now_and_then(model, given, jnp.asarray(step), key=jr.key(0))
+    always, values = CONSISTENCY(model, given, jnp.asarray(0), key=jr.key(0))
+    for step in (0, 3):
+        loss, found = tell(step)
+        np.testing.assert_allclose(loss, always, rtol=1e-5)
+        for name in NAMES:
+            np.testing.assert_allclose(found[name], 3 * values[name], rtol=1e-5)
+    for step in (1, 2):
+        loss, found = tell(step)
+        assert float(loss) == 0
+        assert found.keys() == values.keys()
+        assert not any(np.any(value) for value in found.values())
+
+
 def test_the_fields_come_back_from_json():
     term = but(RELATIVE, weighs_gradient=True)
     config = but(TINY, terms=(Weighted(term, 0.3),))
