@@ -2,10 +2,12 @@
 
 import functools
 import itertools
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from scbig._names import examples
-from scbig.data import Condition
+from scbig.data import GUIDE, Condition
 
 Parts = Mapping[str, tuple[str, ...]]
 
@@ -94,9 +96,42 @@ def touched(conditions: Iterable[str], names: Iterable[str]) -> dict[str, tuple[
     return {condition: names for condition, names in found.items() if names}
 
 
+def guides_shared(
+    conditions: Iterable[str], claimed: Iterable[str], tests: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """Conditions with another guide of a claimed name's gene, or of the genes of a tested one.
+
+    Guides are told by their usual names (`scbig.data.GUIDE`).
+
+    **Returns:** for each such condition the names, claimed or tested, whose gene it perturbs.
+    """
+    by_gene, by_genes = defaultdict(set), defaultdict(set)
+    for name in claimed:
+        by_gene[_gene(name)].add(name)
+    for test in tests:
+        by_genes[_genes(test)].update(_perturbations(test))
+    found = {}
+    for condition in conditions:
+        own = _perturbations(condition)
+        names = set().union(*(by_gene.get(_gene(name), ()) for name in own))
+        names |= by_genes.get(_genes(condition), set()) if len(own) > 1 else set()
+        if names - set(own):
+            found[condition] = tuple(sorted(names - set(own)))
+    return found
+
+
 def single_names(conditions: Iterable[str]) -> set[str]:
     """What the conditions with one perturbation perturb."""
     return {_perturbations(c)[0] for c in conditions if len(_perturbations(c)) == 1}
+
+
+def _genes(condition: str) -> tuple[str, ...]:
+    return tuple(sorted(map(_gene, _perturbations(condition))))
+
+
+def _gene(name: str) -> str:
+    match = re.fullmatch(GUIDE, name)
+    return match[1] if match else name
 
 
 def _perturbations(name: str) -> tuple[str, ...]:

@@ -82,11 +82,13 @@ def parse_labels(
     *,
     separator: str = JOINT,
     controls: str | Sequence[str] = (),
+    guide: str | None = None,
 ) -> dict[str, Condition]:
     """Each distinct label, in sorted order, with its condition.
 
     A single may be there as `G`, `G+ctrl` and `ctrl+G`, as in files of one label per order of two
-    guides. A combination in two gene orders is an error: it would be drawn twice.
+    guides. A combination in two gene orders is an error: it would be drawn twice. By the pattern
+    `guide` several guides are one gene, and combinations of them one.
     """
     if isinstance(labels, str | Condition):
         raise ValueError(f"A list of conditions is needed, not the one condition {labels!r}.")
@@ -95,7 +97,7 @@ def parse_labels(
     if wrong:
         raise ValueError(f"{len(wrong)} condition labels are not text: {examples(wrong)}.")
     given = {
-        str(label): Condition.parse(label, separator=separator, controls=controls)
+        str(label): Condition.parse(label, separator=separator, controls=controls, guide=guide)
         for label in labels
         if isinstance(label, str)
     }
@@ -105,7 +107,7 @@ def parse_labels(
         if len(condition.perturbations) > 1:
             spellings[condition.name].append(label)
     twice = [" = ".join(sorted(same)) for same in spellings.values() if len(same) > 1]
-    if twice:
+    if twice and guide is None:
         raise ValueError(
             f"{len(twice)} combinations are there in two spellings: {examples(sorted(twice))}. "
             "Keep one of each, or pass scbig.data.Condition objects."

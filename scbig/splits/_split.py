@@ -87,6 +87,7 @@ class Split:
         test_contexts: Iterable[str] = (),
         separator: str = JOINT,
         controls: str | Sequence[str] = (),
+        guide: str | None = None,
     ) -> "Split":
         """A checked split of lists from anywhere: `A+B`, `B+A`, `A+ctrl`, or `A_B` with `_`.
 
@@ -94,13 +95,14 @@ class Split:
 
         - `separator`: what joins the names of a label.
         - `controls`: the names that stand for "not perturbed", in place of the usual ones.
+        - `guide`: the pattern of a guide's name, as in `Columns`: a gene's guides are then one.
 
         **Raises:** the ValueError of `check`, and one for a combination that is in a list in two
         spellings.
         """
 
         def canonical(labels: Iterable[str | Condition]) -> tuple[str, ...]:
-            read = parse_labels(labels, separator=separator, controls=controls)
+            read = parse_labels(labels, separator=separator, controls=controls, guide=guide)
             return tuple(sorted({condition.name for condition in read.values()}))
 
         return cls(
@@ -185,14 +187,39 @@ class Split:
 
         Claimed unseen are the names in `held_out` and those that a test condition perturbs alone
         (the latter not if the test is in other contexts). A strict split can leak the latter only.
+        Names that read like guides, such as `KLF1_2`, show what another guide of their gene does:
+        read such labels by gene (`Columns.guide`, or `guide` of `Split.of`), and none is left.
 
-        **Returns:** for each such condition the claimed names that it perturbs, which is not an
-        error: published protocols do it.
+        **Returns:** for each such condition the claimed names that it perturbs, or whose gene it
+        perturbs by another guide, which is not an error: published protocols do it.
         """
-        claimed = set(self.held_out)
+        claimed, tests = set(self.held_out), ()
         if not self._across_contexts:
-            claimed |= _leakage.single_names(self.test)
-        return _leakage.touched((*self.train, *self.validation), claimed)
+            claimed, tests = claimed | _leakage.single_names(self.test), self.test
+        shown = (*self.train, *self.validation)
+        direct = _leakage.touched(shown, claimed)
+        guides = _leakage.guides_shared(shown, claimed, tests)
+        both = {name: (*direct.get(name, ()), *guides.get(name, ())) for name in shown}
+        return {name: tuple(sorted(own)) for name, own in both.items() if own}
+
+    def without(self, conditions: Iterable[str | Condition]) -> "Split":
+        """The split without some conditions, which are then among the dropped ones.
+
+        What a screen lost in preparation, say. Held-out names that nothing perturbs any more go.
+
+        **Raises:** the ValueError of `check`, if nothing is left to train on or to test.
+        """
+        lost = {c if isinstance(c, str) else c.name for c in conditions}
+        kept = lambda names: tuple(name for name in names if name not in lost)
+        parts = {part: kept(names) for part, names in self._parts().items()}
+        left = [name for part in parts.values() for name in part]
+        gone = [name for part in PARTS for name in getattr(self, part) if name in lost]
+        return dataclasses.replace(
+            self,
+            **(parts | {"dropped": tuple(sorted({*self.dropped, *gone}))}),
+            held_out=tuple(n for n in self.held_out if _leakage.touched(left, [n])),
+            groups={group: kept(names) for group, names in self.groups.items()},
+        )
 
     def cells(self, screen: Screen, *parts: str) -> Screen:
         """The cells of some parts, with the controls.

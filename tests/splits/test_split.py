@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scbig.data import Condition
+from scbig.data import GUIDE, Condition
 from scbig.splits import Split, additive, holdout, kfold
 
 
@@ -220,6 +220,56 @@ def test_leaks_are_reported_without_an_error():
     # C is tested alone, D is held out; E is tested in a double only, and claims nothing.
     assert split.leaks() == {"A+C": ("C",), "B+D": ("D",), "C+D": ("C", "D"), "D+E": ("D",)}
     split.check()
+
+
+def test_another_guide_of_a_tested_gene_is_a_leak():
+    split = Split.of(
+        name="by guide",
+        train=["KLF1_1", "AHR_2", "AHR_1+CEBPE_2", "NKX2-1", "JUN"],
+        validation=["GATA1-sg1"],
+        test=["KLF1_2", "AHR_2+CEBPE_1", "NKX2-5", "GATA1"],
+    )
+    assert split.leaks() == {
+        "KLF1_1": ("KLF1_2",),
+        "GATA1-sg1": ("GATA1",),
+        "AHR_1+CEBPE_2": ("AHR_2", "CEBPE_1"),
+    }
+    held = Split.of(name="held", train=["KLF1_1"], test=["KLF1_2"], held_out=["KLF1_2"])
+    assert held.leaks() == {"KLF1_1": ("KLF1_2",)}
+    elsewhere = dataclasses.replace(held, held_out=(), train_contexts=("a",), test_contexts=("b",))
+    assert elsewhere.leaks() == {}
+
+
+def test_by_genes_guides_cannot_be_on_two_sides():
+    train = ["KLF1_1", "KLF1_3", "A_1+B_1", "B_2+A_2"]
+    split = Split.of(name="by gene", guide=GUIDE, train=train, test=["AHR_1", "AHR-sg2"])
+    assert split.train == ("A+B", "KLF1", "control")
+    assert split.test == ("AHR",)
+    assert split.leaks() == {}
+    with pytest.raises(ValueError, match="in `train` and in `test`: 'KLF1'"):
+        Split.of(name="by gene", guide=GUIDE, train=["KLF1_1", "AHR"], test=["KLF1_2"])
+
+
+def test_conditions_that_were_lost_leave_every_part():
+    split = make(
+        train=("A", "B", "control"),
+        validation=("A+B",),
+        test=("C", "D"),
+        held_out=("C", "D"),
+        groups={"first": ("C",), "second": ("D",)},
+        strict=True,
+        dropped=("A+D",),
+    )
+    left = split.without(["B", "A+B", "C", "elsewhere"])
+    assert left.train == ("A", "control")
+    assert left.validation == ()
+    assert left.test == ("D",)
+    assert left.held_out == ("D",)
+    assert dict(left.groups) == {"first": (), "second": ("D",)}
+    assert left.dropped == ("A+B", "A+D", "B", "C")
+    assert split.without([]) == split
+    with pytest.raises(ValueError, match="No perturbation is left in `test`"):
+        split.without(["C", "D"])
 
 
 @pytest.mark.parametrize("value", [{1, 2}, np.arange(2), float("nan"), np.int64(1), {1: "a"}])
