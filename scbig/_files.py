@@ -16,6 +16,9 @@ import numpy as np
 from scbig._claims import partial, remove, remove_stale
 
 Tree = TypeVar("Tree")
+_VERSIONS = ("scbig-jax", "jax", "equinox")
+"""Of these a file records the versions that wrote it."""
+_PARTS = ("header", "versions", "bytes", "sha256")
 
 
 @contextlib.contextmanager
@@ -75,7 +78,7 @@ def write_tree(path: str | os.PathLike[str], kind: str, header: dict[str, Any], 
     line = {
         "kind": kind,
         "header": header,
-        "versions": {name: importlib.metadata.version(name) for name in ("jax", "equinox")},
+        "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},
         "bytes": len(payload),
         "sha256": hashlib.sha256(payload).hexdigest(),
     }
@@ -111,7 +114,19 @@ def read_tree(
     # NumPy arrays stay what they are: on the device they might lose half of their digits.
     host, device = eqx.partition(tree, lambda leaf: isinstance(leaf, np.ndarray))
     skeleton = eqx.combine(host, eqx.filter_eval_shape(lambda: device))
-    return line["header"], eqx.tree_deserialise_leaves(io.BytesIO(payload), skeleton)
+    arrays = io.BytesIO(payload)
+    try:
+        tree = eqx.tree_deserialise_leaves(arrays, skeleton)
+        left = len(arrays.read())
+        if left:
+            raise ValueError(f"{left} bytes belong to no array")
+    except (RuntimeError, ValueError, EOFError, TypeError) as error:
+        made = ", ".join(f"{name} {version}" for name, version in line["versions"].items())
+        raise ValueError(
+            f"{path}: its arrays are not those that its header describes ({error}). It was written "
+            f"by {made}, or has been put together by hand: write it again."
+        ) from error
+    return line["header"], tree
 
 
 def _parse(first: bytes, path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
@@ -125,4 +140,7 @@ def _parse(first: bytes, path: str | os.PathLike[str], kind: str) -> dict[str, A
     if not isinstance(line, dict) or line.get("kind") != kind:
         found = line.get("kind") if isinstance(line, dict) else None
         raise ValueError(f"{wrong}: its header says kind {found!r}.")
+    lacking = [name for name in _PARTS if name not in line]
+    if lacking:
+        raise ValueError(f"{wrong}: its header lacks {', '.join(lacking)}.")
     return line

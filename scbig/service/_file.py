@@ -96,10 +96,16 @@ def _checked(
             f"{path} has format {found}, of {age} version of scBIG, and this one reads format "
             f"{FORMAT}. Train again, or use that version."
         )
-    kept = header.get("anchor", {"arrays": []})["arrays"]
-    pure = _rebuilt(header)
-    arrays = [np.zeros(own["shape"], own["dtype"]) for own in kept]
-    return pure, arrays, (pure,) * (header.get("members", 1) - 1)
+    try:
+        kept = header.get("anchor", {"arrays": []})["arrays"]
+        pure = _rebuilt(header)
+        arrays = [np.zeros(own["shape"], own["dtype"]) for own in kept]
+        return pure, arrays, (pure,) * (header.get("members", 1) - 1)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path}: its header does not describe a model ({type(error).__name__}: {error}). It "
+            "was changed after it was written: write it again."
+        ) from error
 
 
 def _rebuilt(header: dict[str, Any]) -> ScBIG:
