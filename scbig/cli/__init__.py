@@ -7,6 +7,7 @@ need("tyro", extra="cli")
 
 from ._evaluate import Evaluate as Evaluate
 from ._fit import Fit as Fit
+from ._inspect import Inspect as Inspect
 from ._main import main as main, run as run
 from ._parse import parse as parse
 from ._predict import Predict as Predict

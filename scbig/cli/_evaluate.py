@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,10 +129,23 @@ def _measured(
     asked = [(c, n) for c, own in guesses.items() for n in own if n != CONTROL]
     known = [(c, n) for c, n in asked if n in have.get(c, ())]
     if not known:
-        raise ValueError("None of the predicted conditions is among the measured cells.")
+        raise ValueError(
+            "None of the predicted conditions is among the measured cells: predicted are "
+            f"{_places(guesses)}, and measured {_places(have)}."
+        )
     used = [*known, *((c, CONTROL) for c in dict(known))]
     lacking = [f"{n} in {c}" if c else n for c, n in asked if (c, n) not in known]
     return _chosen(predicted, known), _chosen(observed, used), lacking
+
+
+def _places(populations: "Mapping[str, Mapping[str, object]]") -> str:
+    """Conditions, and the contexts that they are in, if there are any."""
+    from scbig._names import examples
+    from scbig.data import CONTROL
+
+    names = examples(sorted({name for own in populations.values() for name in own} - {CONTROL}))
+    contexts = [context for context in populations if context]
+    return f"{names} in the contexts {examples(contexts)}" if contexts else names
 
 
 def _enough(observed: "LabelledCells") -> tuple["LabelledCells", list[str], list[str]]:

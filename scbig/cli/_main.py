@@ -1,9 +1,11 @@
 """From the arguments of `scbig` to an exit code."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
 import tyro
 
@@ -11,11 +13,14 @@ from scbig._errors import NumericalFailure
 
 from ._evaluate import Evaluate
 from ._fit import Fit
+from ._inspect import Inspect
 from ._predict import Predict
 from ._prepare import Prepare
+from ._words import spoken
 
 _Command = (
-    Annotated[Prepare, tyro.conf.subcommand("prepare")]
+    Annotated[Inspect, tyro.conf.subcommand("inspect")]
+    | Annotated[Prepare, tyro.conf.subcommand("prepare")]
     | Annotated[Fit, tyro.conf.subcommand("fit")]
     | Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
@@ -23,8 +28,9 @@ _Command = (
 
 DESCRIPTION = """Predict what unseen perturbations do to single cells.
 
-In this order: 'prepare' turns counts into a file to train on, 'fit' trains, 'predict' makes the
-cells of perturbations, 'evaluate' compares them with measured cells. Each has its own --help."""
+'inspect' says what a file holds. Then in this order: 'prepare' turns counts into a file to train
+on, 'fit' trains, 'predict' makes the cells of perturbations, 'evaluate' compares them with measured
+cells. Each has its own --help."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -44,9 +50,10 @@ def main(args: Sequence[str] | None = None) -> int:
         config=(tyro.conf.CascadeSubcommandArgs,),
     )
     try:
-        command.run()
+        with _warnings_said():
+            command.run()
     except (ValueError, OSError, ImportError, FloatingPointError, NumericalFailure) as error:
-        print(f"scbig: {error}", file=sys.stderr)
+        print(f"scbig: {spoken(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(
@@ -54,6 +61,24 @@ def main(args: Sequence[str] | None = None) -> int:
         )
         return 130
     return 0
+
+
+@contextlib.contextmanager
+def _warnings_said() -> Iterator[None]:
+    """Prints warnings as the messages that they are, without a line of the library's code."""
+    shown = warnings.showwarning
+
+    def say(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, UserWarning):
+            print(f"scbig: {spoken(str(message))}", file=sys.stderr)
+        else:
+            shown(message, category, *rest, **more)
+
+    warnings.showwarning = say
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
 
 
 def run() -> None:

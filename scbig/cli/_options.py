@@ -106,15 +106,3 @@ def make_split(name: SplitName, conditions: list[str], seed: int) -> "Split | No
 def split_file(name: SplitName) -> pathlib.Path | None:
     """The file that a split is read from, if it is."""
     return None if name in ("none", "additive", "holdout", "gears") else pathlib.Path(name)
-
-
-def report(screen: "Screen") -> str:
-    """What a screen holds, in one line."""
-    perturbed = [condition for condition in screen.conditions if not condition.is_control]
-    singles = sum(len(condition.perturbations) == 1 for condition in perturbed)
-    contexts = "" if screen.contexts == ("",) else f", {len(screen.contexts)} contexts"
-    return (
-        f"{screen.num_cells} cells x {screen.num_genes} genes: {int(screen.is_control.sum())} "
-        f"controls, {len(perturbed)} perturbations ({singles} single, {len(perturbed) - singles} "
-        f"combined){contexts}"
-    )

@@ -10,7 +10,7 @@ import tyro
 
 from scbig.preprocess import PreprocessConfig
 
-from ._options import CELLS, Labels, SplitName, check_writes, make_split, report, split_file
+from ._options import CELLS, Labels, SplitName, check_writes, make_split, split_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +83,9 @@ class Prepare:
         for name in ("removed_conditions", "perturbed_not_measured"):
             if len(summary[name]):
                 print(f"{name.replace('_', ' ')}: {examples(summary[name], most=20)}")
-        print(report(Screen.open(self.out, labels.columns)))
+        print(Screen.open(self.out, labels.columns).report())
         if split is not None:
+            split = split.without(summary["removed_conditions"])
             path = self.out.with_suffix(".split.json")
             split.save(path)
             print(f"The split is {path}: give it to 'fit --split'.")

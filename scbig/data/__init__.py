@@ -20,7 +20,15 @@ from ._population import (
     expression_of as expression_of,
     population as population,
 )
+from ._reading import Labels as Labels
 from ._record import record_columns as record_columns, recorded_columns as recorded_columns
+from ._report import (
+    Covered as Covered,
+    Knows as Knows,
+    Report as Report,
+    Scale as Scale,
+    inspect_file as inspect_file,
+)
 from ._responses import Responses as Responses
 from ._scale import (
     check_count_values as check_count_values,

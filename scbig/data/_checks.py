@@ -31,7 +31,7 @@ def gene_names(adata: ad.AnnData, key: str | None = None) -> tuple[str, ...]:
         if key not in adata.var:
             raise ValueError(
                 f"var has no column {key!r} for the genes; it has "
-                f"{examples(adata.var.columns, most=20)}."
+                f"{examples(adata.var.columns, most=20) or 'none'}."
             )
         named = pd.Series(adata.var[key])
         given = tidied(tuple(named.astype(object).where(named.notna(), "").astype(str)))
@@ -56,7 +56,8 @@ def column(adata: ad.AnnData, key: str, *, what: str) -> pd.Series:
         raise ValueError("obs was read lazily. Read the file backed, or call adata.to_memory().")
     if key not in obs:
         raise ValueError(
-            f"obs has no column {key!r} for the {what}; it has {examples(obs.columns, most=20)}."
+            f"obs has no column {key!r} for the {what}; it has "
+            f"{examples(obs.columns, most=20) or 'none'}."
         )
     values = pd.Series(obs[key])
     missing = values.isna().to_numpy()

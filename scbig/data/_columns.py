@@ -17,6 +17,9 @@ from scbig.data._labels import check_labels
 
 CONTEXT_JOINT = "|"
 """What joins the values of several context columns."""
+# Not `none` or `na`: that is what some call a context without a stimulus, or sodium.
+_NO_CONTEXT = frozenset({"", "nan", "<na>", "n/a", "nat"})
+_WHOLE = re.compile(r"-?\d+\.0+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Columns:
         themselves: `A@0.1+B@10`.
     - `guide`: the pattern of a guide's name, a regular expression whose first group is the gene,
         such as `scbig.data.GUIDE` for `KLF1_2` and `KLF1-sg2`: its guides are then one
-        perturbation, by which cells are divided and predicted. The cells' labels stay as they are.
+        perturbation, by which cells are divided and predicted; a screen's `guides` keep the labels.
     - `gene`: the column of `var` with the names of genes, in place of `var_names`. A name that
         several genes share does not count.
 
@@ -128,6 +131,19 @@ class Columns:
         """
         return contexts_of(adata, self.context)
 
+    def guides_of(
+        self, adata: ad.AnnData
+    ) -> tuple[tuple[str, ...], Int32[np.ndarray, " cells"] | None]:
+        """The distinct labels as they stand, sorted, and the place of each cell's among them.
+
+        Nothing without a pattern of guides: the labels then are the conditions.
+        """
+        if self.guide is None:
+            return (), None
+        codes, distinct = pd.factorize(column(adata, self.condition, what="condition"))
+        names, place = np.unique([tidy(str(label)) for label in distinct], return_inverse=True)
+        return tuple(map(str, names)), place.astype(np.int32)[codes]
+
     def _parsed(self, labels: Sequence[str]) -> list[Condition]:
         try:
             return [self.parse(label) for label in labels]
@@ -180,6 +196,7 @@ def contexts_of(
     for key in keys:
         codes, distinct = pd.factorize(column(adata, key, what="context"))
         names, place = np.unique([_text(value) for value in distinct], return_inverse=True)
+        _check_named(names.tolist(), key, codes=place[codes])
         parts.append((place[codes], names.tolist()))
     used, codes = np.unique(np.stack([c for c, _ in parts]), axis=1, return_inverse=True)
     values = [tuple(n[i] for (_, n), i in zip(parts, at, strict=True)) for at in used.T]
@@ -212,11 +229,22 @@ def _check_keys(keys: Sequence[str]) -> None:
         raise ValueError("The context names no column; None stands for no contexts.")
 
 
+def _check_named(names: Sequence[str], key: str, *, codes: Int[np.ndarray, " cells"]) -> None:
+    """Raises for texts that stand for no value: a text file had no other way to say so."""
+    nothing = [i for i, name in enumerate(names) if name.lower() in _NO_CONTEXT]
+    if nothing:
+        cells = np.isin(codes, nothing).sum()
+        raise ValueError(
+            f"obs[{key!r}], the context, is {examples([names[i] for i in nothing])} in {cells} of "
+            f"{len(codes)} cells: the text of a missing value. Drop those cells or name their "
+            "context."
+        )
+
+
 def _text(value: object) -> str:
     """A value of a column of contexts as a name: a whole number as one, however it was stored."""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        value = int(value)
-    return tidy(str(value))
+    text = tidy(str(value))
+    return text.split(".")[0] if _WHOLE.fullmatch(text) else text
 
 
 def _texts(adata: ad.AnnData, key: str) -> tuple[list[str], Int[np.ndarray, " cells"]]:
@@ -224,7 +252,7 @@ def _texts(adata: ad.AnnData, key: str) -> tuple[list[str], Int[np.ndarray, " ce
     if key not in adata.obs:
         raise ValueError(
             f"obs has no column {key!r} for the doses; it has "
-            f"{examples(adata.obs.columns, most=20)}."
+            f"{examples(adata.obs.columns, most=20) or 'none'}."
         )
     # Control cells may lack a dose, so that a missing one is an entry like others.
     codes, distinct = pd.factorize(pd.Series(adata.obs[key]), use_na_sentinel=False)

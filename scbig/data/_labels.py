@@ -1,5 +1,6 @@
 """What labels are not taken at their word: joints that were not declared, words for no label."""
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -93,6 +94,7 @@ def doubts(conditions: Iterable[Condition], genes: Collection[str]) -> tuple[str
 
     **Arguments:** `genes`, that were measured.
     """
+    conditions = tuple(conditions)
     names = sorted({name for condition in conditions for name in condition.perturbations})
     strange = [name for name in names if name not in genes]
     found = []
@@ -111,6 +113,12 @@ def doubts(conditions: Iterable[Condition], genes: Collection[str]) -> tuple[str
             "one gene are else taken for different perturbations, and one may be tested while "
             "another trains."
         )
+    halves = [f"{c.name} ({gene})" for c in conditions for gene in _cut(c.perturbations, genes)]
+    if halves:
+        found.append(
+            f"{len(halves)} conditions are halves of one measured gene: {examples(halves)}. If "
+            "that gene is meant, choose a separator that is in no gene's name."
+        )
     spellings = defaultdict(list)
     for name in names:
         spellings[name.casefold()].append(name)
@@ -121,6 +129,14 @@ def doubts(conditions: Iterable[Condition], genes: Collection[str]) -> tuple[str
             "they are the same."
         )
     return tuple(found)
+
+
+def _cut(names: Sequence[str], genes: Collection[str]) -> list[str]:
+    """The genes of which these names are the parts: `NKX2` and `1`, of `NKX2-1`."""
+    if not 1 < len(names) < 4:
+        return []
+    orders = itertools.permutations(names)
+    return [gene for own in orders for joint in _JOINTS if (gene := joint.join(own)) in genes]
 
 
 def _guides(names: Iterable[str]) -> dict[str, list[str]]:

@@ -131,7 +131,7 @@ def check_counts_behind(matrix: sparse.csr_matrix) -> None:
     right scale the ratios of a cell's values to its smallest one are whole numbers. Values that
     were smoothed or corrected have no such scale, and pass.
     """
-    found = {name: _wholeness(matrix, inverse) for name, inverse in _SCALES.items()}
+    found = {name: wholeness(matrix, inverse) for name, inverse in _SCALES.items()}
     best, log = max(found, key=lambda name: found[name]), found["log1p"]
     if found[best] > 0.7 and log < 0.4:
         raise ValueError(
@@ -146,8 +146,11 @@ def check_counts_behind(matrix: sparse.csr_matrix) -> None:
         )
 
 
-def _wholeness(matrix: sparse.csr_matrix, inverse: Callable[[Values], Values]) -> float:
-    """The share of whole numbers among ratios of a cell's values to its smallest; 0 if too few."""
+def wholeness(matrix: sparse.csr_matrix, inverse: Callable[[Values], Values] = np.expm1) -> float:
+    """The share of whole numbers among ratios of a cell's counts to its smallest; 0 if too few.
+
+    **Arguments:** `inverse`, makes counts of values.
+    """
     values, starts = np.asarray(matrix.data), np.asarray(matrix.indptr)
     whole = total = 0
     for row in np.linspace(0, len(starts) - 2, min(_CELLS, len(starts) - 1)).astype(int):

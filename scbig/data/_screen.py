@@ -14,18 +14,13 @@ from jaxtyping import Bool, Float, Float32, Int, Int32
 from scipy import sparse
 
 from scbig._names import examples
-from scbig.data._checks import (
-    check_controls,
-    check_index,
-    check_matrix,
-    check_not_empty,
-    check_unique,
-    gene_names,
-)
+from scbig.data._checks import check_controls, check_index, check_matrix, check_not_empty
 from scbig.data._columns import Columns
 from scbig.data._condition import Condition
 from scbig.data._labels import doubts
 from scbig.data._matrix import expression_matrix, read_csr
+from scbig.data._reading import Labels
+from scbig.data._report import Knows, Report, report_of
 from scbig.data._responses import Responses, measured_responses
 from scbig.data._scale import check_log_base, check_log_normalised
 from scbig.data._stored import (
@@ -58,6 +53,10 @@ class Screen:
     """Distinct and sorted: cell lines, stimulations or batches; one empty name if none."""
     context_index: Int32[np.ndarray, " cells"]
     """For each cell, its place in `contexts`."""
+    guides: tuple[str, ...] = ()
+    """Distinct and sorted: the labels as they stood, where they name guides (`Columns.guide`)."""
+    guide_index: Int32[np.ndarray, " cells"] | None = None
+    """For each cell, its place in `guides`."""
 
     def __post_init__(self) -> None:
         check_not_empty(self.num_cells, self.num_genes)
@@ -65,13 +64,16 @@ class Screen:
         names = [condition.name for condition in self.conditions]
         check_index(self.condition_index, names, self.num_cells, what="condition")
         check_index(self.context_index, self.contexts, self.num_cells, what="context")
+        own = () if self.guide_index is None else (self.guide_index,)
+        for index in own:
+            check_index(index, self.guides, self.num_cells, what="guide")
         if Condition() not in self.conditions:
             raise ValueError("There are no control cells in the screen.")
         check_controls(self.contexts, self.context_index[self.is_control])
         matrix = self.expression
         in_memory = not isinstance(matrix, StoredMatrix)
         values = (matrix.data, matrix.indices, matrix.indptr) if in_memory else ()
-        for array in (*values, self.condition_index, self.context_index):
+        for array in (*values, self.condition_index, self.context_index, *own):
             array.flags.writeable = False
 
     @classmethod
@@ -133,28 +135,16 @@ class Screen:
         read: Callable[[], sparse.csr_matrix | StoredMatrix],
     ) -> "Screen":
         # The labels are checked first: they are cheap, and expression is not.
-        check_not_empty(adata.n_obs, adata.n_vars)
-        genes = gene_names(adata, columns.gene)
-        cells = tuple(map(str, adata.obs_names))
-        check_unique(cells, what="cell", repair="Use adata.obs_names_make_unique.")
-        conditions, condition_index = columns.conditions_of(adata)
-        contexts, context_index = columns.contexts_of(adata)
-        for doubt in doubts(conditions, frozenset(genes)):
+        labels = Labels.of(adata, columns)
+        for doubt in doubts(labels.conditions, frozenset(labels.genes)):
             warnings.warn(doubt, stacklevel=3)
         expression = read()
         if isinstance(expression, StoredMatrix):
-            check_stored(expression, genes)
+            check_stored(expression, labels.genes)
         else:
-            check_log_normalised(expression, genes)
-        return cls(
-            expression=expression,
-            genes=genes,
-            cells=cells,
-            conditions=conditions,
-            condition_index=condition_index,
-            contexts=contexts,
-            context_index=context_index,
-        )
+            check_log_normalised(expression, labels.genes)
+        fields = dataclasses.fields(labels)
+        return cls(expression=expression, **{own.name: getattr(labels, own.name) for own in fields})
 
     @property
     def num_cells(self) -> int:
@@ -192,6 +182,14 @@ class Screen:
         """The control cells; on disk they stay if the screen is there."""
         return self.take(np.flatnonzero(self.is_control))
 
+    def report(self, priors: Knows | None = None) -> Report:
+        """What the screen holds, and what looks strange about it: `print` it before training.
+
+        **Arguments:** `priors`, such as `scbig.Priors`, whose coverage is then told.
+        """
+        fields = {own.name: getattr(self, own.name) for own in dataclasses.fields(Labels)}
+        return report_of(Labels(**fields), self.expression, priors)
+
     def responses(self) -> Responses:
         """The mean change of each condition in each context, in one pass over the cells."""
         return measured_responses(
@@ -225,6 +223,18 @@ class Screen:
             raise ValueError("A screen cannot be without its controls.")
         return self._subset(~np.isin(self.condition_index, places))
 
+    def at_least(self, cells: int) -> "Screen":
+        """The screen without conditions in contexts where they have fewer cells; with all controls.
+
+        **Raises:** a ValueError if no condition is left.
+        """
+        pair = self.condition_index.astype(np.int64) * len(self.contexts) + self.context_index
+        _, place, count = np.unique(pair, return_inverse=True, return_counts=True)
+        kept = self._subset(count[place] >= cells)
+        if not kept.perturbations:
+            raise ValueError(f"No condition has {cells} cells in a context.")
+        return kept
+
     def take(self, rows: Int[np.ndarray, " rows"]) -> "Screen":
         """The cells of these rows, among which every context must keep its controls."""
         used, condition_index = np.unique(self.condition_index[rows], return_inverse=True)
@@ -235,6 +245,7 @@ class Screen:
             conditions=tuple(self.conditions[i] for i in used),
             condition_index=condition_index.astype(np.int32),
             context_index=self.context_index[rows],
+            guide_index=None if self.guide_index is None else self.guide_index[rows],
         )
 
     def mean(
@@ -288,11 +299,13 @@ class Screen:
     def to_anndata(
         self, condition_key: str = "condition", context_key: str = "context"
     ) -> ad.AnnData:
-        """A new AnnData with canonical condition names; a context column only if there are any."""
+        """A new AnnData with canonical condition names, and with contexts and guides if known."""
         names = [condition.name for condition in self.conditions]
         obs = {condition_key: pd.Categorical.from_codes(self.condition_index, names)}
         if self.contexts != ("",):
             obs[context_key] = pd.Categorical.from_codes(self.context_index, list(self.contexts))
+        if self.guide_index is not None:
+            obs["guide"] = pd.Categorical.from_codes(self.guide_index, list(self.guides))
         return ad.AnnData(
             self.expression.copy(),
             obs=pd.DataFrame(obs, index=pd.Index(self.cells)),

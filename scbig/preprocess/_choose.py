@@ -13,10 +13,8 @@ from scbig._names import examples
 from scbig.data import (
     Columns,
     Condition,
+    Labels,
     check_count_values,
-    check_not_empty,
-    check_unique,
-    gene_names,
 )
 
 from ._thresholds import PreprocessConfig
@@ -47,12 +45,9 @@ class Design:
         held_out_contexts: Sequence[str],
     ) -> "Design":
         """Reads and checks them."""
-        check_not_empty(adata.n_obs, adata.n_vars)
-        genes = gene_names(adata, columns.gene)
-        cells = tuple(map(str, adata.obs_names))
-        check_unique(cells, what="cell", repair="Use adata.obs_names_make_unique.")
-        contexts, context_codes = columns.contexts_of(adata)
-        parsed, codes = columns.conditions_of(adata)
+        labels = Labels.of(adata, columns)
+        parsed, codes = labels.conditions, labels.condition_index
+        contexts, context_codes = labels.contexts, labels.context_index
         wanted = {Condition.parse(label) for label in _several(held_out)}
         within = _several(held_out_contexts)
         unknown = sorted(condition.name for condition in wanted - set(parsed))
@@ -65,7 +60,17 @@ class Design:
         is_held = np.array([condition in wanted for condition in parsed])[codes]
         if within:
             is_held &= np.isin(np.array(contexts)[context_codes], within)
-        return cls(genes, parsed, codes, contexts, context_codes, is_held)
+        return cls(labels.genes, parsed, codes, contexts, context_codes, is_held)
+
+    @property
+    def is_control(self) -> Bool[np.ndarray, " cells"]:
+        """Whether each cell is a control."""
+        return self.codes == self.conditions.index(Condition())
+
+    def population_sizes(self, kept: Bool[np.ndarray, " cells"]) -> Int[np.ndarray, " cells"]:
+        """For each cell, how many of the kept ones have its condition and its context."""
+        pair = self.codes.astype(np.int64) * len(self.contexts) + self.context_codes
+        return np.bincount(pair[kept], minlength=pair.max() + 1)[pair]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -144,6 +149,7 @@ def choose(counts: Tally, design: Design, config: PreprocessConfig) -> Selection
     **Raises:** a ValueError if no cell, no control or no gene is left.
     """
     cells = counts.detected >= max(config.min_genes, 1)
+    cells &= design.is_control | (design.population_sizes(cells) >= config.min_condition_cells)
     left = {design.conditions[code] for code in np.unique(design.codes[cells])}
     _check_cells_left(cells, left, config)
     _check_contexts_left(cells, design, config)
@@ -186,7 +192,7 @@ def _check_cells_left(keep: np.ndarray, left: set[Condition], config: Preprocess
 
 
 def _check_contexts_left(keep: np.ndarray, design: Design, config: PreprocessConfig) -> None:
-    control = keep & (design.codes == design.conditions.index(Condition()))
+    control = keep & design.is_control
     lacking = set(design.context_codes[keep]) - set(design.context_codes[control])
     if lacking:
         names = examples(design.contexts[place] for place in sorted(lacking))

@@ -1,7 +1,7 @@
 """What was known before: gene embeddings, interactions and pathways, from files, by name."""
 
 from ._aliases import AliasTable as AliasTable, read_aliases as read_aliases
-from ._border import Coverage as Coverage
+from ._border import Coverage as Coverage, nearest as nearest
 from ._coexpression import coexpression as coexpression
 from ._embeddings import (
     AlignedEmbeddings as AlignedEmbeddings,

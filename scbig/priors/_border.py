@@ -1,6 +1,7 @@
 """What all priors do at the border: check names, open files, count what is known, sum up."""
 
 import contextlib
+import difflib
 import gzip
 import hashlib
 import pathlib
@@ -137,6 +138,22 @@ class Coverage:
         line = f"{self.what}: {self.found} of {self.total} genes ({100 * self.fraction:.1f} %)"
         some = f"; missing {len(self.missing)}: {examples(self.missing, most=3)}"
         return line + some if self.missing else line
+
+
+def nearest(names: Sequence[str], known: Iterable[str], most: int = 3) -> str:
+    """The first few names that a prior lacks, each with the name most like it that it has.
+
+    **Arguments:** `known`, the prior's names; `most`, how many of `names` are shown.
+    """
+    folded = {name.casefold(): name for name in known}
+
+    def shown(name: str) -> str:
+        like = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.75)
+        return f"{name!r} (near {folded[like[0]]!r})" if like else repr(name)
+
+    # Looking for what is alike takes a while among 20,000 names: only for those that are shown.
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(shown, names[:most])) + more
 
 
 def content_checksum(

@@ -15,7 +15,7 @@ from scbig._claims import in_use
 from scbig._names import examples
 from scbig._typing import PRNGKeyArray
 from scbig._value import but
-from scbig.data import Screen
+from scbig.data import Report, Screen
 from scbig.method import ScBIGConfig
 from scbig.model import Changed
 from scbig.programs import Clustering, Given, ProgramTable
@@ -35,7 +35,8 @@ class FitResult:
 
     **Fields:** `model`; `programs`, its gene programs by name; `clustering`, how they were
     reached, or `None` if they were given; `history`, the metrics of each compiled call, of the
-    last training; `coverage`, one line for each prior that was read.
+    last training; `coverage`, one line for each prior that was read; `report`, what the screen
+    holds and what the priors that were read know of it.
     """
 
     model: TrainedModel
@@ -43,6 +44,7 @@ class FitResult:
     clustering: Clustering | None
     history: pd.DataFrame
     coverage: tuple[str, ...]
+    report: Report
 
 
 def fit(
@@ -55,6 +57,7 @@ def fit(
     validation: Sequence[str] = (),
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    anyway: bool = False,
     key: PRNGKeyArray,
 ) -> FitResult:
     """Clusters the genes, trains the autoencoder, then the flow.
@@ -76,7 +79,10 @@ def fit(
         more `max_steps` of a solve that stopped it; one that has ended goes on with more
         `stage2.steps`, with the validation at its former end among those that choose. With
         `config.programs.feedback`, each earlier training has a folder `update0`, ... in it.
-    - `progress`: whether to draw progress bars.
+    - `progress`: whether to print the screen's report, and to draw progress bars.
+    - `anyway`: whether to train in spite of what the report says: interactions without an edge
+        between two genes (there are then none), a perturbation without a vector (it then has the
+        mean of all), or vectors for less than half of the genes.
 
     **Raises:** `ValueError` naming a prior that the configuration reads and that is not given,
     genes, perturbations or contexts without an embedding, more programs than genes, programs or an
@@ -99,7 +105,13 @@ def fit(
     if not validation and config.anchor is not None and isinstance(config.emission, Changed):
         # Cells of seen conditions cannot judge what a flow does to the means of unseen ones.
         config = but(config, **{"emission.mean": 0.0})
-    materials = Materials.of(screen, priors, config, validation, given=given, key=split_key)
+    report = screen.report(priors.read_by(config, given=given))
+    if progress:
+        print(report)
+    if not anyway:
+        report.check()
+    options: Any = {"given": given, "anyway": anyway, "key": split_key}
+    materials = Materials.of(screen, priors, config, validation, **options)
     brought = () if table is None else (table.partition,)
     brought = (*brought, *([] if autoencoder is None else [autoencoder.pure]))
     facts = (*materials.facts, *jax.tree.leaves(eqx.filter(brought, eqx.is_array)))
@@ -109,7 +121,7 @@ def fit(
         recorder = Recorder(out, identity, progress=progress)
         recorder.claim(config.to_dict())
         given = table, autoencoder, priors.provenance(config)
-        return _run(materials, recorder, keys, *given, key=program_key)
+        return _run(materials, recorder, keys, *given, report, key=program_key)
 
 
 def _run(
@@ -119,6 +131,7 @@ def _run(
     table: ProgramTable | None,
     autoencoder: TrainedModel | None,
     provenance: dict[str, Any],
+    report: Report,
     *,
     key: PRNGKeyArray,
 ) -> FitResult:
@@ -138,6 +151,7 @@ def _run(
         clustering=clustering,
         history=recorder.log.table(),
         coverage=materials.priors.coverage,
+        report=report,
     )
 
 

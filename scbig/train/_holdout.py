@@ -1,7 +1,10 @@
 """Cells of every condition that are held out from stage 1."""
 
+import itertools
+
 import jax.random as jr
 import numpy as np
+from jaxtyping import Int
 
 from scbig._names import examples
 from scbig._typing import PRNGKeyArray
@@ -13,23 +16,38 @@ def hold_out_cells(screen: Screen, share: float, *, key: PRNGKeyArray) -> tuple[
 
     **Returns:** the kept and the held-out screen. Each gets at least one cell of every condition.
 
-    **Raises:** `ValueError` naming the conditions that have a single cell in some context.
+    **Raises:** `ValueError` naming conditions, or contexts of controls, that have a single cell.
     """
     group = screen.condition_index.astype(np.int64) * len(screen.contexts) + screen.context_index
     noise = np.asarray(jr.uniform(key, (screen.num_cells,)))
     order = np.lexsort((noise, group))
     _, start, size = np.unique(group[order], return_index=True, return_counts=True)
-    single = [screen.conditions[screen.condition_index[order[s]]].name for s in start[size < 2]]
-    if single:
-        raise ValueError(
-            f"{len(single)} conditions have a single cell, which cannot be both trained and "
-            f"validated on: {examples(single)}. Drop them with `screen.without`."
-        )
+    _check_pairs(screen, order[start[size < 2]])
     held = np.clip(np.round(share * size).astype(int), 1, size - 1)
     rank = np.arange(screen.num_cells) - np.repeat(start, size)
     is_held = np.zeros(screen.num_cells, bool)
     is_held[order] = rank < np.repeat(held, size)
     return screen.take(np.flatnonzero(~is_held)), screen.take(np.flatnonzero(is_held))
+
+
+def _check_pairs(screen: Screen, alone: Int[np.ndarray, " alone"]) -> None:
+    """Raises for rows whose cell is the only one of its condition in its context."""
+    where = [screen.contexts[place] for place in screen.context_index[alone]]
+    is_control = screen.is_control[alone]
+    controls = [context or "the screen" for context in itertools.compress(where, is_control)]
+    if controls:
+        raise ValueError(
+            f"{len(controls)} context(s) have a single control cell, which cannot be both trained "
+            f"and validated on: {examples(controls)}. Drop those contexts, or merge each with one "
+            "that has more."
+        )
+    names = [screen.conditions[place].name for place in screen.condition_index[alone]]
+    single = [f"{n} in {c}" if c else n for n, c in zip(names, where, strict=True)]
+    if single:
+        raise ValueError(
+            f"{len(single)} conditions have a single cell, which cannot be both trained and "
+            f"validated on: {examples(single)}. Drop them with `screen.at_least(2)`."
+        )
 
 
 def hold_out_conditions(

@@ -54,20 +54,24 @@ class Materials:
         validation: Sequence[str],
         *,
         given: Sequence[str] = (),
+        anyway: bool = False,
         key: PRNGKeyArray,
     ) -> "Materials":
         """Aligns and splits.
 
         **Arguments:** `validation`, names of conditions; `given`, fields of the configuration that
-        are not read, because what they make is given; `key`, draws the held-out cells.
+        are not read, because what they make is given; `anyway`, as for `fit`; `key`, draws the
+        held-out cells.
 
-        **Raises:** `ValueError` for what the priors lack.
+        **Raises:** `ValueError` for what the priors lack, and for no perturbed cells to learn from
+        or to choose by.
         """
         _check_storage(screen, config)
-        aligned = AlignedPriors.of(priors, config, screen.genes, given=given)
+        aligned = AlignedPriors.of(priors, config, screen.genes, given=given, anyway=anyway)
         training = screen.without(validation)
+        _check_perturbed(screen, training)
         kept, held_out = hold_out_cells(training, config.stage1.validation, key=key)
-        table = priors.tokens
+        table = priors.tokens_of(screen.perturbations) if anyway else priors.tokens
         contexts = None if priors.contexts is None else priors.contexts.standardised()
         names = Names(
             genes=screen.genes,
@@ -138,6 +142,13 @@ def target_features(
     place = dict(zip(names.genes, standard, strict=True))
     rows = [(1.0, place[name]) if name in place else (0.0, 0.0) for name in names.perturbations]
     return np.array(rows, np.float32)
+
+
+def _check_perturbed(screen: Screen, training: Screen) -> None:
+    """Raises, before anything is trained, if no perturbation is left to learn from."""
+    if not training.perturbations:
+        why = "only controls" if not screen.perturbations else "all of them are for validation"
+        raise ValueError(f"The screen has no perturbed cells to learn from: {why}.")
 
 
 def _check_storage(screen: Screen, config: ScBIGConfig) -> None:

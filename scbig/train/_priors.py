@@ -4,7 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from scbig._value import plain, walk
+from scbig.data import Covered
 from scbig.method import ScBIGConfig
 from scbig.priors import (
     AlignedEmbeddings,
@@ -13,6 +16,8 @@ from scbig.priors import (
     InteractionGraph,
     PathwayLibrary,
 )
+
+from ._covers import covered
 
 Missing = Literal["error", "zero", "mean"]
 _KINDS = ("genes", "interactions", "pathways")
@@ -74,6 +79,35 @@ class Priors:
         assert table is not None
         return table.standardised()
 
+    def tokens_of(self, perturbations: Sequence[str]) -> EmbeddingTable:
+        """`tokens`, with the mean of the table for those of the perturbations that it lacks."""
+        table = self.tokens
+        lacking = tuple(sorted(set(perturbations) - set(table.names)))
+        zeros = np.zeros((len(lacking), table.vectors.shape[1]), np.float32)
+        return EmbeddingTable((*table.names, *lacking), np.vstack([table.vectors, zeros]))
+
+    def covers(self, genes: Sequence[str], perturbations: Sequence[str]) -> tuple[Covered, ...]:
+        """What each prior knows of a screen's genes and perturbations: see `Screen.report`."""
+        return covered(
+            genes,
+            perturbations,
+            embeddings=self.genes,
+            missing=self.missing,
+            tokens=self.perturbations,
+            interactions=self.interactions,
+            pathways=self.pathways,
+        )
+
+    def read_by(self, config: ScBIGConfig, *, given: Sequence[str] = ()) -> "Priors":
+        """Only what a configuration reads of them, and vectors of perturbations.
+
+        **Arguments:** `given`, as for `readers`.
+        """
+        read = readers(config, given=given)
+        kept = {kind: getattr(self, kind) if kind in read else None for kind in _KINDS}
+        table = self.perturbations or (self.genes if kept["genes"] is None else None)
+        return dataclasses.replace(self, **kept, perturbations=table)
+
     def provenance(self, config: ScBIGConfig) -> dict[str, Any]:
         """What gene programs were made with: configuration, and a checksum of each prior read."""
         read = readers(config)
@@ -119,10 +153,12 @@ class AlignedPriors:
         names: tuple[str, ...],
         *,
         given: Sequence[str] = (),
+        anyway: bool = False,
     ) -> "AlignedPriors":
         """Aligns what the configuration reads with these genes.
 
-        **Arguments:** `given`, as for `readers`.
+        **Arguments:** `given`, as for `readers`; `anyway`, whether the graph may have no edge
+        between two of the genes.
 
         **Raises:** `ValueError` naming a prior that is missing and what reads it, or genes that
         it lacks.
@@ -133,7 +169,7 @@ class AlignedPriors:
         graph = priors.interactions if "interactions" in read else None
         pathways = priors.pathways if "pathways" in read else None
         aligned = None if genes is None else genes.align(names, missing=priors.missing)
-        edges = None if graph is None else graph.align(names)
+        edges = None if graph is None else graph.align(names, allow_empty=anyway)
         coverage = [] if aligned is None else [aligned.coverage.summary()]
         coverage += [] if edges is None else [edges.coverage.summary()]
         if pathways is not None:

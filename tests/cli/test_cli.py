@@ -1,4 +1,4 @@
-"""The four commands, one after another on one small screen, and what they say of bad input."""
+"""The commands, one after another on one small screen, and what they say of bad input."""
 
 import dataclasses
 import pathlib
@@ -17,7 +17,7 @@ from scipy import sparse
 from scbig.alignment import CorrelationAlignment
 from scbig.cli import Fit, main
 from scbig.cli._settings import changed
-from scbig.data import GUIDE, Columns, Screen, record_columns
+from scbig.data import GUIDE, Columns, Screen
 from scbig.flow import BrownianBridge
 from scbig.method import Weighted, but, cpu
 from scbig.objective import Adam
@@ -218,60 +218,6 @@ def test_another_runs_split_stays_where_it_is(folder, tmp_path):
     assert (tmp_path / "split.json").read_text() == "another run's"
 
 
-def test_what_was_not_measured_is_left_out_of_the_scores(tmp_path, capsys):
-    """Two contexts: one condition is measured in one only, another by three cells."""
-    rng = np.random.default_rng(0)
-    labels = [("control", "x"), ("control", "y"), ("A", "x"), ("A", "y"), ("B", "x")]
-    pairs = [pair for pair in labels for _ in range(9)] + [("C", "x")] * 3 + [("C", "y")] * 9
-    counts = rng.poisson(3.0, (len(pairs), 6)).astype(np.float32)
-    adata: Any = ad.AnnData(np.log1p(counts * 1.3))
-    adata.obs_names = [f"cell{i}" for i in range(len(pairs))]
-    adata.obs["what"], adata.obs["line"] = zip(*pairs, strict=True)
-    adata.write_h5ad(tmp_path / "screen.h5ad")
-    guess = adata[adata.obs["what"] != "control"].copy()
-    extra = guess[guess.obs["what"] == "B"].copy()
-    extra.obs["line"] = "y"
-    ad.concat([guess, extra], index_unique="-").write_h5ad(tmp_path / "guess.h5ad")
-    files = ("--predicted", "guess.h5ad", "--data", "screen.h5ad", "--out", "scores.csv")
-    named = [str(tmp_path / word) if "." in word else word for word in files]
-    keys = ("--condition-key", "what", "--context-key", "line")
-    assert main(["evaluate", *named, *keys]) == 0
-    said = capsys.readouterr().out
-    assert "left out: 'B in y'" in said
-    assert "without a ceiling: 'C'" in said
-    assert "One cell alone" not in said
-    scores = pd.read_csv(tmp_path / "scores.csv").set_index(["cells", "context", "condition"])
-    scored = {*scores.loc["predicted"].index}
-    assert scored == {("x", "A"), ("y", "A"), ("x", "B"), ("x", "C"), ("y", "C")}
-    assert {*scores.loc["split-half"].index} == scored - {("x", "C")}
-
-
-def test_predicted_cells_are_read_as_the_measured_ones(tmp_path, capsys):
-    """By the same columns, separator and control names; what records its columns, by those."""
-    rng = np.random.default_rng(0)
-    labels = [label for label in ("AAVS1", "A", "B", "A_B") for _ in range(9)]
-    adata: Any = ad.AnnData(np.log1p(rng.poisson(3.0, (36, 6)).astype(np.float32) * 1.3))
-    adata.obs_names = [f"cell{i}" for i in range(36)]
-    adata.obs["what"] = labels
-    adata.write_h5ad(tmp_path / "screen.h5ad")
-    adata.obs["what"] = [{"A_B": "B_A_AAVS1"}.get(label, label) for label in labels]
-    files = {"predicted": "guess.h5ad", "data": "screen.h5ad", "out": "scores.csv"}
-    named = [word for name, file in files.items() for word in (f"--{name}", str(tmp_path / file))]
-    keys = ("--condition-key", "what", "--control", "AAVS1", "--separator", "_", "--no-ceiling")
-    usual: Any = adata.copy()
-    usual.obs = usual.obs.rename(columns={"what": "condition"})
-    recorded: Any = usual.copy()
-    recorded.obs["what"] = "AAVS1"
-    recorded.obs["condition"] = ["A+B"] * 18 + ["A"] * 9 + ["B"] * 9
-    record_columns(recorded, None)
-    for guess in (adata, usual, recorded):
-        guess.write_h5ad(tmp_path / "guess.h5ad")
-        assert main(["evaluate", *named, *keys]) == 0
-        assert "left out" not in capsys.readouterr().out
-        scores = pd.read_csv(tmp_path / "scores.csv")
-        assert list(scores["condition"]) == ["A", "A+B", "B"]
-
-
 def test_a_full_disk_leaves_nothing_and_is_said(folder, tmp_path):
     """A limit on the size of files stands for a disk without room."""
     main(words(folder, "prepare"))
@@ -344,24 +290,21 @@ def test_a_class_is_looked_for_among_those_that_the_field_takes():
         changed(cpu(), ["flow.path=Adam(1e-3)"])
 
 
-def test_two_columns_that_could_be_the_labels_are_the_users_to_choose(tmp_path, capsys):
-    rng = np.random.default_rng(0)
-    labels = [label for label in ("control", "A", "B") for _ in range(9)]
-    adata: Any = ad.AnnData(np.log1p(rng.poisson(3.0, (27, 6)).astype(np.float32) * 1.3))
-    adata.obs_names = [f"cell{i}" for i in range(27)]
-    adata.obs["what"] = labels
-    adata.write_h5ad(tmp_path / "screen.h5ad")
-    adata.obs["condition"] = ["control"] * 9 + ["B"] * 9 + ["A"] * 9
-    adata.write_h5ad(tmp_path / "guess.h5ad")
-    files = {"predicted": "guess.h5ad", "data": "screen.h5ad", "out": "scores.csv"}
-    named = [word for name, file in files.items() for word in (f"--{name}", str(tmp_path / file))]
-    run = ["evaluate", *named, "--condition-key", "what", "--no-ceiling"]
-    assert main(run) == 1
-    assert "differ in 18 of 27 cells (the first 'A' and 'B')" in capsys.readouterr().err
-    for key, wrong in (("what", False), ("condition", True)):
-        assert main([*run, "--predicted-condition-key", key]) == 0
-        scores = pd.read_csv(tmp_path / "scores.csv")
-        assert (scores["l2"] > 1e-6).all() == wrong
+def test_a_split_does_not_name_what_preparation_dropped(folder, tmp_path):
+    """One double has three cells, and is left out; the split, drawn before, would test it."""
+    adata: Any = ad.read_h5ad(folder / "counts.h5ad")
+    doubles = sorted({str(label) for label in adata.obs["condition"] if "+" in str(label)})
+    lost = np.isin(adata.obs["condition"], doubles[:6])
+    few = lost & (adata.obs.groupby("condition", observed=True).cumcount().to_numpy() >= 3)
+    adata[~few].copy().write_h5ad(tmp_path / "counts.h5ad")
+    files = {"counts": tmp_path / "counts.h5ad", "out": tmp_path / "out.h5ad"}
+    more = ("--split", "additive", "--min-condition-cells", "4")
+    assert main(words(folder, "prepare", *more, **files)) == 0
+    split = Split.read(tmp_path / "out.split.json")
+    screen = Screen.open(tmp_path / "out.h5ad")
+    assert set(doubles[:6]) <= set(split.dropped)
+    left = {*split.train, *split.validation, *split.test}
+    assert left == {condition.name for condition in screen.conditions}
 
 
 OVERWRITING = [("prepare", "counts"), ("fit", "data"), ("fit", "embeddings"), ("predict", "data")]

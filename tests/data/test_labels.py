@@ -84,6 +84,30 @@ def test_a_context_can_be_made_of_several_columns():
     assert single.contexts == read(adata, context="line").contexts == ("x", "y")
 
 
+def test_whole_numbers_are_one_context_however_they_were_written():
+    labels = ["ctrl", "A"] * 3
+    batches: Any = [[1, 1, 2, 2, 10, 10], [1.0, 1.0, 2.0, 2.0, 10.0, 10.0]]
+    batches.append(["1.0", "1", "2", "2.00", "10", " 10.0"])
+    for batch in batches:
+        screen = read(make_adata(labels, batch=batch), context="batch")
+        assert screen.contexts == ("1", "10", "2")
+        found = [screen.contexts[i] for i in screen.context_index]
+        assert found == ["1", "1", "2", "2", "10", "10"]
+    versions = read(
+        make_adata(labels, batch=["v1.0", "v1.0", "1.5", "1.5", "-", "-"]), context="batch"
+    )
+    assert versions.contexts == ("-", "1.5", "v1.0")
+
+
+@pytest.mark.parametrize("text", ["nan", "NaN", "", " ", "<NA>", "n/a"])
+def test_the_text_of_a_missing_value_is_no_context(text):
+    adata = make_adata(["ctrl", "A"] * 2, line=["a", "a", text, text])
+    with pytest.raises(ValueError, match=r"obs\['line'\], the context, is '.*' in 2 of 4 cells"):
+        read(adata, context="line")
+    none = make_adata(["ctrl", "A"] * 2, stimulus=["none", "none", "IL6", "IL6"])
+    assert read(none, context="stimulus").contexts == ("IL6", "none")
+
+
 def test_contexts_of_several_columns_are_checked():
     adata = make_adata(["ctrl", "ctrl"], first=["a|b", "a"], second=["c", "b|c"])
     with pytest.raises(ValueError, match=r"1 names stand for two contexts.*: 'a\|b\|c'\. Rename"):

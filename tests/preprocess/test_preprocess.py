@@ -156,3 +156,21 @@ def test_the_papalexi_counts_are_refused_raw_and_accepted_preprocessed(shared_fi
     assert result.uns["preprocess"]["removed_cells"] == adata.n_obs - screen.num_cells
     with pytest.raises(ValueError, match="raw counts"):
         read(result, layer="counts")
+
+
+def test_conditions_of_few_cells_are_left_out_by_context():
+    counts = make_counts()
+    lines = np.array(["x", "y"])[np.arange(60) // 30]
+    counts.obs["line"] = lines
+    counts.obs.iloc[[10, 16, 22], 0] = "few"  # of G4, in x
+    settings = PreprocessConfig(min_genes=3, min_cells=1, min_condition_cells=7)
+    result: Any = preprocess(counts, settings, Columns(context="line"))
+    sizes = pd.Series(list(zip(result.obs["condition"], result.obs["line"], strict=True)))
+    sizes = sizes.value_counts().to_dict()
+    assert min(size for (name, _), size in sizes.items() if name != "control") >= 7
+    assert sizes["control", "x"] == sizes["control", "y"] == 5  # fewer, and kept
+    assert {name for name, _ in sizes} == {"control", "G4"}
+    report = result.uns["preprocess"]
+    assert set(report["removed_conditions"]) == {"few", "lost", "G1", "G1+G3", "Z"}
+    assert report["removed_cells"] == 60 - result.n_obs
+    assert report["min_condition_cells"] == 7

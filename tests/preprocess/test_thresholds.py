@@ -10,6 +10,7 @@ from scbig.preprocess import PreprocessConfig
 fields = {
     "min_genes": (-1, 0.5, math.nan, True, "3"),
     "min_cells": (-1, 2.5, math.inf),
+    "min_condition_cells": (-1, 2.5, None),
     "variable_genes": (0, -5, 10.5),
     "target_sum": (0, -1.0, math.nan, math.inf, "1e4"),
 }
