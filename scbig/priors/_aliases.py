@@ -1,15 +1,14 @@
 """Which names mean which gene: Ensembl identifiers, previous symbols and aliases."""
 
-import csv
 import os
 import pathlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from scbig._names import examples
 
-from ._border import distinct, format_of, open_text
+from ._border import distinct, format_of
+from ._layout import named_rows
 
 _WHAT = "aliases"
 _FORMATS = (".csv", ".tsv", ".txt")
@@ -63,6 +62,23 @@ class AliasTable:
                     f"{examples(wrong)}."
                 )
 
+    def joined(self, other: "AliasTable") -> "AliasTable":
+        """The genes of both, and what each other name may mean in either."""
+        kinds = ("ensembl", "previous", "alias")
+        return AliasTable(
+            tuple(dict.fromkeys((*self.symbols, *other.symbols))),
+            **{kind: _joined(getattr(self, kind), getattr(other, kind)) for kind in kinds},
+        )
+
+
+def _joined(
+    names: dict[str, tuple[str, ...]], others: dict[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    return {
+        name: tuple(dict.fromkeys((*names.get(name, ()), *others.get(name, ()))))
+        for name in {**names, **others}
+    }
+
 
 def read_aliases(path: str | os.PathLike[str]) -> AliasTable:
     """Reads a table of gene names: csv, tsv or txt, with commas, tabs or semicolons; also gz.
@@ -89,7 +105,7 @@ def read_aliases(path: str | os.PathLike[str]) -> AliasTable:
     suffix = format_of(path, _FORMATS, _WHAT)
     symbols: dict[str, None] = {}
     found: dict[str, dict[str, dict[str, None]]] = {"ensembl": {}, "previous": {}, "alias": {}}
-    for where, row in _rows(path, suffix):
+    for where, row in named_rows(path, suffix, key="symbol", require=_require_columns):
         symbol = row["symbol"].strip()
         if not symbol or row.get("alias", "-").strip() == "":
             raise ValueError(f"{where}: an empty {'alias' if symbol else 'symbol'}.")
@@ -108,29 +124,6 @@ def read_aliases(path: str | os.PathLike[str]) -> AliasTable:
         for kind, names in found.items()
     }
     return AliasTable(tuple(symbols), **named)
-
-
-def _rows(path: pathlib.Path, suffix: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Where each row is, for a message, and its entries by column."""
-    with open_text(path) as lines:
-        divides = lambda d: "symbol" in [cell.strip('" ') for cell in first.lower().split(d)]
-        first = lines.readline().rstrip("\r\n")
-        own = "," if suffix == ".csv" else "\t"
-        delimiter = next((d for d in (own, ",", ";", "\t") if divides(d)), own)
-    with open_text(path) as lines:
-        # Strict, since a quotation mark that never closes would swallow the rest of the file.
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
-        try:
-            head = [name.strip().lower() for name in next(reader, [])]
-            _require_columns(path, head)
-            for row in reader:
-                where = f"{path}, line {reader.line_num}"
-                if row and len(row) != len(head):
-                    raise ValueError(f"{where}: {len(row)} entries under {len(head)} columns.")
-                if row:
-                    yield where, dict(zip(head, row, strict=True))
-        except csv.Error as error:
-            raise ValueError(f"{path}, line {reader.line_num}: {error}.") from error
 
 
 def _require_columns(path: pathlib.Path, head: list[str]) -> None:

@@ -73,9 +73,24 @@ def _loadings(matrix: Any, components: int) -> Float64[np.ndarray, "genes compon
     scaled = StandardScaler(with_mean=False).fit_transform(matrix.astype(np.float64))
     pca: Any = PCA(components, svd_solver="arpack", random_state=0).fit(scaled)
     size = pca.singular_values_
-    # Beyond the rank of the matrix a component is rounding, and differs from run to run.
-    size = np.where(size > size[0] * max(matrix.shape) * np.finfo(np.float64).eps, size, 0.0)
     loadings = pca.components_.T * (size / np.sqrt(matrix.shape[0]))
+    return settled(loadings, size, least=max(matrix.shape) * np.finfo(np.float64).eps)
+
+
+def settled(
+    loadings: Float64[np.ndarray, "genes components"],
+    size: Float64[np.ndarray, " components"],
+    *,
+    least: float,
+) -> Float64[np.ndarray, "genes components"]:
+    """Loadings without what differs from run to run.
+
+    Zeros where the singular value is at most `least` times the largest: beyond the rank of the
+    matrix a component is rounding. In the others the gene of largest absolute loading is positive.
+
+    **Arguments:** `size`, the singular values, the largest first.
+    """
+    loadings = np.where(size > size[0] * least, loadings, 0.0)
     leading = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=0)[None], axis=0)
     return loadings * np.where(leading < 0, -1.0, 1.0)
 

@@ -4,7 +4,7 @@ import csv
 import itertools
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from scbig._names import alike
@@ -79,6 +79,41 @@ def layout_of(path: pathlib.Path, suffix: str, *, blanks: bool = False) -> Layou
         f"the lines cannot be divided into two columns or more, alike in all{where}. A {suffix} "
         f"has {_WORDS[own]} between them; tabs, semicolons and commas were tried too."
     )
+
+
+def named_rows(
+    path: pathlib.Path,
+    suffix: str,
+    *,
+    key: str,
+    require: Callable[[pathlib.Path, list[str]], None],
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Where each row is, for a message, and its entries by column.
+
+    **Arguments:** `key`, a column of the first row, by which the delimiter is known; `require`,
+    called with the path and the columns, in lower case, before the first row.
+
+    **Raises:** `ValueError` with the line's number for a row of another length.
+    """
+    with open_text(path) as lines:
+        divides = lambda d: key in [cell.strip('" ') for cell in first.lower().split(d)]
+        first = lines.readline().rstrip("\r\n")
+        own = "," if suffix == ".csv" else "\t"
+        delimiter = next((d for d in (own, ",", ";", "\t") if divides(d)), own)
+    with open_text(path) as lines:
+        # Strict, since a quotation mark that never closes would swallow the rest of the file.
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        try:
+            head = [name.strip().lower() for name in next(reader, [])]
+            require(path, head)
+            for row in reader:
+                where = f"{path}, line {reader.line_num}"
+                if row and len(row) != len(head):
+                    raise ValueError(f"{where}: {len(row)} entries under {len(head)} columns.")
+                if row:
+                    yield where, dict(zip(head, row, strict=True))
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {reader.line_num}: {error}.") from error
 
 
 def _divided(text: Sequence[str], delimiter: str) -> tuple[tuple[str, ...], ...] | None:
