@@ -86,7 +86,7 @@ def _table(path: pathlib.Path, suffix: str) -> tuple[Names, AliasTable, Names]:
 
 def _require_columns(path: pathlib.Path, head: list[str]) -> None:
     """Raises `ValueError` unless the first row names the gene and its terms, each once."""
-    if not head.count("gene") == head.count("go") == 1 or len(set(head)) < len(head):
+    if not head.count("gene") == head.count("go") == 1:
         raise ValueError(
             f"{path}: the first row must name the columns gene and go, each once; got "
             f"{examples(head)}."

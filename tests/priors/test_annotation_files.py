@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import sqlite3
-import stat
 
 import pytest
 
@@ -83,13 +82,12 @@ def test_families_are_read_where_there_are_some(tmp_path):
     assert read_annotations(database(tmp_path / "x.sqlite", without=["pfam"])).pfam == {}
 
 
-def test_a_database_is_only_read(tmp_path):
+def test_a_database_is_opened_for_reading_only(tmp_path, monkeypatch):
     path = database(tmp_path / "x.sqlite")
-    before = path.read_bytes()
-    path.chmod(stat.S_IRUSR)
-    read_annotations(path)
-    assert path.read_bytes() == before
-    assert [entry.name for entry in tmp_path.iterdir()] == ["x.sqlite"]
+    write = lambda _, opened: opened.execute("DELETE FROM alias")
+    monkeypatch.setattr("scbig.priors._read_annotations._contents", write)
+    with pytest.raises(ValueError, match="attempt to write a readonly database"):
+        read_annotations(path)
 
 
 BROKEN = {
@@ -153,6 +151,7 @@ def test_a_table(suffix, comma, tmp_path):
 
 BROKEN_TABLES = {
     "columns.tsv": ("symbol\tgo\nA\t1\n", "must name the columns gene and go, each once; got 'sy"),
+    "terms.tsv": ("gene\tterms\nA\t1\n", "gene and go, each once; got 'gene', 'terms'"),
     "repeated.tsv": ("gene\tgo\tgo\nA\t1\t2\n", "must name the columns gene and go"),
     "nothing.csv": ("", "must name the columns gene and go"),
     "rows.csv": ("gene,go\n", "no rows"),
