@@ -103,7 +103,7 @@ class Columns:
         where controls are needed.
         """
         codes, distinct = pd.factorize(column(adata, self.condition, what="condition"))
-        labels = [str(label) for label in distinct]
+        labels = [_plain(label) for label in distinct]
         genes = frozenset(gene_names(adata, self.gene))
         check_labels(labels, self.separator, Controls.of(self.control), genes)
         # Each distinct label is parsed once; several labels may be one condition.
@@ -141,7 +141,7 @@ class Columns:
         if self.guide is None:
             return (), None
         codes, distinct = pd.factorize(column(adata, self.condition, what="condition"))
-        names, place = np.unique([tidy(str(label)) for label in distinct], return_inverse=True)
+        names, place = np.unique([tidy(_plain(label)) for label in distinct], return_inverse=True)
         return tuple(map(str, names)), place.astype(np.int32)[codes]
 
     def _parsed(self, labels: Sequence[str]) -> list[Condition]:
@@ -242,9 +242,16 @@ def _check_named(names: Sequence[str], key: str, *, codes: Int[np.ndarray, " cel
 
 
 def _text(value: object) -> str:
-    """A value of a column of contexts as a name: a whole number as one, however it was stored."""
-    text = tidy(str(value))
+    """A value of a column of contexts as a name: `1.0`, of a text file, as `1`."""
+    text = tidy(_plain(value))
     return text.split(".")[0] if _WHOLE.fullmatch(text) else text
+
+
+def _plain(value: object) -> str:
+    """A value as text: a whole number as one, however it was stored."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        value = int(value)
+    return str(value)
 
 
 def _texts(adata: ad.AnnData, key: str) -> tuple[list[str], Int[np.ndarray, " cells"]]:

@@ -9,13 +9,14 @@ from scbig._names import examples, tidy
 from scbig.data._condition import AT, GUIDE, Condition, divided, parts_of
 from scbig.data._controls import Controls, is_usual
 
-_JOINTS = "+_|,;&/:- "
-"""What people join the perturbations of a label with."""
+_JOINTS = (*"+_|,;&/:- ~*>.\u00b7\u2022\u00d7", "->", " and ", " x ")
+"""What people join the perturbations of a label with, once or several times."""
 
-_MISSING = frozenset({"", "nan", "none", "na", "n/a", "<na>", "null"})
+_MISSING = frozenset({"", "nan", "none", "na", "n/a", "#n/a", "n.a.", "<na>", "nat", "null"})
 _NO_LABEL = re.compile(
-    r"(un|not[-_ ]?)(assigned|known|determined|mapped|labell?ed|identified)|no[-_ ]?(call|label)s?"
-    r"|multiplets?|doublets?|ambiguous|other|blank",
+    r"(un|non?|none|not)[-_ ]?(assigned|known|determined|mapped|labell?ed|identified|available)"
+    r"|not[-_ ]applicable|no[-_ ]?(call|label)s?|missing|filtered|multiplets?|doublets?"
+    r"|ambiguous|other|blank|[-?._]+",
     re.IGNORECASE,
 )
 # Some of these are perturbations of their own in some screens: a person has to say.
@@ -23,11 +24,14 @@ _LIKE_CONTROLS = re.compile(
     r"(sg|si|sh|guide|neg(ative)?|pos(itive)?|internal|vehicle)?[-_ .]?(ctr?ls?|controls?)"
     r"([-_ .]?(guide|sgrna|grna))?[-_ .]?\d*"
     r"|non?[-_ ]?target\w*([-_ .]\w+)*|safe[-_ ]?(harbou?r|target)\w*|scrambled?([-_ ]?\w+)?"
-    r"|(un|non)[-_ ]?(treated|stimulated|transfected|infected)|wild[-_ ]?type|wt|pbs|empty\w*"
-    r"|no[-_ ]?(guide|target|perturbation|drug|treatment)|intergenic\w*|luciferase|lacz|e?gfp"
-    r"|aavs1|rosa26",
+    r"|(un|non)[-_ ]?(treated|stimulated|trans[df]\w+|infected)|wild[-_ ]?type|wt|pbs|empty\w*"
+    r"|no[-_ ]?(guide|s?grna|target|perturbation|drug|treatment)s?|intergenic\w*|luciferase|lacz"
+    r"|e?gfp|neg(ative)?|aavs1|rosa26",
     re.IGNORECASE,
 )
+_DOSED = re.compile(rf".+{AT}\s*\d[\d.,]*\s*(%|\w{{1,2}}(/\w{{1,2}})?)?")
+"""A dose with a unit, or with a decimal comma."""
+_DOSE = re.compile(rf"{AT}\s*(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def check_labels(
@@ -60,9 +64,10 @@ def _check_one_separator(
     others = [joint for joint in _JOINTS if joint not in separator]
 
     def joins(part: str, joint: str) -> bool:
-        names = [_bare(name) for name in divided(part, joint)]
+        # `A__B` and `A->B`: what is empty between two signs is none.
+        names = list(filter(None, map(tidy, divided(_DOSE.sub("", part), joint))))
         unperturbed = [n in controls or is_usual(n) for n in names]
-        if len(names) == 1 or _bare(part) in genes or not all(names):
+        if len(names) < 2 or _bare(part) in genes:
             return False
         found = all(u or n in known or n in genes for n, u in zip(names, unperturbed, strict=True))
         # One control's name is proof enough, whatever the other one is.
@@ -103,6 +108,12 @@ def doubts(conditions: Iterable[Condition], genes: Collection[str]) -> tuple[str
         found.append(
             f"{len(like)} perturbations read like controls: {examples(like)}. If they are, pass "
             "all names of controls as `control`."
+        )
+    dosed = [name for name in strange if _DOSED.fullmatch(name)]
+    if dosed:
+        found.append(
+            f"{len(dosed)} perturbations read like doses with a unit or a comma: {examples(dosed)}."
+            f" A dose is a plain number behind {AT!r}: else each dose is a perturbation of its own."
         )
     guides = {gene: own for gene, own in _guides(strange).items() if len(own) > 1 or gene in genes}
     if guides:

@@ -56,6 +56,12 @@ def test_labels_can_carry_their_doses():
     assert names_of(screen) == ["control", "A@0.1", "A@0.1", "A+B@1"]
 
 
+@pytest.mark.parametrize("dtype", [int, float, np.float32, str, "category"])
+def test_whole_numbers_are_labels_however_they_are_stored(dtype):
+    labels = pd.Series([0, 0, 7, 12]).astype(dtype).to_numpy()
+    assert names_of(read(make_adata(labels), control="0")) == ["control", "control", "7", "12"]
+
+
 def test_labels_that_do_not_go_with_their_doses_are_named_together():
     adata = make_adata(["ctrl", "A+B", "A", "B", "A"], dose=["0", "1", "0", "2", "3"])
     message = r"2 condition labels .*obs\['dose'\]: 'A\+B with 1', 'A with 0'\. .*0\.1\+10"
@@ -154,19 +160,22 @@ def test_names_that_only_look_joined_are_left_alone():
 
 
 MISNAMED = ["", "nan", "NaN", "None", "NA", "N/A", "unassigned", "Unknown", "multiplet"]
+MISNAMED += ["#N/A", "N.A.", "?", "-", "none assigned", "un-identified", "missing", "not available"]
 
 
 @pytest.mark.parametrize("name", MISNAMED)
 def test_words_for_no_label_are_no_perturbation(name):
     adata = make_adata(["ctrl", "A", "A", name])
-    with pytest.raises(ValueError, match=rf"1 of 3 condition labels say .* none: '{name}'\. Drop"):
+    with pytest.raises(
+        ValueError, match=rf"1 of 3 condition labels say .* none: '{re.escape(name)}'\. Drop"
+    ):
         read(adata)
     if name:
         adata.obs["condition"] = ["A", "A", "A", name]
         assert len(read(adata, control=name).conditions) == 2
 
 
-@pytest.mark.parametrize("joint", ["_", "-", "|", " ", ":"])
+@pytest.mark.parametrize("joint", [*"_-| :~>.*\u2022", "__", "--", "->", " & ", " and ", " x "])
 def test_a_control_or_two_genes_in_a_label_prove_a_joint(joint):
     for culprit in (f"X{joint}ctrl", f"NTC{joint}X", f"KLF1{joint}GATA1"):
         adata = make_adata(["ctrl", "A", culprit])
@@ -185,6 +194,11 @@ def test_a_control_or_two_genes_in_a_label_prove_a_joint(joint):
         (["Ctrl", "scramble", "B"], r"2 perturbations read like controls: 'Ctrl', 'scramble'"),
         (["neg_control_7", "AAVS1", "wt"], r"3 perturbations read like controls"),
         (["B-sg1", "B-sg2", "C-sg1", "C-sg2"], r"4 .* guides of 2 genes: 'B: B-sg1, B-sg2', 'C:"),
+        (
+            ["B@10nM", "B@0,5", "C@1 mg/ml", "IGH@"],
+            r"3 .* doses with a unit or a comma: 'B@0,5', 'B@",
+        ),
+        (["no sgRNA", "negative", "untransduced"], r"3 perturbations read like controls"),
         (["Klf1", "KLF1"], r"1 perturbations are spelt in two ways: 'KLF1 and Klf1'"),
     ],
 )
