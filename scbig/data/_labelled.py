@@ -66,7 +66,7 @@ class LabelledCells:
         columns = recorded_columns(cells, columns)
         with_labels = lambda: columns.conditions_of(cells, controls_needed=False)
         result = cls._of_anndata(cells, columns, with_labels, what)
-        _check_values(result, cells, what, predicted=what == "predicted")
+        _check_values(result, cells, what, predicted=what.startswith("predicted"))
         return result
 
     @classmethod

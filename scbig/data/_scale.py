@@ -8,6 +8,7 @@ from jaxtyping import Float
 from scipy import sparse
 
 from scbig._names import examples
+from scbig.data._scaled import scaling_of
 
 LARGEST_LOG = 15.0
 """A log1p value from here on stands for more than three million normalised counts."""
@@ -26,7 +27,10 @@ _SCALES: dict[str, Callable[[Values], Values]] = {
     _LINEAR: lambda x: x,
     "logarithms to base 2": lambda x: np.exp2(x) - 1,
     "logarithms to base 10": lambda x: 10.0**x - 1,
+    "logarithms without the one that is added": np.exp,
     "square roots": np.square,
+    "cube roots": lambda x: x**3,
+    "inverse hyperbolic sines": np.sinh,
     "the log1p of a log1p: the logarithm was taken twice": lambda x: np.expm1(np.expm1(x)),
 }
 _SMALL = 0.2
@@ -116,10 +120,19 @@ def check_log_base(uns: Mapping[str, Any]) -> None:
     """Raises if `uns["log1p"]`, where scanpy notes it, has another base than e."""
     note = uns.get("log1p")
     base = note.get("base") if isinstance(note, Mapping) else None
-    if base is not None and not np.isclose(float(base), np.e):
+    if base is None or str(base).strip().lower() in ("e", "none", "natural"):
+        return
+    try:
+        (value,) = np.asarray(base).astype(np.float64).ravel()
+    except (ValueError, TypeError) as error:
         raise ValueError(
-            f"uns['log1p'] says that the logarithm is to base {float(base):g}; the natural one is "
-            f"needed. Multiply by {np.log(float(base)):.4f}, the natural logarithm of that, and "
+            f"uns['log1p'] says that the logarithm is to base {base!r}, which is no number: write "
+            "the number, or remove the note."
+        ) from error
+    if not np.isclose(value, np.e):
+        raise ValueError(
+            f"uns['log1p'] says that the logarithm is to base {value:g}; the natural one is "
+            f"needed. Multiply by {np.log(value):.4f}, the natural logarithm of that, and "
             "remove the note."
         )
 
@@ -129,7 +142,7 @@ def check_counts_behind(matrix: sparse.csr_matrix) -> None:
 
     The counts of a cell are whole multiples of one number, whatever it was normalised by: on the
     right scale the ratios of a cell's values to its smallest one are whole numbers. Values that
-    were smoothed or corrected have no such scale, and pass.
+    were smoothed or corrected have no such scale, and pass, unless they were scaled since.
     """
     found = {name: wholeness(matrix, inverse) for name, inverse in _SCALES.items()}
     best, log = max(found, key=lambda name: found[name]), found["log1p"]
@@ -139,6 +152,8 @@ def check_counts_behind(matrix: sparse.csr_matrix) -> None:
             f"of a cell are whole numbers, as those of counts are, and {log:.0%} if they were "
             f"log1p. {REPAIR}"
         )
+    if log < 0.4 and (kind := scaling_of(matrix)):
+        raise ValueError(f"The values are no log1p: {kind}. {REPAIR}")
     if found[_LINEAR] > 0.7 and matrix.data.max() < _SMALL:
         raise ValueError(
             f"The largest value is {matrix.data.max():.4g}: shares of each cell's counts, or "

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy import sparse
 
 from scbig._names import examples
-from scbig.data import CONTROL, LabelledCells
+from scbig.data import CONTROL, LabelledCells, check_one_scale
 
 from ._distribution import Projection, discrimination_scores, energy_distance, fit_projection
 from ._response import response_scores
@@ -27,6 +27,9 @@ Wanted = Mapping[str, Sequence[str]]
 Dense = Float[np.ndarray, "_cells genes"]
 Metric = Callable[[Dense, Dense, Dense], float]
 """From the predicted cells of a population, the measured ones and the controls to a number."""
+
+_APART = 2.0
+"""Times by which the expression of the controls may differ from that of the conditions."""
 
 COLUMNS = (
     "pearson_delta",
@@ -93,7 +96,7 @@ class Truth:
         """Checks that everything wanted was measured, and fits the principal components.
 
         **Raises:** a ValueError that names conditions or contexts that were not measured, or
-        contexts without controls.
+        contexts without controls, or controls on another scale.
         """
         check_measured(wanted, observed)
         if controls is None:
@@ -103,6 +106,14 @@ class Truth:
         lacking = [context for context in wanted if context not in controls.populations]
         if lacking:
             raise ValueError(_no_controls(lacking))
+        means = {
+            (context, name): mean_profile(observed.cells(name, context))
+            for context, names in wanted.items()
+            for name in names
+        }
+        origins = (mean_profile(controls.cells(CONTROL, context)) for context in wanted)
+        both = _overall(origins), _overall(means.values())
+        check_one_scale(*both, what="control", other="observed", most=_APART)
         if reference is None:
             measured = {c: _measured(observed, controls, c, names) for c, names in wanted.items()}
             projections = {c: fit_projection(x, scoring.components) for c, x in measured.items()}
@@ -114,11 +125,7 @@ class Truth:
             observed=observed,
             controls=controls,
             wanted=wanted,
-            means={
-                (context, name): mean_profile(observed.cells(name, context))
-                for context, names in wanted.items()
-                for name in names
-            },
+            means=means,
             projections=projections,
             scoring=scoring,
         )
@@ -230,6 +237,10 @@ def mean_profile(values: Matrix) -> Float[np.ndarray, " genes"]:
     # SciPy's own mean of float32 is exact to float32 only, whatever `dtype` says.
     count, genes = values.shape
     return np.bincount(values.indices, weights=values.data, minlength=genes) / count
+
+
+def _overall(profiles: Iterable[Float[np.ndarray, " genes"]]) -> float:
+    return float(np.mean([profile.mean() for profile in profiles]))
 
 
 def _no_controls(contexts: Sequence[str]) -> str:

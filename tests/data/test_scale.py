@@ -3,12 +3,14 @@
 from typing import Any
 
 import anndata as ad
+import jax.random as jr
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 
 from scbig import metrics
+from scbig.baselines import PerturbedMean, compare
 from scbig.data import Screen
 
 LABELS = ["control"] * 30 + ["A"] * 20 + ["B"] * 20
@@ -31,7 +33,8 @@ def made(values) -> Any:
 COUNTS = counts_of()
 NORMAL = COUNTS / COUNTS.sum(axis=1, keepdims=True) * 1e4
 GOOD = np.log1p(NORMAL)
-SCORES = (GOOD - GOOD.mean(axis=0)) / np.maximum(GOOD.std(axis=0), 0.1)
+SPREAD = np.maximum(GOOD.std(axis=0), 0.1)
+SCORES = (GOOD - GOOD.mean(axis=0)) / SPREAD
 # What the values are, and what the message says of them as measured and as predicted cells.
 SCALES = {
     "counts": (COUNTS, "raw counts", "raw counts"),
@@ -46,7 +49,22 @@ SCALES = {
     "twice": (np.log1p(GOOD), "taken twice", "taken twice"),
     "square roots": (np.sqrt(NORMAL) / 10, "square roots", "square roots"),
     "shares": (COUNTS / COUNTS.sum(axis=1, keepdims=True) / 9, "shares of each", "shares of each"),
+    "cube roots": (np.cbrt(NORMAL) / 2, "cube roots", "cube roots"),
+    "arcsinh": (np.arcsinh(COUNTS), "hyperbolic sines", "hyperbolic sines"),
+    "log without one": (np.log(np.maximum(COUNTS * 1.7, 1)), "the one that is", "the one that is"),
     "z-scores": (SCORES, "negative", "below zero: centred or scaled"),
+    "z-scores above zero": (
+        np.clip(SCORES, 0, 10),
+        "clipped at zero|different",
+        "clipped at zero|different",
+    ),
+    "genes by maximum": (
+        GOOD / np.maximum(GOOD.max(axis=0), 1),
+        "same maximum|different",
+        "same maximum|different",
+    ),
+    "cells by length": (GOOD / np.linalg.norm(GOOD, axis=1)[:, None], "same length", "same length"),
+    "cells by total": (GOOD / GOOD.sum(axis=1)[:, None] * 7.3, "same total", "same total"),
 }
 
 
@@ -71,11 +89,16 @@ def as_reference(cells, _):
     metrics.evaluate(made(GOOD)[30:], made(GOOD), reference=cells)
 
 
+def compared(cells, _):
+    means = PerturbedMean.fit(Screen.from_anndata(made(GOOD)))
+    compare({"means": means}, made(GOOD), cells, ["A"], key=jr.key(0))
+
+
 def as_predicted(cells, _):
     metrics.evaluate(cells[30:].copy(), made(GOOD))
 
 
-MEASURED = [from_anndata, opened, as_observed, as_controls, as_reference]
+MEASURED = [from_anndata, opened, as_observed, as_controls, as_reference, compared]
 
 
 @pytest.mark.parametrize("entrance", [*MEASURED, as_predicted], ids=lambda x: x.__name__)
@@ -98,7 +121,11 @@ def test_scanpys_note_of_another_base_is_read(entrance, tmp_path):
     cells.uns["log1p"] = {"base": 2}
     with pytest.raises(ValueError, match=r"base 2; .* Multiply by 0\.6931"):
         entrance(cells, tmp_path)
-    for fine in ({"base": None}, {"base": float(np.e)}, {}):
+    for wrong, message in ((np.array([10.0]), "base 10; "), ("two", "'two', which is no number")):
+        cells.uns["log1p"] = {"base": wrong}
+        with pytest.raises(ValueError, match=message):
+            entrance(cells, tmp_path)
+    for fine in ({"base": None}, {"base": float(np.e)}, {"base": "e"}, {}):
         cells = made(GOOD)
         cells.uns["log1p"] = fine
         entrance(cells, tmp_path)
@@ -115,3 +142,15 @@ def test_a_little_below_zero_is_no_centring():
     values = GOOD - 0.3 * (GOOD == 0) * np.random.default_rng(1).random(GOOD.shape)
     table = metrics.evaluate(made(values)[30:].copy(), made(GOOD))
     assert np.isfinite(table["pearson_delta"].to_numpy()).all()
+
+
+def test_genes_of_one_deviation_were_scaled():
+    values = np.random.default_rng(0).gamma(4, 0.2, (70, GENES)) + np.linspace(0, 1, GENES)
+    Screen.from_anndata(made(values))
+    with pytest.raises(ValueError, match="each gene was scaled to a standard deviation of 1"):
+        Screen.from_anndata(made(values / values.std(axis=0)))
+
+
+def test_cells_that_are_all_alike_say_nothing_of_a_scale():
+    alike = GOOD.mean(axis=0) + 0 * GOOD
+    assert not metrics.evaluate(made(alike)[30:], made(GOOD)).empty
