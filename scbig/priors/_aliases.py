@@ -5,7 +5,7 @@ import pathlib
 import re
 from dataclasses import dataclass, field
 
-from scbig._names import examples
+from scbig._names import examples, tidy
 
 from ._border import distinct, format_of
 from ._layout import named_rows
@@ -106,13 +106,13 @@ def read_aliases(path: str | os.PathLike[str]) -> AliasTable:
     symbols: dict[str, None] = {}
     found: dict[str, dict[str, dict[str, None]]] = {"ensembl": {}, "previous": {}, "alias": {}}
     for where, row in named_rows(path, suffix, key="symbol", require=_require_columns):
-        symbol = row["symbol"].strip()
+        symbol = tidy(row["symbol"])
         if not symbol or row.get("alias", "-").strip() == "":
             raise ValueError(f"{where}: an empty {'alias' if symbol else 'symbol'}.")
         symbols[symbol] = None
         for column in _COLUMNS.keys() & row.keys():
             parts = [row[column]] if column == "alias" else row[column].split("|")
-            for name in filter(None, map(str.strip, parts)):
+            for name in filter(None, map(tidy, parts)):
                 bare = unversioned(name)
                 kind = "ensembl" if _VERSIONED.fullmatch(f"{bare}.1") else _COLUMNS[column]
                 found[kind].setdefault(bare, {})[symbol] = None

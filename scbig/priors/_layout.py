@@ -13,7 +13,7 @@ from ._border import open_text
 
 TEXT = (".csv", ".tsv", ".txt")
 """Suffixes of delimited text."""
-_WORDS = {",": "commas", "\t": "tabs", ";": "semicolons", " ": "blanks"}
+_WORDS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", " ": "blanks"}
 _LINES = 200
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?|[+-]?(nan|inf)|", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
@@ -23,10 +23,12 @@ _COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 class Layout:
     """How a text table is written.
 
-    **Fields:** `delimiter`, between two cells; `decimal`, the sign in a number, a point or a comma;
-    `head`, the cells of the first line; `rows`, those of some lines after it.
+    **Fields:** `skipped`, lines before the table; `delimiter`, between two cells;
+    `decimal`, the sign in a number, a point or a comma; `head`, the cells of the first line;
+    `rows`, those of some lines after it.
     """
 
+    skipped: int
     delimiter: str
     decimal: str
     head: tuple[str, ...]
@@ -53,31 +55,36 @@ def layout_of(path: pathlib.Path, suffix: str, *, blanks: bool = False) -> Layou
 
     The suffix proposes (commas in csv, tabs in tsv and txt); what divides every line into the same
     number of cells, two at least, decides. A first line may be one cell short, as R writes it: the
-    first column then has no name.
+    first column then has no name. Lines that begin with `#` before it are remarks, unless the last
+    of them is divided as the others are: it then is the first line.
 
     **Arguments:** `blanks`, whether blanks may stand between cells.
 
     **Raises:** `ValueError` for a file without lines, or whose lines nothing divides alike.
     """
     with open_text(path) as lines:
-        text = [line for line in itertools.islice(lines, _LINES) if line.strip()]
-    if not text:
+        read = [*enumerate(itertools.islice(lines, _LINES))]
+    lines = [(place, line) for place, line in read if line.strip()]
+    if not lines:
         raise ValueError("the file is empty.")
+    marked = len([*itertools.takewhile(lambda line: line[1].startswith("#"), lines)])
     own = "," if suffix == ".csv" else "\t"
-    order = [own, *(d for d in ("\t", ";", ",") if d != own), *([" "] if blanks else [])]
-    for delimiter in order:
-        rows = _divided(text, delimiter)
-        if rows is not None:
+    order = [own, *(d for d in ("\t", ";", ",", "|") if d != own), *([" "] if blanks else [])]
+    # The last remark may be the first line; one that is divided as the others are is.
+    for start, delimiter in itertools.product(sorted({max(marked - 1, 0), marked}), order):
+        rows = _divided([line for _, line in lines[start:]], delimiter)
+        if rows is not None and (start == marked or len(rows[0]) == len(rows[-1]) > 1):
             head, *body = rows
             body = tuple(body) or (head,)
             head = ("",) * (len(body[0]) - len(head)) + head
-            return Layout(delimiter, _decimal(body, delimiter), head, body)
+            return Layout(lines[start][0], delimiter, _decimal(body, delimiter), head, body)
+    text = [line for _, line in lines[marked:]] or [lines[0][1]]
     widths = [len(line.split(own)) for line in text]
     odd = next((row for row, width in enumerate(widths) if width != widths[0]), 0)
     where = f"; line {odd + 1} has {widths[odd]} and the first {widths[0]}" if odd else ""
     raise ValueError(
         f"the lines cannot be divided into two columns or more, alike in all{where}. A {suffix} "
-        f"has {_WORDS[own]} between them; tabs, semicolons and commas were tried too."
+        f"has {_WORDS[own]} between them; tabs, semicolons, commas and bars were tried too."
     )
 
 
@@ -97,27 +104,35 @@ def named_rows(
     """
     with open_text(path) as lines:
         divides = lambda d: key in [cell.strip('" ') for cell in first.lower().split(d)]
-        first = lines.readline().rstrip("\r\n")
+        remarks = list(itertools.takewhile(_is_remark, lines))
+    with open_text(path) as lines:
+        table = itertools.islice(lines, len(remarks), None)
+        first = next(table, "").rstrip("\r\n")
         own = "," if suffix == ".csv" else "\t"
         delimiter = next((d for d in (own, ",", ";", "\t") if divides(d)), own)
-    with open_text(path) as lines:
         # Strict, since a quotation mark that never closes would swallow the rest of the file.
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        reader = csv.reader(itertools.chain([first], table), delimiter=delimiter, strict=True)
+        at = lambda: f"{path}, line {len(remarks) + reader.line_num}"
         try:
             head = [name.strip().lower() for name in next(reader, [])]
             require(path, head)
             for row in reader:
-                where = f"{path}, line {reader.line_num}"
                 if row and len(row) != len(head):
-                    raise ValueError(f"{where}: {len(row)} entries under {len(head)} columns.")
+                    raise ValueError(f"{at()}: {len(row)} entries under {len(head)} columns.")
                 if row:
-                    yield where, dict(zip(head, row, strict=True))
+                    yield at(), dict(zip(head, row, strict=True))
         except csv.Error as error:
-            raise ValueError(f"{path}, line {reader.line_num}: {error}.") from error
+            raise ValueError(f"{at()}: {error}.") from error
+
+
+def _is_remark(line: str) -> bool:
+    return line.startswith("#") or not line.strip()
 
 
 def _divided(text: Sequence[str], delimiter: str) -> tuple[tuple[str, ...], ...] | None:
     """The cells of each line, if all have as many, two at least."""
+    if not text:
+        return None
     try:
         head, *body = (tuple(map(alike, row)) for row in csv.reader(text, delimiter=delimiter))
     except csv.Error:

@@ -131,37 +131,57 @@ class PathwayLibrary:
 def read_pathways(path: str | os.PathLike[str]) -> PathwayLibrary:
     """Reads a GMT file: on each line a name, a description and the genes, between tabs; also gz.
 
-    A gene that a line repeats counts once. Blank lines and tabs at the end of a line are ignored.
+    A gene that a line repeats counts once. Blank lines, those that begin with `#`, and tabs at the
+    end of a line are ignored; blanks and quotation marks around a name do not count.
 
     **Arguments:** `path`, with the suffix gmt or gmt.gz.
 
     **Returns:** the sets in the order of the file.
 
     **Raises:** `FileNotFoundError`; `ValueError` for another format, or with the line's number for
-    a line without genes, an empty gene or name, or a name that was there before.
+    a line without genes, an empty gene or name, or a name that was there before; also for genes
+    in the place of descriptions.
     """
     path = pathlib.Path(path)
     format_of(path, (".gmt",), "pathways")
     sets: dict[str, tuple[str, ...]] = {}
+    described: dict[str, str] = {}
     with open_text(path) as lines:
         for number, line in enumerate(lines, 1):
-            if not line.strip():
+            if not line.strip() or line.startswith("#"):
                 continue
-            name, genes = _gmt_line(f"{path}, line {number}", line)
+            name, about, genes = _gmt_line(f"{path}, line {number}", line)
             if name in sets:
                 raise ValueError(f"{path}, line {number}: the set {name!r} was there before.")
-            sets[name] = genes
+            sets[name], described[name] = genes, about
     if not sets:
         raise ValueError(f"{path}: no sets.")
+    _check_described(path, sets, described)
     return PathwayLibrary(sets)
 
 
-def _gmt_line(where: str, line: str) -> tuple[str, tuple[str, ...]]:
-    name, *rest = line.rstrip().split("\t")
+def _check_described(
+    path: pathlib.Path, sets: Mapping[str, tuple[str, ...]], described: Mapping[str, str]
+) -> None:
+    """Raises if what stands for descriptions are genes: each set would lose its first."""
+    genes = {gene for own in sets.values() for gene in own}
+    given = {name: about for name, about in described.items() if about and about != name}
+    taken = [about for about in given.values() if about in genes]
+    if len(taken) > 1 and len(taken) > len(given) / 2:
+        raise ValueError(
+            f"{path}: the descriptions of {len(taken)} of {len(sets)} sets are genes of other "
+            f"sets: {examples(taken)}. The second column of a GMT is a description, and no gene: "
+            "write one, or leave it empty."
+        )
+
+
+def _gmt_line(where: str, line: str) -> tuple[str, str, tuple[str, ...]]:
+    """The name of a set, its description and its genes."""
+    name, *rest = (tidy(cell).strip('"') for cell in line.strip("\r\n").rstrip().split("\t"))
     genes = tuple(dict.fromkeys(rest[1:]))
     if not name or not genes or "" in genes:
         raise ValueError(
             f"{where}: not GMT, which is a name, a description and at least one gene, between "
             f"tabs; got {line[:60].rstrip()!r}."
         )
-    return name, genes
+    return name, rest[0], genes

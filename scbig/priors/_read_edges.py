@@ -21,9 +21,13 @@ _END = re.compile(
     r"[ _.]?[12ab]?)",
     re.IGNORECASE,
 )
-_SCORE = re.compile(r"#?(combined[ _.]?)?(score|confidence)", re.IGNORECASE)
+_SCORE = re.compile(
+    r"#?(combined[ _.]?|confidence[ _.]?|interaction[ _.]?)?(score|confidence)", re.IGNORECASE
+)
 _STRINGS = 1000.0
 """What STRING multiplies a confidence by."""
+_PERCENT = 100.0
+"""Whole numbers up to here are as well percents."""
 
 Place = int | str
 
@@ -60,7 +64,8 @@ def edge_list(
         confidence, scale = _confidence(values[scored].to_pylist(), layout, given=score is not None)
     name = lambda place: repr(layout.head[place] if header else place)
     note = f"genes in the columns {name(ends[0])} and {name(ends[1])}"
-    note += f", confidence in {name(scored)}{scale}" if confidence is not None else ""
+    if scored is not None:
+        note += f", {'confidence' if confidence is not None else 'none'} in {name(scored)}{scale}"
     graph = InteractionGraph(tuple(first), tuple(second), confidence, note=note)
     return graph if threshold is None else _above(graph, threshold)
 
@@ -69,8 +74,9 @@ def _above(graph: InteractionGraph, threshold: int) -> InteractionGraph:
     check_threshold(threshold)
     if graph.score is None:
         raise ValueError(
-            f"threshold={threshold} needs scores, and no column is named score or confidence: say "
-            "which one it is (score=), or leave the threshold out."
+            f"threshold={threshold} needs scores, and no column is named score or confidence and "
+            f"has nothing but confidences ({graph.note}): say which one it is (score=), or leave "
+            "the threshold out."
         )
     return graph.above(max(threshold / _STRINGS, float(np.finfo(np.float32).tiny)))
 
@@ -113,7 +119,9 @@ def _read(path: pathlib.Path, layout: Layout, header: bool) -> list[Any]:
     with unpacking(path):
         table = csv.read_csv(
             path,
-            read_options=csv.ReadOptions(skip_rows=int(header), column_names=names),
+            read_options=csv.ReadOptions(
+                skip_rows=layout.skipped + int(header), column_names=names
+            ),
             parse_options=csv.ParseOptions(delimiter=layout.delimiter),
             convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, kinds)),
         )
@@ -182,9 +190,11 @@ def _confidence(
         return values.astype(np.float32), ""
     if np.all((values > 0) & (values <= 1)):
         return values.astype(np.float32), ""
-    if np.all((values > 0) & (values <= _STRINGS) & (values == np.rint(values))):
+    whole = np.all((values > 0) & (values <= _STRINGS) & (values == np.rint(values)))
+    if whole and values.max() > _PERCENT:
         return (values / _STRINGS).astype(np.float32), " (of 1000)"
-    return None, ""
+    odd = int(np.flatnonzero(~((values > 0) & (values <= 1)))[0])
+    return None, f": {texts[odd]!r} in row {odd + 1} is none in (0, 1], nor are all of 1000"
 
 
 def _number(text: str | None, layout: Layout) -> float:

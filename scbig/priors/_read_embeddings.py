@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import warnings
 import zipfile
 from typing import Any, Literal
@@ -14,12 +15,14 @@ from scbig._names import examples
 from ._border import format_of
 from ._embeddings import EmbeddingTable
 from ._foreign_formats import read_pickle, read_torch
-from ._layout import layout_of
+from ._layout import TEXT, layout_of
 
 _TORCH, _PICKLE = (".pt", ".pth"), (".pkl", ".pickle")
 _FORMATS = (".npz", ".csv", ".tsv", ".txt", ".parquet", ".h5ad", *_TORCH, *_PICKLE)
 _ENOUGH = 20
 """Rows from which on whole numbers that all differ are no accident."""
+_UNNAMED = re.compile(r"|unnamed: \d+|__index_level_\d+__|x", re.IGNORECASE)
+"""What writers call a column of row numbers that had no name."""
 _Columns = tuple[list[str], Shaped[np.ndarray, "..."]]  # the names and the vectors
 
 
@@ -35,7 +38,7 @@ def read_embeddings(
     | format | names | vectors |
     |---|---|---|
     | npz | the array `names` | the array `vectors` |
-    | csv, tsv and txt, also gz | first column, under a header row | the others |
+    | csv, tsv and txt, also gz | first column, or the only one of text; a header row | the others |
     | parquet | the index if it holds text, else the first text column | the other columns |
     | h5ad | `obs_names` | `X` |
     | pt, pth; pkl, pickle | the keys of a dict, or its entry `names` | its values, or `vectors` |
@@ -83,6 +86,8 @@ def read_embeddings(
             f"{path}: {len(labels)} names need vectors of shape (names, features), both positive; "
             f"got {values.shape}."
         )
+    if suffix not in (".parquet", *TEXT):  # their columns have names, and were checked by them
+        values = _checked(path, values, [f"entry {place}" for place in range(values.shape[1])])
     labels = [label.rsplit("\t", 1)[-1] for label in labels]
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is an error
         values = values.astype(np.float32)
@@ -142,15 +147,20 @@ def _from_text(path: pathlib.Path, suffix: str) -> _Columns:
     import pyarrow.csv as csv
 
     try:
-        layout = layout_of(path, suffix)
+        layout = layout_of(path, suffix, blanks=suffix != ".csv")
         _require_header(list(layout.head[1:]))
-        names = [f"f{place}" for place in range(len(layout.head))]
+        places = range(len(layout.head))
+        # The names are the first column, or else the one that holds text beside numbers.
+        text = [place for place in places if not layout.holds_numbers(place)]
+        first = text[0] if len(text) == 1 else 0
         table = csv.read_csv(
             path,
-            read_options=csv.ReadOptions(skip_rows=1, column_names=names),
+            read_options=csv.ReadOptions(
+                skip_rows=layout.skipped + 1, column_names=[f"f{place}" for place in places]
+            ),
             parse_options=csv.ParseOptions(delimiter=layout.delimiter),
             convert_options=csv.ConvertOptions(
-                column_types={"f0": pa.string()}, decimal_point=layout.decimal
+                column_types={f"f{first}": pa.string()}, decimal_point=layout.decimal
             ),
         )
     except ValueError as error:  # pyarrow's parse errors are ValueErrors too
@@ -158,8 +168,19 @@ def _from_text(path: pathlib.Path, suffix: str) -> _Columns:
     frame = table.to_pandas()
     if not len(frame):
         raise ValueError(f"{path}: there are no rows under the first.")
-    frame.columns = ["f0", *layout.head[1:]]
-    return frame["f0"].tolist(), _numbers(path, frame.iloc[:, 1:])
+    labels = frame.pop(f"f{first}").tolist()
+    frame.columns = [cell for place, cell in enumerate(layout.head) if place != first]
+    return labels, _numbers(path, _without_count(frame))
+
+
+def _without_count(frame: Any) -> Any:
+    """The table without a first column that no one named and that counts the rows."""
+    values = frame.iloc[:, 0].to_numpy() if frame.shape[1] > 1 else np.zeros(0)
+    unnamed = _UNNAMED.fullmatch(str(frame.columns[0])) is not None
+    counts = unnamed and values.dtype.kind in "iuf" and len(values) == len(frame)
+    rows = np.arange(len(values))
+    counted = counts and any(np.array_equal(values, rows + start) for start in (0, 1))
+    return frame.iloc[:, 1:] if counted else frame
 
 
 def _require_header(columns: list[str]) -> None:
@@ -188,7 +209,7 @@ def _from_parquet(path: pathlib.Path) -> _Columns:
         if not text:
             raise ValueError(f"{path}: neither the index nor a column holds text, the names.")
         frame = frame.set_index(text[0])
-    return frame.index.tolist(), _numbers(path, frame)
+    return frame.index.tolist(), _numbers(path, _without_count(frame))
 
 
 def _numbers(path: pathlib.Path, frame: Any) -> Num[np.ndarray, "rows features"]:
@@ -197,14 +218,30 @@ def _numbers(path: pathlib.Path, frame: Any) -> Num[np.ndarray, "rows features"]
         raise ValueError(
             f"{path}: {len(text)} columns after the names do not hold numbers: {examples(text)}."
         )
-    values = frame.to_numpy(np.float64)
+    return _checked(path, frame.to_numpy(np.float64), [*map(str, frame.columns)])
+
+
+def _checked(
+    path: pathlib.Path, values: Num[np.ndarray, "rows features"], names: list[str]
+) -> Num[np.ndarray, "rows features"]:
+    """Vectors without identifiers among their entries; whole numbers beside fractions are said."""
     whole = np.all(values == np.rint(values), axis=0)
+    if whole.all():
+        return values
     counts = [place for place in np.flatnonzero(whole) if _all_differ(values[:, place])]
-    if counts and not whole.all() and len(values) >= _ENOUGH:
+    if counts and len(values) >= _ENOUGH:
         raise ValueError(
             f"{path}: {len(counts)} columns hold another whole number in each row, as identifiers "
-            f"and row numbers do: {examples(frame.columns[counts])}. Of a vector's entries they "
-            "would be by far the largest: drop them."
+            f"and row numbers do: {examples(names[place] for place in counts)}. Of a vector's "
+            "entries they would be by far the largest: drop them."
+        )
+    large = np.max(np.abs(values), axis=0, initial=0) > 1
+    odd = [names[place] for place in np.flatnonzero(whole & large)]
+    if odd and len(odd) < values.shape[1] / 2:
+        warnings.warn(
+            f"{path}: {len(odd)} of {values.shape[1]} columns hold whole numbers only: "
+            f"{examples(odd)}. Are they entries of a vector, or groups and identifiers?",
+            stacklevel=4,
         )
     return values
 

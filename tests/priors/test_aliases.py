@@ -45,6 +45,13 @@ def test_two_columns_in_any_order(suffix, comma, tmp_path):
     assert table.previous == {}
 
 
+def test_remarks_and_what_cannot_be_seen_are_no_part_of_a_name(tmp_path):
+    text = "# of a paper\n\nAlias\tSymbol\n OLD\u200b\tHLA\u2013A\u00a0\n"
+    (tmp_path / "x.tsv").write_text(text, encoding="utf-8")
+    table = read_aliases(tmp_path / "x.tsv")
+    assert (table.symbols, table.alias) == (("HLA-A",), {"OLD": ("HLA-A",)})
+
+
 BROKEN = {
     "no_header.tsv": ("MLL\tKMT2A\nHRX\tKMT2A\n", "first row must name the column symbol"),
     "no_alias.csv": ("symbol,name\nTP53,tumor protein\n", "alias, alias_symbol, prev_symbol"),

@@ -1,6 +1,7 @@
 """Edge lists as people save them: other separators, other columns, scores, and no edges at all."""
 
 import gzip
+import re
 
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ SEPARATORS = {
     "semicolons.csv": ";",
     "commas.txt": ",",
     "blanks.txt": " ",
+    "bars.txt": "|",
 }
 FORMS = [(name, form) for name in SEPARATORS for form in ROWS if (name, form) != IMPOSSIBLE]
 
@@ -57,6 +59,19 @@ def test_the_genes_are_found_in_every_form(name, form, mark, tmp_path):
     graph = read_interactions(written(tmp_path / f"edges{name}", separator, head, row, mark=mark))
     assert list(zip(graph.first, graph.second, strict=True)) == PAIRS * 3
     assert graph.note.startswith("genes in the columns ")
+
+
+@pytest.mark.parametrize(
+    "remarks", ["# from a paper\n", "#one\n#two, three\n\n", "#a\n#gene1\tgene2\n"]
+)
+def test_lines_of_remarks_before_the_table_are_no_edges(remarks, tmp_path):
+    lines = "".join("\t".join(pair) + "\n" for pair in PAIRS)
+    headed = "gene1" in remarks
+    for head in ("", *(() if headed else ("gene1\tgene2\n",))):
+        (tmp_path / "edges.tsv").write_text(remarks + head + lines)
+        graph = read_interactions(tmp_path / "edges.tsv")
+        assert list(zip(graph.first, graph.second, strict=True)) == PAIRS
+        assert ("gene1" in graph.note) == (bool(head) or headed)
 
 
 @pytest.mark.parametrize("name", ["edges.tsv", "edges.csv", "edges.tsv.gz"])
@@ -86,6 +101,22 @@ def test_strings_whole_numbers_are_thousandths(tmp_path):
     np.testing.assert_array_equal(graph.score, np.array([0.9, 0.15], np.float32))
     assert graph.note.endswith("confidence in 'combined_score' (of 1000)")
     assert read_interactions(path, threshold=400).first == ("KLF1",)
+
+
+@pytest.mark.parametrize("second", ["0", "", "150.5", "-1"])
+def test_a_named_score_that_does_not_serve_is_said(second, tmp_path):
+    path = tmp_path / "edges.csv"
+    path.write_text(f"gene1,gene2,confidence score\nKLF1,GATA1,0.9\nGATA1,TP53,{second}\n")
+    said = rf"none in 'confidence score': '{second}' in row 2 is none"
+    assert re.search(said, read_interactions(path).note)
+    with pytest.raises(ValueError, match=said):
+        read_interactions(path, threshold=400)
+
+
+def test_whole_numbers_to_a_hundred_may_be_percents(tmp_path):
+    path = tmp_path / "edges.csv"
+    path.write_text("gene1,gene2,score\nKLF1,GATA1,90\nGATA1,TP53,15\n")
+    assert read_interactions(path).score is None
 
 
 def test_a_score_that_is_no_confidence_is_not_taken_for_one(tmp_path):

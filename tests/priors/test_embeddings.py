@@ -165,6 +165,50 @@ def test_a_column_of_identifiers_is_no_entry_of_a_vector(column, name, tmp_path)
     assert read_embeddings(tmp_path / "right.csv").vectors.shape == (30, 4)
 
 
+@pytest.mark.parametrize("form", ["x.csv", "x.tsv", "x.csv.gz", "x.parquet"])
+@pytest.mark.parametrize("order", ["gene a b", "a gene b", "a b gene"])
+@pytest.mark.parametrize("index", [None, "", "Unnamed: 0"])
+def test_the_names_are_the_column_of_text_and_a_count_of_the_rows_is_none(
+    index, order, form, tmp_path
+):
+    frame = pd.DataFrame({"gene": ["G2", "G1"], "a": [0.5, 1.5], "b": [3.0, 2.0]})[order.split()]
+    if index is not None:
+        frame.insert(0, index, np.arange(2))
+    if form.endswith("parquet"):
+        frame.to_parquet(tmp_path / form)
+    else:
+        frame.to_csv(tmp_path / form, index=False, sep="\t" if "tsv" in form else ",")
+    table = read_embeddings(tmp_path / form)
+    assert table.names == ("G2", "G1")
+    np.testing.assert_array_equal(table.vectors, np.array([[0.5, 3], [1.5, 2]], np.float32))
+
+
+@pytest.mark.parametrize("form", ["x.csv", "x.parquet", "x.npz"])
+def test_whole_numbers_beside_fractions_are_said(form, tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(30, 5)) * 9
+    values[:, 2] = np.arange(30) // 3
+    names = [f"G{row}" for row in range(30)]
+    frame = pd.DataFrame(values, pd.Index(names), [f"v{place}" for place in range(5)])
+    if form.endswith("npz"):
+        np.savez(tmp_path / form, names=names, embeddings=values)
+    else:
+        getattr(frame, f"to_{form[2:]}")(tmp_path / form)
+    with pytest.warns(UserWarning, match="1 of 5 columns hold whole numbers only: '(v|entry )2'"):
+        read_embeddings(tmp_path / form)
+    if form.endswith("npz"):
+        values[:, 2] = rng.permutation(9000)[:30]
+        np.savez(tmp_path / form, names=names, embeddings=values)
+        with pytest.raises(ValueError, match="another whole number in each row.*'entry 2'"):
+            read_embeddings(tmp_path / form)
+
+
+def test_remarks_and_blanks_between_cells_are_read(tmp_path):
+    (tmp_path / "x.txt").write_text("# of a paper\ngene d1 d2\nG1 0.5 1\nG2 1.5 2\n")
+    table = read_embeddings(tmp_path / "x.txt")
+    assert (table.names, table.vectors.tolist()) == (("G1", "G2"), [[0.5, 1], [1.5, 2]])
+
+
 def test_an_entry_with_nearly_all_of_the_variance_is_warned_of(tmp_path):
     vectors = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
     vectors[:, 5] *= 1000

@@ -20,7 +20,26 @@ def test_gmt_is_read(suffix, tmp_path):
     assert list(sets) == ["one", "two", "three"]
 
 
+def test_blanks_remarks_and_quotation_marks_are_no_part_of_a_name(tmp_path):
+    text = '\ufeff# by me\n#name\tabout\tgenes\r\none \tx\t A \tB\u200b\t\r\n"two"\t\t"C"\r\n'
+    (tmp_path / "x.gmt").write_bytes(text.encode())
+    assert read_pathways(tmp_path / "x.gmt").sets == {"one": ("A", "B"), "two": ("C",)}
+
+
+def test_genes_in_the_place_of_descriptions_are_an_error(tmp_path):
+    path = tmp_path / "x.gmt"
+    path.write_text("one\tA\tB\tC\ntwo\tB\tA\tD\nthree\tD\tE\n")
+    with pytest.raises(
+        ValueError, match=r"x\.gmt: the descriptions of 3 of 3 sets are genes .*'A'"
+    ):
+        read_pathways(path)
+    # Sets of targets may be described by their factor, which is their name.
+    path.write_text("A\tA\tB\tC\nB\tB\tA\tD\nC\tA\tE\n")
+    assert list(read_pathways(path).sets) == ["A", "B", "C"]
+
+
 BROKEN = {
+    "blank.gmt": ("one\tx\tA\t \tB\n", r"line 1: not GMT"),
     "short.gmt": ("one\tx\tA\ntwo\tx\n", r"line 2: not GMT"),
     "hole.gmt": ("one\tx\tA\t\tB\n", r"line 1: not GMT"),
     "spaces.gmt": ("one x A B\n", r"line 1: not GMT"),
