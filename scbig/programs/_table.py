@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scbig._files import atomic
-from scbig._names import examples
+from scbig._names import examples, tidy
 
 from ._partition import AbstractPartition, GenePartition
 from ._soft import SoftPartition
@@ -128,8 +128,9 @@ def read_programs(path: str | os.PathLike[str]) -> ProgramTable:
     """Reads a csv of gene programs: one that `ProgramTable.save` wrote, or one's own.
 
     One's own has the columns `gene` and `program`, a row for each gene; programs of any names and
-    sizes. With a column `share` a gene may be in several programs (scaled to sum to one). A column
-    `slot` is not needed: a program's genes are in the order of the genes.
+    sizes; commas, semicolons, tabs or bars between them. With a column `share` a gene may be in
+    several programs (scaled to sum to one). A column `slot` is not needed: a program's genes are in
+    the order of the genes.
 
     **Raises:** `FileNotFoundError`; `ValueError` for missing columns or values, a gene that is
     there twice, or no rows.
@@ -137,16 +138,14 @@ def read_programs(path: str | os.PathLike[str]) -> ProgramTable:
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"gene programs: no such file: {path}.")
-    text = path.read_text(encoding="utf-8-sig")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} cannot be read as text in UTF-8: {error}") from error
     ours = text.startswith(_HEADER)
     first, rest = text.split("\n", 1) if ours else ("", text)
     try:
-        frame = pd.read_csv(
-            io.StringIO(rest),
-            dtype={"gene": str, "program": str},
-            keep_default_na=False,
-            na_values=[""],
-        )
+        frame = _own_frame(rest)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{path} cannot be read as csv: {error}") from error
     header = _header(path, first) if ours else {}
@@ -157,6 +156,23 @@ def read_programs(path: str | os.PathLike[str]) -> ProgramTable:
         return _from_frame(frame, genes, names, header.get("provenance", {}))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _own_frame(text: str) -> pd.DataFrame:
+    """The table, whatever stands between its cells, with tidy names."""
+    head = next((line for line in text.splitlines() if line.strip()), "")
+    divides = lambda sign: {"gene", "program"} <= {tidy(c).strip('"') for c in head.split(sign)}
+    comma = next(filter(divides, ",;\t|"), ",")
+    frame = pd.read_csv(
+        io.StringIO(text), sep=comma, dtype=str, keep_default_na=False, na_values=[""]
+    )
+    frame = frame.rename(columns=tidy)
+    for column in frame.columns.intersection(["gene", "program"]):
+        frame[column] = frame[column].map(tidy, na_action="ignore").replace("", None)
+    if "share" in frame:
+        points = frame["share"] if comma == "," else frame["share"].str.replace(",", ".")
+        frame["share"] = pd.to_numeric(points, errors="coerce")
+    return frame
 
 
 def _header(path: pathlib.Path, line: str) -> dict[str, Any]:
@@ -178,8 +194,7 @@ def _check_frame(frame: pd.DataFrame) -> None:
     columns = ["gene", "program", *(["share"] if "share" in frame else [])]
     empty = frame[columns].isna().to_numpy().any(axis=1)
     if "share" in frame:
-        shares = np.asarray(pd.to_numeric(frame["share"], errors="coerce"), float)
-        empty = empty | np.isnan(shares)
+        empty = empty | np.isnan(np.asarray(frame["share"], float))
     blank = np.flatnonzero(empty)
     if blank.size:
         raise ValueError(

@@ -75,6 +75,21 @@ def test_ones_own_programs_of_any_names_and_sizes(tmp_path):
     np.testing.assert_allclose(soft.average(jnp.asarray([8.0, 2.0])), [8, (2 + 2) / 1.25])
 
 
+@pytest.mark.parametrize("comma", [",", ";", "\t", "|"])
+def test_tables_as_spreadsheets_write_them(comma, tmp_path):
+    half = "0.5" if comma == "," else "0,5"
+    rows = [("gene ", "program", "share"), ("A", " x", half), ("A\u200b", "y\u00a0", half)]
+    rows.append(("HLA\u2013A ", "x", "1"))
+    path = tmp_path / "own.csv"
+    path.write_text("\ufeff" + "\r\n".join(map(comma.join, rows)), encoding="utf-8")
+    table = programs.read_programs(path)
+    assert (table.genes, table.names) == (("A", "HLA-A"), ("x", "y"))
+    assert table.to_frame()["share"].tolist() == [0.5, 1, 0.5]
+    path.write_bytes(path.read_text(encoding="utf-8").encode("utf-16"))
+    with pytest.raises(ValueError, match=r"own\.csv cannot be read as text in UTF-8"):
+        programs.read_programs(path)
+
+
 def test_programs_follow_the_genes_of_the_data_by_name(hard, soft):
     other = ("GATA1", "MT-CO1", "KLF1", "TP53", "NA")
     np.testing.assert_array_equal(hard.align(other).partition.labels, [0, 2, 1, 1, 0])
@@ -116,6 +131,7 @@ def test_other_genes_are_an_error_unless_something_is_said_about_them(hard, soft
             "gene,program\nA,1\nB,1\nA,2\n",
             "1 genes are there more than once: 'A'. A gene in several",
         ),
+        ("gene,program\nA,1\nA ,2\n", "1 genes are there more than once: 'A'"),
         ("gene,program,share\nA,1,1\nA,1,1\n", "more than once: 'A'.$"),
         ("gene,program,share\nA,1,0\n", "no share"),
         ("gene,program,share\nA,1,x\n", r"1 rows lack.*a share is no number.*\[1\]"),
