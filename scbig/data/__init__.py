@@ -14,6 +14,7 @@ from ._columns import (
 from ._condition import GUIDE as GUIDE, JOINT as JOINT, Condition as Condition
 from ._controls import CONTROL as CONTROL, CONTROLS as CONTROLS, Controls as Controls
 from ._labelled import LabelledCells as LabelledCells, control_cells as control_cells
+from ._labels import check_labels as check_labels
 from ._matrix import expression_matrix as expression_matrix, read_csr as read_csr
 from ._population import (
     context_rows as context_rows,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from scbig._names import examples
-from scbig.data import JOINT, Condition, Screen
+from scbig.data import JOINT, Condition, Controls, Screen, check_labels
 
 Conditions = Iterable[str | Condition] | Screen
 """Labels or conditions, one for each or one per cell; or a screen, for its conditions."""
@@ -57,11 +57,15 @@ class Pool:
 def read_pool(conditions: Conditions, exclude: Iterable[str | Condition] = ()) -> Pool:
     """Reads the conditions and takes the excluded ones out; the control is in no pool.
 
-    **Raises:** a ValueError if nothing is left, or if an excluded condition is not among them.
+    **Raises:** a ValueError if nothing is left, if an excluded condition is not among them, for
+    words that mean no label, and for names joined by another sign than `+`.
     """
     if isinstance(conditions, Screen):
         conditions = conditions.conditions
+    conditions = conditions if isinstance(conditions, str | Condition) else list(conditions)
     spelled = {k: c for k, c in parse_labels(conditions).items() if not c.is_control}
+    texts = dict.fromkeys(label for label in conditions if isinstance(label, str))
+    check_labels([*texts], JOINT, Controls(), ())
     out = {condition.name for condition in parse_labels(exclude).values()}
     unknown = sorted(out - {condition.name for condition in spelled.values()})
     if unknown:

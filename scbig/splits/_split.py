@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from scbig._files import atomic
-from scbig._names import examples
-from scbig.data import JOINT, Condition, Screen
+from scbig._names import examples, tidied
+from scbig.data import JOINT, Condition, Controls, Screen, check_labels
 
 from . import _leakage
 from ._pool import cells_of, parse_labels
@@ -98,23 +98,31 @@ class Split:
         - `guide`: the pattern of a guide's name, as in `Columns`: a gene's guides are then one.
 
         **Raises:** the ValueError of `check`, and one for a combination that is in a list in two
-        spellings.
+        spellings, for words that mean no label, and for names joined by another sign.
         """
 
-        def canonical(labels: Iterable[str | Condition]) -> tuple[str, ...]:
-            read = parse_labels(labels, separator=separator, controls=controls, guide=guide)
+        labels: list[str] = []
+
+        def canonical(some: Iterable[str | Condition]) -> tuple[str, ...]:
+            given = some if isinstance(some, str | Condition) else list(some)
+            read = parse_labels(given, separator=separator, controls=controls, guide=guide)
+            labels.extend(label for label in given if isinstance(label, str))
             return tuple(sorted({condition.name for condition in read.values()}))
 
+        parts = {"train": train, "validation": validation, "test": test, "dropped": dropped}
+        read = {part: canonical(some) for part, some in parts.items()}
+        # Of all lists together: one may join what another names.
+        check_labels([*dict.fromkeys(labels)], separator, Controls.of(controls), ())
         return cls(
             name=name,
-            train=tuple(sorted({Condition().name, *canonical(train)})),
-            validation=canonical(validation),
-            test=canonical(test),
+            train=tuple(sorted({Condition().name, *read["train"]})),
+            validation=read["validation"],
+            test=read["test"],
             seed=seed,
             held_out=_distinct(held_out),
             strict=strict,
             groups={group: canonical(names) for group, names in (groups or {}).items()},
-            dropped=canonical(dropped),
+            dropped=read["dropped"],
             options=options or {},
             train_contexts=_distinct(train_contexts),
             test_contexts=_distinct(test_contexts),
@@ -127,7 +135,7 @@ class Split:
         **Raises:** a ValueError if the file is not a split, or was changed since it was saved.
         """
         try:
-            file = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+            file = json.loads(pathlib.Path(path).read_text(encoding="utf-8-sig"))
         except ValueError as error:
             raise ValueError(f"{path} is not a split: it is truncated, or no JSON.") from error
         if not isinstance(file, dict) or file.get("kind") != KIND:
@@ -143,7 +151,10 @@ class Split:
                 f"{file.get('hash')!r}. Take it from its source again; for lists of your own, "
                 "make a split with Split.of and save that."
             )
-        return _from_plain(content)
+        try:
+            return _from_plain(content)
+        except (TypeError, AttributeError) as error:  # a hash that was made to fit
+            raise ValueError(f"{path} does not hold the fields of a split: {error}.") from error
 
     @property
     def hash(self) -> str:
@@ -264,7 +275,7 @@ class Split:
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise ValueError(f"A list of names is needed, not the one name {names!r}.")
-    return tuple(sorted(set(names)))
+    return tuple(sorted(set(tidied(tuple(names)))))
 
 
 def _from_plain(content: dict[str, Any]) -> Split:

@@ -63,6 +63,20 @@ CASES = {
         lambda: Split.of(name="", train=["A+B"], test=["B+A"]),
         "in `train` and in `test`: 'A.B'",
     ),
+    "a word for no label": (lambda: holdout([*LABELS, "unassigned"], seed=0), "none: 'unassigned'"),
+    "a word for no label in one part": (
+        lambda: Split.of(name="", train=["A", "nan"], test=["B"]),
+        "1 of 3 condition labels say that a cell has none: 'nan'",
+    ),
+    "another joint": (lambda: gears([*LABELS, "G1_G3"]), "by '_' and not by '.'"),
+    "another joint in one part": (
+        lambda: Split.of(name="", train=["A", "B"], test=["A_B"]),
+        "by '_' and not by '.': 'A_B'",
+    ),
+    "a control behind another joint": (
+        lambda: Split.of(name="", train=["A_ctrl"], test=["B"]),
+        "by '_' and not by '.': 'A_ctrl'",
+    ),
     "a repeated gene": (
         lambda: holdout([*LABELS, "A+A"], seed=0),
         "'A.A' names one .* twice",

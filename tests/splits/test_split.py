@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import hashlib
 import json
 
 import numpy as np
@@ -111,6 +112,34 @@ def test_an_edited_file_is_refused(tmp_path):
             Split.read(path)
     path.write_text(json.dumps(json.loads(text), indent=4))
     assert Split.read(path) == make()
+
+
+def test_a_file_that_an_editor_saved_is_read(tmp_path):
+    path = tmp_path / "split.json"
+    make().save(path)
+    text = path.read_text().replace("\n", "\r\n")
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert Split.read(path) == make()
+
+
+@pytest.mark.parametrize("change", [{"extra": 1}, {"test": [1]}, {"train": None}, {"test": "C"}])
+def test_fields_that_are_none_are_an_error_though_the_hash_fits(change, tmp_path):
+    path = tmp_path / "split.json"
+    make().save(path)
+    file = json.loads(path.read_text())
+    file["split"] |= change
+    text = json.dumps(file["split"], sort_keys=True, separators=(",", ":"))
+    file["hash"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    path.write_text(json.dumps(file))
+    with pytest.raises(ValueError, match="does not hold the fields|must be a tuple"):
+        Split.read(path)
+
+
+def test_names_of_contexts_and_genes_are_tidy():
+    split = Split.of(
+        name="", train=["A"], test=["B"], held_out=["B "], test_contexts=["A549\u00a0", "K562"]
+    )
+    assert (split.held_out, split.test_contexts) == (("B",), ("A549", "K562"))
 
 
 @pytest.mark.parametrize(
