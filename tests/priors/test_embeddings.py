@@ -189,7 +189,7 @@ def test_whole_numbers_beside_fractions_are_said(form, tmp_path):
     values = rng.normal(size=(30, 5)) * 9
     values[:, 2] = np.arange(30) // 3
     names = [f"G{row}" for row in range(30)]
-    frame = pd.DataFrame(values, pd.Index(names), [f"v{place}" for place in range(5)])
+    frame = pd.DataFrame(values, pd.Index(names), pd.Index([f"v{n}" for n in range(5)]))
     if form.endswith("npz"):
         np.savez(tmp_path / form, names=names, embeddings=values)
     else:
