@@ -22,7 +22,7 @@ class Predict:
     data: pathlib.Path
     """Log-normalised cells with controls among them, as 'prepare' writes them."""
     conditions: tuple[str, ...] = ()
-    """The perturbations: A, A+B, drug@dose."""
+    """The perturbations: A, A+B, drug@dose, spelled as in the file."""
     split: pathlib.Path | None = None
     """A split (JSON), whose test conditions are predicted, besides those named."""
     out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])]
@@ -49,7 +49,9 @@ class Predict:
 
         check_writes(self.out, self.model, self.data, self.split, suffixes=CELLS)
         split = None if self.split is None else Split.read(self.split)
-        wanted = list(dict.fromkeys([*self.conditions, *(() if split is None else split.test)]))
+        # By canonical name: a condition that is spelt in two ways is predicted once.
+        parsed = [self.labels.columns.parse(label).name for label in self.conditions]
+        wanted = list(dict.fromkeys([*parsed, *(() if split is None else split.test)]))
         if not wanted:
             raise ValueError("Nothing to predict: give --conditions or --split.")
         model = load(self.model)

@@ -21,7 +21,7 @@ def check_unique(names: Sequence[str], *, what: str, repair: str) -> None:
 
 
 def gene_names(adata: ad.AnnData, key: str | None = None) -> tuple[str, ...]:
-    """The names of the columns, tidy; raises if one is there twice.
+    """The names of the columns, tidy; raises if one is there twice, or empty.
 
     **Arguments:** `key`, a column of `var` that has them: a gene without a name there, or with one
     that others share, keeps that of `var_names`.
@@ -38,6 +38,12 @@ def gene_names(adata: ad.AnnData, key: str | None = None) -> tuple[str, ...]:
         count = Counter(given)
         pairs = zip(given, genes, strict=True)
         genes = tuple(name if name and count[name] == 1 else old for name, old in pairs)
+    empty = [place for place, name in enumerate(genes) if not name]
+    if empty:
+        raise ValueError(
+            f"{len(empty)} genes have no name, the first in column {empty[0]} (counted from 0). "
+            "Name or drop them."
+        )
     repair = "Use adata.var_names_make_unique, or merge them."
     check_unique(genes, what="gene", repair=repair)
     return genes
