@@ -41,7 +41,7 @@ def check_labels(
 
     **Arguments:** `labels`, distinct; `genes`, that were measured.
     """
-    nothing = [name for name in labels if name not in controls and _is_nothing(tidy(name))]
+    nothing = [name for name in labels if tidy(name) not in controls and _is_nothing(tidy(name))]
     if nothing:
         raise ValueError(
             f"{len(nothing)} of {len(labels)} condition labels say that a cell has none: "
