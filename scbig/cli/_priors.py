@@ -23,6 +23,8 @@ class PriorFiles:
     """Pairs of genes that interact: two columns, or STRING's own files."""
     interaction_columns: tuple[str, str] | None = None
     """The two columns of --interactions with the genes, if they cannot be told."""
+    interaction_score: str | None = None
+    """The column of --interactions with the scores, if it has another name than score."""
     threshold: int | None = None
     """The least score of an interaction, times 1000 as STRING writes it: 700 for STRING's own
     files, and all edges of a table."""
@@ -70,10 +72,11 @@ class PriorFiles:
         from scbig import priors
 
         if self.interactions is None:
-            if self.threshold is not None or self.interaction_columns or self.string_info:
+            columns = self.interaction_columns, self.interaction_score
+            if self.threshold is not None or self.string_info or any(columns):
                 raise ValueError(
-                    "--threshold, --interaction-columns and --string-info say how --interactions "
-                    "FILE is read: give it, or leave them out."
+                    "--threshold, --interaction-columns, --interaction-score and --string-info "
+                    "say how --interactions FILE is read: give it, or leave them out."
                 )
             return None
         graph = priors.read_interactions(
@@ -81,6 +84,7 @@ class PriorFiles:
             info=self.string_info,
             threshold=self.threshold,
             columns=self.interaction_columns,
+            score=self.interaction_score,
         )
         print(f"interactions: {len(graph.first)} edges; {graph.note}")
         return graph

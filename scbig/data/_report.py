@@ -247,7 +247,9 @@ def _scale(sample: sparse.csr_matrix, *, told: bool) -> Scale:
     if not counts:
         with np.errstate(over="ignore"):
             behind.data = np.expm1(behind.data)
-    totals = np.percentile(np.asarray(behind.sum(axis=1)), [5, 50, 95])
+    sums = np.asarray(behind.sum(axis=1)).ravel()
+    sums = sums[np.isfinite(sums)]
+    totals = np.percentile(sums, [5, 50, 95]) if len(sums) else np.full(3, np.nan)
     cells, genes = sample.shape or (0, 0)
     return Scale(
         kind=(COUNTS if counts else LOG) if told else UNKNOWN,

@@ -137,12 +137,14 @@ def check_log_base(uns: Mapping[str, Any]) -> None:
         )
 
 
-def check_counts_behind(matrix: sparse.csr_matrix) -> None:
+def check_counts_behind(matrix: sparse.csr_matrix, *, predicted: bool = False) -> None:
     """Raises if counts are behind the values, but on another scale than log1p.
 
     The counts of a cell are whole multiples of one number, whatever it was normalised by: on the
     right scale the ratios of a cell's values to its smallest one are whole numbers. Values that
     were smoothed or corrected have no such scale, and pass, unless they were scaled since.
+
+    **Arguments:** `predicted`, whether they are a predictor's, which may be smooth.
     """
     found = {name: wholeness(matrix, inverse) for name, inverse in _SCALES.items()}
     best, log = max(found, key=lambda name: found[name]), found["log1p"]
@@ -152,7 +154,7 @@ def check_counts_behind(matrix: sparse.csr_matrix) -> None:
             f"of a cell are whole numbers, as those of counts are, and {log:.0%} if they were "
             f"log1p. {REPAIR}"
         )
-    if log < 0.4 and (kind := scaling_of(matrix)):
+    if log < 0.4 and (kind := scaling_of(matrix, clipped=not predicted)):
         raise ValueError(f"The values are no log1p: {kind}. {REPAIR}")
     if found[_LINEAR] > 0.7 and matrix.data.max() < _SMALL:
         raise ValueError(
@@ -193,7 +195,7 @@ def check_predicted(matrix: sparse.csr_matrix) -> None:
         )
     check_not_counts(matrix)
     check_log_scale(matrix)
-    check_counts_behind(matrix)
+    check_counts_behind(matrix, predicted=True)
 
 
 def check_one_scale(

@@ -8,11 +8,14 @@ _FEWEST = 20
 """Cells or genes that are needed to tell what they have in common."""
 
 
-def scaling_of(matrix: sparse.csr_matrix) -> str | None:
+def scaling_of(matrix: sparse.csr_matrix, *, clipped: bool = True) -> str | None:
     """What was done to cells or genes, in words; None for what can be logarithms.
 
     Of log1p values neither cells nor genes have a length, a total, a maximum or a deviation in
     common. Cells that are all alike, as of a predicted mean, say nothing.
+
+    **Arguments:** `clipped`, whether z-scores without their negative half are looked for; smooth
+    cells of few genes, as predictors make them, look like those.
     """
     wide = sparse.csr_matrix(matrix, dtype=np.float64)
     squares = wide.multiply(wide)
@@ -34,7 +37,7 @@ def scaling_of(matrix: sparse.csr_matrix) -> str | None:
     some_zeros = 0.1 < wide.nnz / (cells * genes) < 0.8
     # Of a z-score the mean of squares is 1; a part of that is left without its negative half.
     seen = second[second > 0]
-    if some_zeros and cells >= _FEWEST and np.mean((seen > 0.1) & (seen < 1.05)) > 0.95:
+    if clipped and some_zeros and cells >= _FEWEST and np.mean((seen > 0.1) & (seen < 1.05)) > 0.95:
         return "they look like z-scores of each gene, clipped at zero"
     return None
 

@@ -73,13 +73,15 @@ class Truth:
     """Measured populations, the controls of their contexts, and where distances are taken.
 
     **Fields:** `observed` and `controls`, with the genes in one order; `wanted`, what is scored;
-    `means`, of the wanted populations; `projections`, by context; `scoring`, how.
+    `means`, of the wanted populations; `origin`, that of the controls over all genes;
+    `projections`, by context; `scoring`, how.
     """
 
     observed: LabelledCells
     controls: LabelledCells
     wanted: Wanted
     means: Mapping[tuple[str, str], Float[np.ndarray, " genes"]]
+    origin: float
     projections: Mapping[str, Projection]
     scoring: Scoring
 
@@ -99,6 +101,7 @@ class Truth:
         contexts without controls, or controls on another scale.
         """
         check_measured(wanted, observed)
+        apart = controls is not None
         if controls is None:
             is_control = [c.is_control for c in observed.conditions]
             controls = observed.take(np.flatnonzero(np.array(is_control)[observed.condition_index]))
@@ -111,9 +114,10 @@ class Truth:
             for context, names in wanted.items()
             for name in names
         }
-        origins = (mean_profile(controls.cells(CONTROL, context)) for context in wanted)
-        both = _overall(origins), _overall(means.values())
-        check_one_scale(*both, what="control", other="observed", most=_APART)
+        origins = [mean_profile(controls.cells(CONTROL, context)) for context in wanted]
+        origin, level = _overall(origins), _overall(means.values())
+        if apart:
+            check_one_scale(origin, level, what="control", other="observed", most=_APART)
         if reference is None:
             measured = {c: _measured(observed, controls, c, names) for c, names in wanted.items()}
             projections = {c: fit_projection(x, scoring.components) for c, x in measured.items()}
@@ -126,6 +130,7 @@ class Truth:
             controls=controls,
             wanted=wanted,
             means=means,
+            origin=origin,
             projections=projections,
             scoring=scoring,
         )

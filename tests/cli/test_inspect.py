@@ -89,6 +89,20 @@ def test_fit_can_leave_small_conditions_out(files, capsys):
     assert "No condition has 12 cells in a context" in run(capsys, *words, "12")[2]
 
 
+def test_scores_of_interactions_may_have_any_column(files, capsys):
+    (files / "scored.tsv").write_text("one\ttwo\tstrength\nA\tB\t0.9\nA\tC\t0.2\n")
+    words = ("inspect", files / "cells.h5ad", "--interactions", files / "scored.tsv")
+    code, _, errors = run(capsys, *words, "--threshold", "500")
+    assert code == 1
+    assert "say which one it is (--interaction-score), or leave --threshold out" in errors
+    code, said, _ = run(capsys, *words, "--threshold", "500", "--interaction-score", "strength")
+    assert code == 0
+    assert "1 edges between genes, 2 genes with one" in said
+    code, _, errors = run(capsys, *words[:2], "--interaction-score", "strength")
+    assert code == 1
+    assert "say how --interactions FILE is read" in errors
+
+
 def test_a_missing_file_is_one_sentence(tmp_path, capsys):
     code, _, errors = run(capsys, "inspect", tmp_path / "nothing.h5ad")
     assert code == 1

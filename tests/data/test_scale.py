@@ -154,3 +154,17 @@ def test_genes_of_one_deviation_were_scaled():
 def test_cells_that_are_all_alike_say_nothing_of_a_scale():
     alike = GOOD.mean(axis=0) + 0 * GOOD
     assert not metrics.evaluate(made(alike)[30:], made(GOOD)).empty
+
+
+def test_where_all_genes_respond_a_prediction_of_no_change_is_on_the_right_scale():
+    """The mean of the few genes that were measured doubles in every condition."""
+    genes = np.argsort(-GOOD.mean(axis=0))[:12]
+    perturbed = np.arange(len(LABELS))[:, None] >= 30
+    observed = made(np.log1p(np.where(perturbed, NORMAL * 300, NORMAL)))[:, genes].copy()
+    unchanged = made(GOOD + 0.01 * np.random.default_rng(0).random(GOOD.shape))[30:, genes].copy()
+    level = float(observed.X[30:].mean() / unchanged.X.mean())
+    assert level > 1.4
+    assert not metrics.evaluate(unchanged, observed).empty
+    unchanged.X = unchanged.X / 1.5
+    with pytest.raises(ValueError, match="different scales"):
+        metrics.evaluate(unchanged, observed)

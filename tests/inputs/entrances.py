@@ -125,6 +125,14 @@ def preprocessed(cells: Any, columns: Columns, _: pathlib.Path) -> None:
     preprocess(of_counts(cells), LOSSLESS, columns)
 
 
+def inspected(cells: Any, columns: Columns, folder: pathlib.Path) -> None:
+    run("inspect", written(cells, folder), *options(columns))
+
+
+def counts_inspected(cells: Any, columns: Columns, folder: pathlib.Path) -> None:
+    run("inspect", written(of_counts(cells), folder), *options(columns))
+
+
 def file_preprocessed(cells: Any, columns: Columns, folder: pathlib.Path) -> None:
     preprocess_file(written(of_counts(cells), folder), folder / "out.h5ad", LOSSLESS, columns)
 
@@ -167,7 +175,8 @@ def prepare(cells: Any, columns: Columns, folder: pathlib.Path) -> None:
 
 
 def fit(cells: Any, columns: Columns, folder: pathlib.Path) -> None:
-    np.savez(folder / "genes.npz", names=GENES, embeddings=np.eye(len(GENES)))
+    names = (*GENES, "D")
+    np.savez(folder / "genes.npz", names=names, embeddings=np.eye(len(names)))
     files = "--data", written(cells, folder), "--embeddings", folder / "genes.npz"
     # What is good would be trained on, which is not what is asked here.
     fitted = mock.Mock(coverage=())
@@ -195,9 +204,9 @@ def evaluate_guess(cells: Any, columns: Columns, folder: pathlib.Path) -> None:
     run("evaluate", *files, "--out", folder / "scores.csv", *options(columns))
 
 
-COUNTED = (preprocessed, file_preprocessed, prepare)
+COUNTED = (preprocessed, file_preprocessed, prepare, counts_inspected)
 """What takes counts."""
-MEASURED = (from_anndata, opened, observed, compared, fit, predict, evaluate)
+MEASURED = (from_anndata, opened, inspected, observed, compared, fit, predict, evaluate)
 """What takes logarithms of measured cells, all of whose labels count."""
 GUESSED = (guessed, evaluate_guess)
 STARTS = (controls, compared_from, predicted)
