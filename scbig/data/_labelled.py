@@ -16,7 +16,7 @@ from scbig.data._checks import gene_names
 from scbig.data._columns import Columns
 from scbig.data._condition import Condition
 from scbig.data._controls import CONTROL, Controls
-from scbig.data._matrix import expression_matrix
+from scbig.data._matrix import expression_matrix, in_memory
 from scbig.data._record import recorded_columns
 from scbig.data._scale import check_log_base, check_log_normalised, check_predicted
 from scbig.data._screen import Screen
@@ -137,10 +137,9 @@ class LabelledCells:
             genes = gene_names(adata, columns.gene)
             conditions, condition_index = conditions_of()
             contexts, context_index = columns.contexts_of(adata)
-            values = expression_matrix(adata.to_memory() if adata.isbacked else adata, layer=None)
+            values = in_memory(expression_matrix(adata, layer=None))
         except ValueError as error:
             raise ValueError(f"In the {what} cells: {error}") from None
-        values = sparse.csr_matrix(values) if sparse.issparse(values) else np.asarray(values)
         if not np.issubdtype(values.dtype, np.floating):
             values = values.astype(np.float64)
         return cls(

@@ -20,7 +20,7 @@ from scipy import sparse
 from zarr.errors import BaseZarrError
 
 from scbig.data._columns import Columns
-from scbig.data._matrix import read_csr
+from scbig.data._matrix import in_memory, read_csr
 from scbig.data._scale import (
     check_counts_behind,
     check_finite,
@@ -33,6 +33,8 @@ BLOCK = 8192
 """Cells that are read at once where many are wanted."""
 GAP = 64
 """Wanted rows that lie nearer than this are read as one piece, with those between them."""
+_NOTES = ("source", "log1p")
+"""What is read of `uns`."""
 
 
 @contextlib.contextmanager
@@ -42,7 +44,12 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         raise FileNotFoundError(f"There is no file {path}.")
     try:
         yield
-    except (OSError, KeyError, RuntimeError, BaseZarrError) as error:
+    except Exception as error:
+        # What anndata does not know, such as an encoding newer than itself, it says by errors of
+        # its own, which have no public name.
+        foreign = type(error).__module__.split(".")[0] == "anndata"
+        if not (foreign or isinstance(error, OSError | KeyError | RuntimeError | BaseZarrError)):
+            raise
         raise ValueError(
             f"{path} cannot be read as h5ad or zarr: {error}. It may be truncated or of another "
             "kind: copy or write it again."
@@ -62,16 +69,24 @@ def labels_of(path: str | os.PathLike[str]) -> ad.AnnData:
     """Cells and genes of a file with all that is known of them, but without expression."""
     with reading(path):
         root = open_store(path)
+        if isinstance(root["obs"], zarr.Array):
+            raise ValueError(
+                f"obs of {path} is one table, as anndata before 0.7 wrote it to zarr: today's zarr "
+                "cannot read its categories. Read it with anndata below 0.12 and zarr below 3, and "
+                "write it again."
+            )
         if isinstance(root["obs"], h5py.Dataset):
             # Before anndata 0.7: categories are numbers whose names stand in `uns`.
             old = ad.read_h5ad(path, backed="r")
-            result = ad.AnnData(obs=pd.DataFrame(old.obs), var=pd.DataFrame(old.var))
+            obs, var, uns = pd.DataFrame(old.obs), pd.DataFrame(old.var), dict(old.uns)
             old.file.close()
-            return result
-        obs, var = (pd.DataFrame(read_elem(root[axis])) for axis in ("obs", "var"))
+        else:
+            obs, var = (pd.DataFrame(read_elem(root[axis])) for axis in ("obs", "var"))
+            uns = {
+                name: read_elem(root["uns"][name]) for name in _NOTES if name in root.get("uns", ())
+            }
         result = ad.AnnData(obs=obs, var=var)
-        notes = [name for name in ("source", "log1p") if "uns" in root and name in root["uns"]]
-        result.uns.update({name: read_elem(root["uns"][name]) for name in notes})
+        result.uns.update({name: uns[name] for name in _NOTES if name in uns})
         return result
 
 
@@ -154,17 +169,16 @@ class StoredMatrix:
             yield self[np.arange(start, min(start + size, len(self.rows)))]
 
     def lazy(self) -> Any:
-        """The whole element as a dask array of CSR blocks, for scanpy."""
-        from anndata.experimental import read_elem_lazy
+        """All rows as a dask array of CSR blocks, for scanpy."""
+        import dask.array as da
+        from dask.delayed import delayed
 
-        if isinstance(self.source, sparse.csr_matrix):
-            import dask.array as da
-
-            chunks: Any = (BLOCK, self.shape[1])
-            return da.from_array(self.source, chunks=chunks, asarray=False)
-        node = getattr(self.source, "group", self.source)
-        blocks: Any = read_elem_lazy(node, chunks=(BLOCK, self.shape[1]))
-        return blocks.map_blocks(lambda x: sparse.csr_matrix(x, dtype=np.float32))
+        empty = sparse.csr_matrix((0, 0), dtype=self.dtype)
+        read: Any = delayed(self.__getitem__)
+        starts = range(0, len(self.rows), BLOCK)
+        own = [np.arange(start, min(start + BLOCK, len(self.rows))) for start in starts]
+        shape = lambda rows: (len(rows), self.shape[1])
+        return da.concatenate([da.from_delayed(read(x), shape(x), meta=empty) for x in own])
 
     def copy(self) -> sparse.csr_matrix:
         """All rows in memory."""
@@ -177,7 +191,7 @@ class StoredMatrix:
     def _span(self, rows: np.ndarray) -> sparse.csr_matrix:
         first, last = int(rows[0]), int(rows[-1]) + 1
         if self.starts is None:
-            piece = sparse.csr_matrix(self.source[first:last], dtype=np.float32)
+            piece = sparse.csr_matrix(in_memory(self.source[first:last]), dtype=np.float32)
         else:
             # anndata's own slice looks up a version at each call, which takes half of the time.
             group, entries = self.source.group, slice(self.starts[first], self.starts[last])
@@ -217,6 +231,8 @@ def write_store(path: pathlib.Path, adata: ad.AnnData) -> None:
     try:
         with ad.settings.override(**known):
             if path.suffix == ".zarr":
+                # As an h5ad file has it: a missing text would else become the text "None".
+                adata.strings_to_categoricals()
                 # The form that anndata 0.12 and 0.13 both write without a warning.
                 write_elem(zarr.open_group(str(path), mode="w", zarr_format=2), "/", adata)
             else:

@@ -35,6 +35,7 @@ def make_counts(cells: int = 300) -> Any:
 
 def write(adata: Any, path: pathlib.Path) -> pathlib.Path:
     if path.suffix == ".zarr":
+        adata.strings_to_categoricals()  # as `write_h5ad` does
         write_elem(zarr.open_group(str(path), mode="w", zarr_format=2), "/", adata)
     else:
         adata.write_h5ad(path)
