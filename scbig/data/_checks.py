@@ -7,6 +7,7 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from scbig._names import examples, tidied
 
@@ -34,7 +35,7 @@ def gene_names(adata: ad.AnnData, key: str | None = None) -> tuple[str, ...]:
                 f"{examples(adata.var.columns, most=20) or 'none'}."
             )
         named = pd.Series(adata.var[key])
-        given = tidied(tuple(named.astype(object).where(named.notna(), "").astype(str)))
+        given = tidied(tuple(map(text_of, named.astype(object).where(named.notna(), ""))))
         count = Counter(given)
         pairs = zip(given, genes, strict=True)
         genes = tuple(name if name and count[name] == 1 else old for name, old in pairs)
@@ -73,6 +74,25 @@ def column(adata: ad.AnnData, key: str, *, what: str) -> pd.Series:
             f"{examples(obs.index[missing])}. Drop those cells or fill the column."
         )
     return values
+
+
+def coded(
+    values: pd.Series, *, missing: bool = False
+) -> tuple[Int[np.ndarray, " cells"], list[str]]:
+    """The place of each entry of a column among the distinct ones, and these as texts.
+
+    **Arguments:** `missing`, whether a missing entry is one of them.
+    """
+    codes, distinct = pd.factorize(values, use_na_sentinel=not missing)
+    # Iterating an index would widen a float32, and write 0.1 as 0.10000000149011612.
+    return codes, [text_of(value) for value in np.asarray(distinct)]
+
+
+def text_of(value: object) -> str:
+    """An entry as a text, however it was stored: 1.0 as 1, and bytes as what they spell."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        value = int(value)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def check_matrix(shape: Any, dtype: Any, cells: int, genes: int) -> None:

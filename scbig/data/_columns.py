@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Int, Int32
 
 from scbig._names import examples, tidy
-from scbig.data._checks import column, gene_names
+from scbig.data._checks import coded, column, gene_names
 from scbig.data._condition import GUIDE, JOINT, Condition, parts_of
 from scbig.data._controls import Controls
 from scbig.data._labels import check_labels
@@ -102,8 +102,7 @@ class Columns:
         or doses that cannot be read, two separators in one column, or that no cell is a control
         where controls are needed.
         """
-        codes, distinct = pd.factorize(column(adata, self.condition, what="condition"))
-        labels = [_plain(label) for label in distinct]
+        codes, labels = coded(column(adata, self.condition, what="condition"))
         genes = frozenset(gene_names(adata, self.gene))
         check_labels(labels, self.separator, Controls.of(self.control), genes)
         # Each distinct label is parsed once; several labels may be one condition.
@@ -140,8 +139,8 @@ class Columns:
         """
         if self.guide is None:
             return (), None
-        codes, distinct = pd.factorize(column(adata, self.condition, what="condition"))
-        names, place = np.unique([tidy(_plain(label)) for label in distinct], return_inverse=True)
+        codes, distinct = coded(column(adata, self.condition, what="condition"))
+        names, place = np.unique([tidy(label) for label in distinct], return_inverse=True)
         return tuple(map(str, names)), place.astype(np.int32)[codes]
 
     def _parsed(self, labels: Sequence[str]) -> list[Condition]:
@@ -194,7 +193,7 @@ def contexts_of(
     _check_keys(keys)
     parts = []
     for key in keys:
-        codes, distinct = pd.factorize(column(adata, key, what="context"))
+        codes, distinct = coded(column(adata, key, what="context"))
         names, place = np.unique([_text(value) for value in distinct], return_inverse=True)
         _check_named(names.tolist(), key, codes=place[codes])
         parts.append((place[codes], names.tolist()))
@@ -241,17 +240,10 @@ def _check_named(names: Sequence[str], key: str, *, codes: Int[np.ndarray, " cel
         )
 
 
-def _text(value: object) -> str:
+def _text(value: str) -> str:
     """A value of a column of contexts as a name: `1.0`, of a text file, as `1`."""
-    text = tidy(_plain(value))
+    text = tidy(value)
     return text.split(".")[0] if _WHOLE.fullmatch(text) else text
-
-
-def _plain(value: object) -> str:
-    """A value as text: a whole number as one, however it was stored."""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        value = int(value)
-    return str(value)
 
 
 def _texts(adata: ad.AnnData, key: str) -> tuple[list[str], Int[np.ndarray, " cells"]]:
@@ -262,6 +254,5 @@ def _texts(adata: ad.AnnData, key: str) -> tuple[list[str], Int[np.ndarray, " ce
             f"{examples(adata.obs.columns, most=20) or 'none'}."
         )
     # Control cells may lack a dose, so that a missing one is an entry like others.
-    codes, distinct = pd.factorize(pd.Series(adata.obs[key]), use_na_sentinel=False)
-    # Iterating an index would widen a float32, and write 0.1 as 0.10000000149011612.
-    return [str(value) for value in np.asarray(distinct)], codes
+    codes, distinct = coded(pd.Series(adata.obs[key]), missing=True)
+    return distinct, codes
