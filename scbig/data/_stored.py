@@ -20,7 +20,7 @@ from scipy import sparse
 from zarr.errors import BaseZarrError
 
 from scbig.data._columns import Columns
-from scbig.data._matrix import in_memory, read_csr
+from scbig.data._matrix import read_csr
 from scbig.data._scale import (
     check_counts_behind,
     check_finite,
@@ -191,7 +191,7 @@ class StoredMatrix:
     def _span(self, rows: np.ndarray) -> sparse.csr_matrix:
         first, last = int(rows[0]), int(rows[-1]) + 1
         if self.starts is None:
-            piece = sparse.csr_matrix(in_memory(self.source[first:last]), dtype=np.float32)
+            piece = sparse.csr_matrix(self.source[first:last], dtype=np.float32)
         else:
             # anndata's own slice looks up a version at each call, which takes half of the time.
             group, entries = self.source.group, slice(self.starts[first], self.starts[last])

@@ -6,7 +6,6 @@ import types
 from typing import Any
 
 import anndata as ad
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -290,37 +289,3 @@ def test_nullable_strings_in_a_file_are_no_obstacle(tmp_path, suffix):
     notes = pd.Series(found.obs["note"])
     assert list(notes.isna()) == [False, True] * 150
     assert set(notes.dropna()) == {"seen"}
-
-
-def as_before_07(adata: Any, path: pathlib.Path) -> pathlib.Path:
-    """The file as anndata 0.6 wrote it: `obs` and `var` as compound arrays, categories in `uns`."""
-    with h5py.File(path, "w") as file:
-        matrix = file.create_group("X")
-        matrix.attrs["h5sparse_format"], matrix.attrs["h5sparse_shape"] = "csr", adata.shape
-        for name in ("data", "indices", "indptr"):
-            matrix[name] = getattr(adata.X, name)
-        uns = file.create_group("uns")
-        for axis, table in (("obs", adata.obs), ("var", adata.var)):
-            columns = {"index": table.index.to_numpy().astype("S")}
-            for name in table:
-                values = table[name].astype("category").cat
-                columns[name] = values.codes.to_numpy().astype("i1")
-                uns[f"{name}_categories"] = values.categories.to_numpy().astype("S")
-            kinds = [(name, values.dtype) for name, values in columns.items()]
-            rows = np.empty(len(table), kinds)
-            for name, values in columns.items():
-                rows[name] = values
-            file[axis] = rows
-    return path
-
-
-@pytest.mark.filterwarnings("ignore")  # anndata's, of files that old
-def test_files_of_anndata_before_07_have_their_labels(tmp_path):
-    adata = log_normalised()
-    path = as_before_07(adata, tmp_path / "old.h5ad")
-    columns = Columns(context="line")
-    found, expected = Screen.open(path, columns), Screen.from_anndata(adata, columns)
-    assert found.conditions == expected.conditions
-    assert found.contexts == expected.contexts == ("x", "y")
-    np.testing.assert_array_equal(found.condition_index, expected.condition_index)
-    np.testing.assert_allclose(found.mean(), expected.mean(), rtol=1e-6)
