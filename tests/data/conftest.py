@@ -11,6 +11,8 @@ import dask.config
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
+from anndata.io import write_elem
 from scipy import sparse
 
 from scbig.data import Columns, Screen, write_store
@@ -90,10 +92,12 @@ class Entrances:
         return path
 
     def zarr(self, adata: Any) -> pathlib.Path:
-        """A new folder of the third format, by anndata's own writer."""
+        """A new folder of the third format, as anndata writes it."""
         path = self.folder / f"{len(list(self.folder.iterdir()))}.zarr"
-        with ad.settings.override(allow_write_nullable_strings=True, zarr_write_format=3):
-            adata.write_zarr(path)
+        if not adata.is_view:
+            adata.strings_to_categoricals()
+        with ad.settings.override(allow_write_nullable_strings=True):
+            write_elem(zarr.open_group(str(path), mode="w", zarr_format=3), "/", adata)
         return path
 
     def read(self, name: str, make: Make, columns: Columns = Columns(context="line")) -> Screen:

@@ -13,7 +13,6 @@ from scbig.metrics import evaluate
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:zarr v3 autosharding"),
-    pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part"),
 ]
 
 IN_MEMORY = ("memory", "preprocess")

@@ -15,7 +15,6 @@ from scbig.metrics import evaluate
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:zarr v3 autosharding"),
-    pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part"),
     pytest.mark.filterwarnings("ignore:Trying to modify attribute `.obs` of view"),
 ]
 

@@ -10,6 +10,8 @@ import jax.random as jr
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
+from anndata.io import write_elem
 from scipy import sparse
 
 from scbig.data import Columns, write_store
@@ -28,7 +30,6 @@ from scbig.service import Names, TrainedModel
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:zarr v3 autosharding"),
-    pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part"),
 ]
 
 GENES = tuple(f"G{i}" for i in range(12))
@@ -131,8 +132,7 @@ def test_predictions_in_a_file_are_scored_as_in_memory(model, tmp_path):
     usual = evaluate(guess, controls(), COLUMNS)
     for name in ("x.h5ad", "x.zarr"):
         write_store(tmp_path / name, guess)
-    with ad.settings.override(zarr_write_format=3):
-        guess.write_zarr(tmp_path / "third.zarr")
+    write_elem(zarr.open_group(str(tmp_path / "third.zarr"), mode="w", zarr_format=3), "/", guess)
     found = [
         ad.read_h5ad(tmp_path / "x.h5ad"),
         ad.read_h5ad(tmp_path / "x.h5ad", backed="r"),
