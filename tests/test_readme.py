@@ -41,6 +41,15 @@ def test_every_name_that_a_page_uses_is_there(page):
         functools.reduce(getattr, name.split(".")[1:], scbig)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_test_that_a_page_names_is_there(page):
+    for file, name in re.findall(
+        r"`((?:property_)?tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text()
+    ):
+        text = (README.parent / file).read_text()
+        assert f"def {name}(" in text or not name, f"{file}::{name}"
+
+
 def test_every_room_is_in_the_table():
     rooms = re.findall(r"^\| `scbig/(\w+)` \|", README.read_text(), re.MULTILINE)
     folders = {path.parent.name for path in (README.parent / "scbig").glob("*/__init__.py")}

@@ -141,3 +141,17 @@ def test_no_edges_among_the_genes_names_the_columns_that_were_read(tmp_path):
     wrong = read_interactions(path, columns=(0, 1))
     with pytest.raises(ValueError, match=r"4 of the 4 genes .* no two .* the columns 0 and 1"):
         wrong.align(["KLF1", "GATA1", "TP53", "MDM2"])
+
+
+@pytest.mark.parametrize("corner", ["", "gene"])
+@pytest.mark.parametrize("entry", ["0", "0.5"])
+def test_a_matrix_or_row_numbers_are_no_edge_list(corner, entry, tmp_path):
+    genes = ["KLF1", "GATA1", "TP53", "MDM2"]
+    rows = [[corner, *genes], *([gene, *[entry] * 4] for gene in genes)]
+    (tmp_path / "matrix.tsv").write_text("\n".join(map("\t".join, rows)) + "\n")
+    with pytest.raises(ValueError, match="A matrix of genes by genes, or row numbers"):
+        read_interactions(tmp_path / "matrix.tsv")
+    (tmp_path / "numbers.tsv").write_text(f"{corner}\tto\n0\t1\n1\t2\n")
+    graph = read_interactions(tmp_path / "numbers.tsv")  # they may be identifiers of NCBI's
+    with pytest.raises(ValueError, match=r"none of the 4 genes .* is among its 3 names \('0'"):
+        graph.align(genes)
