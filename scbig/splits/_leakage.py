@@ -107,17 +107,23 @@ def guides_shared(
     """
     by_gene, by_genes = defaultdict(set), defaultdict(set)
     for name in claimed:
-        by_gene[_gene(name)].add(name)
+        by_gene[gene_of(name)].add(name)
     for test in tests:
         by_genes[_genes(test)].update(_perturbations(test))
     found = {}
     for condition in conditions:
         own = _perturbations(condition)
-        names = set().union(*(by_gene.get(_gene(name), ()) for name in own))
+        names = set().union(*(by_gene.get(gene_of(name), ()) for name in own))
         names |= by_genes.get(_genes(condition), set()) if len(own) > 1 else set()
         if names - set(own):
             found[condition] = tuple(sorted(names - set(own)))
     return found
+
+
+def gene_of(name: str, guide: str | None = GUIDE) -> str:
+    """The gene of a guide, by the pattern of guides; the name itself, if it is none's."""
+    match = None if guide is None else re.fullmatch(guide, name)
+    return match[1] or name if match else name
 
 
 def single_names(conditions: Iterable[str]) -> set[str]:
@@ -126,12 +132,7 @@ def single_names(conditions: Iterable[str]) -> set[str]:
 
 
 def _genes(condition: str) -> tuple[str, ...]:
-    return tuple(sorted(map(_gene, _perturbations(condition))))
-
-
-def _gene(name: str) -> str:
-    match = re.fullmatch(GUIDE, name)
-    return match[1] if match else name
+    return tuple(sorted(map(gene_of, _perturbations(condition))))
 
 
 def _perturbations(name: str) -> tuple[str, ...]:

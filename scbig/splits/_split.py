@@ -119,7 +119,7 @@ class Split:
             validation=read["validation"],
             test=read["test"],
             seed=seed,
-            held_out=_distinct(held_out),
+            held_out=_distinct(_leakage.gene_of(n, guide) for n in _distinct(held_out)),
             strict=strict,
             groups={group: canonical(names) for group, names in (groups or {}).items()},
             dropped=read["dropped"],
@@ -218,17 +218,20 @@ class Split:
 
         What a screen lost in preparation, say. Held-out names that nothing perturbs any more go.
 
+        **Arguments:** `conditions`, in any spelling, of which some may be in no part.
+
         **Raises:** the ValueError of `check`, if nothing is left to train on or to test.
         """
-        lost = {c if isinstance(c, str) else c.name for c in conditions}
+        lost = {condition.name for condition in parse_labels(conditions).values()}
         kept = lambda names: tuple(name for name in names if name not in lost)
         parts = {part: kept(names) for part, names in self._parts().items()}
         left = [name for part in parts.values() for name in part]
         gone = [name for part in PARTS for name in getattr(self, part) if name in lost]
+        perturbed = set().union(*_leakage.touched(left, self.held_out).values())
         return dataclasses.replace(
             self,
             **(parts | {"dropped": tuple(sorted({*self.dropped, *gone}))}),
-            held_out=tuple(n for n in self.held_out if _leakage.touched(left, [n])),
+            held_out=tuple(name for name in self.held_out if name in perturbed),
             groups={group: kept(names) for group, names in self.groups.items()},
         )
 

@@ -275,6 +275,8 @@ def test_by_genes_guides_cannot_be_on_two_sides():
     assert split.train == ("A+B", "KLF1", "control")
     assert split.test == ("AHR",)
     assert split.leaks() == {}
+    held = Split.of(name="h", guide=GUIDE, train=train, test=["AHR_1"], held_out=["AHR_2", "AHR"])
+    assert held.held_out == ("AHR",)
     with pytest.raises(ValueError, match="in `train` and in `test`: 'KLF1'"):
         Split.of(name="by gene", guide=GUIDE, train=["KLF1_1", "AHR"], test=["KLF1_2"])
 
@@ -297,6 +299,9 @@ def test_conditions_that_were_lost_leave_every_part():
     assert dict(left.groups) == {"first": (), "second": ("D",)}
     assert left.dropped == ("A+B", "A+D", "B", "C")
     assert split.without([]) == split
+    assert split.without(["B+A"]).dropped == ("A+B", "A+D")
+    with pytest.raises(ValueError, match="list of conditions is needed, not the one condition 'C'"):
+        split.without("C")
     with pytest.raises(ValueError, match="No perturbation is left in `test`"):
         split.without(["C", "D"])
 
