@@ -6,6 +6,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -143,8 +144,7 @@ class Screen:
             check_stored(expression, labels.genes)
         else:
             check_log_normalised(expression, labels.genes)
-        fields = dataclasses.fields(labels)
-        return cls(expression=expression, **{own.name: getattr(labels, own.name) for own in fields})
+        return cls(expression=expression, **_fields(labels))
 
     @property
     def num_cells(self) -> int:
@@ -187,8 +187,7 @@ class Screen:
 
         **Arguments:** `priors`, such as `scbig.Priors`, whose coverage is then told.
         """
-        fields = {own.name: getattr(self, own.name) for own in dataclasses.fields(Labels)}
-        return report_of(Labels(**fields), self.expression, priors)
+        return report_of(self._labels, self.expression, priors)
 
     def responses(self) -> Responses:
         """The mean change of each condition in each context, in one pass over the cells."""
@@ -237,16 +236,8 @@ class Screen:
 
     def take(self, rows: Int[np.ndarray, " rows"]) -> "Screen":
         """The cells of these rows, among which every context must keep its controls."""
-        used, condition_index = np.unique(self.condition_index[rows], return_inverse=True)
-        return dataclasses.replace(
-            self,
-            expression=self._rows(rows),
-            cells=tuple(self.cells[i] for i in rows),
-            conditions=tuple(self.conditions[i] for i in used),
-            condition_index=condition_index.astype(np.int32),
-            context_index=self.context_index[rows],
-            guide_index=None if self.guide_index is None else self.guide_index[rows],
-        )
+        kept = self._labels.take(rows)
+        return dataclasses.replace(self, expression=self._rows(rows), **_fields(kept))
 
     def mean(
         self, rows: Int[np.ndarray, " rows"] | None = None
@@ -299,22 +290,23 @@ class Screen:
     def to_anndata(
         self, condition_key: str = "condition", context_key: str = "context"
     ) -> ad.AnnData:
-        """A new AnnData with canonical condition names, and with contexts and guides if known."""
-        names = [condition.name for condition in self.conditions]
-        obs = {condition_key: pd.Categorical.from_codes(self.condition_index, names)}
-        if self.contexts != ("",):
-            obs[context_key] = pd.Categorical.from_codes(self.context_index, list(self.contexts))
-        if self.guide_index is not None:
-            obs["guide"] = pd.Categorical.from_codes(self.guide_index, list(self.guides))
+        """A new AnnData with canonical condition names, and with contexts and guides if known.
+
+        **Raises:** a ValueError if two of the columns of `obs` would have one name.
+        """
         return ad.AnnData(
             self.expression.copy(),
-            obs=pd.DataFrame(obs, index=pd.Index(self.cells)),
+            obs=self._labels.frame(condition_key, context_key),
             var=pd.DataFrame(index=pd.Index(self.genes)),
         )
 
     @functools.cached_property
     def _places_by_condition(self) -> dict[Condition, int]:
         return {condition: i for i, condition in enumerate(self.conditions)}
+
+    @property
+    def _labels(self) -> Labels:
+        return Labels(**_fields(self))
 
     def _place(self, condition: str | Condition) -> int:
         wanted = Condition.parse(condition) if isinstance(condition, str) else condition
@@ -336,3 +328,8 @@ class Screen:
 
     def _subset(self, keep: np.ndarray) -> "Screen":
         return self.take(np.flatnonzero(keep | self.is_control))
+
+
+def _fields(labels: "Labels | Screen") -> dict[str, Any]:
+    """What is read of cells and genes, by its names."""
+    return {own.name: getattr(labels, own.name) for own in dataclasses.fields(Labels)}

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from scbig.data import GUIDE, Columns, Covered, Report, Screen, inspect_file
+from scbig.splits import Split
 
 LABELS = ["control"] * 12 + ["A"] * 11 + ["B"] * 10 + ["A+B"] * 3
 GENES = ("A", "C", "NKX2-1", "D", "E", "F", "G", "H")
@@ -165,6 +166,17 @@ def test_cells_keep_their_guides():
     some = screen.take(rows)
     assert [some.guides[i] for i in some.guide_index] == [labels[i] for i in rows]
     assert list(some.to_anndata().obs["guide"]) == [labels[i] for i in rows]
+    assert some.guides == ("D_1", "D_2", "E_1+D_2", "NTC_1")
+    # Guides that no cell has any more go, as conditions do.
+    parts = (screen.select(["D"]), screen.without(["D+E"]), screen.take(np.arange(24)))
+    split = Split.of(name="", train=["D"], test=["D+E"]).cells(screen, "train")
+    part: Any
+    for part in (*parts, split, parts[0].in_memory()):
+        assert part.guides == ("D_1", "D_2", "NTC_1")
+        assert [part.guides[i] for i in part.guide_index] == labels[:24]
+    assert screen.at_least(12).guides == ("D_1", "D_2", "E_1+D_2", "NTC_1")
+    with pytest.raises(ValueError, match="names of their own; got 'guide', 'guide'"):
+        screen.to_anndata("guide")
     plain = Screen.from_anndata(logged(make()))
     assert plain.guides == ()
     assert "guide" not in plain.to_anndata().obs
