@@ -164,17 +164,18 @@ def inspect_file(
     adata = labels_of(path)
     labels = Labels.of(adata, columns)
     matrix = StoredMatrix.open(path, "X" if layer is None else f"layers/{layer}")
+    sample = _sampled(matrix)
     try:
         if layer is None:
             check_log_base(adata.uns)
-        if _are_counts(_sampled(matrix)):
+        if _are_counts(sample):
             for block in matrix.blocks():
                 check_count_values(block, labels.genes)
         else:
             check_stored(matrix, labels.genes)
     except ValueError as error:
-        return report_of(labels, matrix, priors, problems=(str(error),))
-    return report_of(labels, matrix, priors)
+        return report_of(labels, sample, priors, problems=(str(error),))
+    return report_of(labels, sample, priors)
 
 
 def report_of(
@@ -220,13 +221,15 @@ def _counted(labels: Labels) -> tuple[dict[str, int], dict[str, int]]:
     count = np.zeros(shape, int)
     np.add.at(count, (labels.condition_index, labels.context_index), 1)
     populations, controls = {}, {}
-    for (place, where), cells in np.ndenumerate(count):
+    # Every context has controls; of the pairs with conditions most may have no cells.
+    for place, where in np.argwhere(count).tolist():
         condition, context = labels.conditions[place], labels.contexts[where]
         if condition.is_control:
-            controls[context] = int(cells)
-        elif cells:
-            populations[f"{condition.name} in {context}" if context else condition.name] = cells
-    return {name: int(cells) for name, cells in populations.items()}, controls
+            controls[context] = int(count[place, where])
+        else:
+            name = f"{condition.name} in {context}" if context else condition.name
+            populations[name] = int(count[place, where])
+    return populations, controls
 
 
 def _sampled(expression: sparse.csr_matrix | StoredMatrix) -> sparse.csr_matrix:
