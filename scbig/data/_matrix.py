@@ -24,17 +24,20 @@ def expression_matrix(adata: ad.AnnData, *, layer: str | None) -> Any:
     return matrix
 
 
-def in_memory(matrix: Any) -> np.ndarray | sparse.csr_matrix:
+def in_memory(matrix: Any, dtype: Any = None) -> np.ndarray | sparse.csr_matrix:
     """A matrix of any form in memory: dense as an array, sparse or lazy as CSR.
 
     It may be backed, of dask, by rows or by columns, with entries that are there twice, masked
     (what is masked is NaN), and of numbers that SciPy has no sparse matrices of: of half precision
     or in another byte order. It is left as it is, and shared where nothing had to change.
+
+    **Arguments:** `dtype`, what entries of a sparse one become; by default what holds them all.
     """
     stored: Any = matrix
     if isinstance(matrix, CSRDataset | CSCDataset):
         parts = [np.asarray(stored.group[name][:]) for name in ("data", "indices", "indptr")]
-        return _compressed(*parts, shape=matrix.shape, by_rows=matrix.format == "csr")
+        by_rows = matrix.format == "csr"
+        return _compressed(*parts, shape=matrix.shape, by_rows=by_rows, dtype=dtype)
     if hasattr(matrix, "map_blocks"):
         # Each block becomes sparse by itself: a lazy matrix may be larger than memory.
         empty = sparse.csr_matrix((0, 0), dtype=_floats(matrix.dtype))
@@ -43,7 +46,8 @@ def in_memory(matrix: Any) -> np.ndarray | sparse.csr_matrix:
     if sparse.issparse(matrix):
         own = matrix if matrix.format in ("csr", "csc") else matrix.tocsr()
         parts = own.data, own.indices, own.indptr
-        return _compressed(*parts, shape=own.shape, by_rows=own.format == "csr")
+        by_rows = own.format == "csr"
+        return _compressed(*parts, shape=own.shape, by_rows=by_rows, dtype=dtype)
     if isinstance(matrix, np.ma.MaskedArray):
         return np.ma.filled(matrix.astype(_floats(matrix.dtype)), np.nan)
     values = np.asarray(matrix)
@@ -61,7 +65,8 @@ def read_csr(matrix: Any, *, chunk: int = 4096) -> sparse.csr_matrix:
         blocks = [_sparse(matrix[i : i + chunk], np.float32) for i in starts]
         result = sparse.csr_matrix(sparse.vstack(blocks, format="csr"))
     else:
-        found, given = in_memory(matrix), sparse.issparse(matrix)
+        # At once in single precision: a large matrix has no room for one in double beside it.
+        found, given = in_memory(matrix, np.float32), sparse.issparse(matrix)
         result = sparse.csr_matrix(found, dtype=np.float32, copy=given)
     result.eliminate_zeros()
     return result
@@ -78,9 +83,10 @@ def _compressed(
     *,
     shape: tuple[int, int],
     by_rows: bool,
+    dtype: Any,
 ) -> sparse.csr_matrix:
     kind = sparse.csr_matrix if by_rows else sparse.csc_matrix
-    values = data.astype(_floats(data.dtype), copy=False)
+    values = data.astype(dtype or _floats(data.dtype), copy=False)
     found = sparse.csr_matrix(kind((values, indices, indptr), shape=shape))
     if not found.has_canonical_format:
         found = found.copy() if by_rows else found

@@ -1,6 +1,7 @@
 """Matrices of any form, through every entrance: all are the plain screen."""
 
 import tempfile
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from scbig.data import Columns, Screen
+from scbig.data import Columns, Screen, read_csr
 from scbig.metrics import evaluate
 
 pytestmark = [
@@ -194,3 +195,16 @@ def test_scores_do_not_depend_on_the_form(plain, form):
     own = (plain.lines == "2") & (plain.labels == "G4")
     error = np.mean((guess[own].mean(axis=0) - plain.logged[own].mean(axis=0)) ** 2)
     assert table.loc[("2", "G4"), "mse"] == pytest.approx(error, rel=1e-5)
+
+
+def test_counts_are_not_copied_in_double_precision():
+    drawn = np.random.default_rng(0).poisson(0.1, (4000, 500))
+    counts: Any = sparse.csr_matrix(drawn.astype(np.int64))
+    tracemalloc.start()
+    try:
+        read = read_csr(counts)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1.7 * (read.data.nbytes + read.indices.nbytes)
+    np.testing.assert_array_equal(read.toarray(), counts.toarray())
