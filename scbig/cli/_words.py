@@ -1,6 +1,7 @@
 """Messages of the library in the words of the command line: options for arguments."""
 
 import re
+from typing import Any
 
 # What a message of the library calls an argument, and the option that sets it; the first that fits.
 _OPTIONS = (
@@ -21,7 +22,8 @@ _OPTIONS = (
     (r"\b(min|variable)_(genes|cells)\b", r"--\1-\2"),
     (r"\btarget_sum\b", "--target-sum"),
     (r"with `screen\.at_least\(2\)`", "with --min-condition-cells 2"),
-    (r"Put the counts in X, for instance .*\.", "Name the layer with the counts: --layer."),
+    (r"Put the counts in X, for instance adata\.X = \S+\.(?=\s|$)",
+     "Name the layer with the counts: --layer."),
     (r"missing=\"(zero|mean)\"", r"--missing \1"),
     (r"say which one it is \(score=\), or leave the threshold out",
      "say which one it is (--interaction-score), or leave --threshold out"),
@@ -46,8 +48,21 @@ _OPTIONS = (
 )  # fmt: skip
 
 
+# Names and files of the user's, which may be called as arguments are.
+_GIVEN = re.compile(
+    r"(?<!\w)'[^']*'(?!\w)|(?<!\w)\"[^\"]*\"(?!\w)|[^\s'\"]*/[^\s'\"]*"
+    r"|[\w.-]+\.(?:csv|db|gmt|gz|h5ad|json|npz|parquet|pickle|pkl|pth?|scbig|sqlite|tsv|txt|zarr)\b"
+)
+
+
 def spoken(message: str) -> str:
     """A message of the library, with the options of the commands where it names arguments."""
     for pattern, words in _OPTIONS:
-        message = re.sub(pattern, words, message, flags=re.IGNORECASE)
+        given = [place.span() for place in _GIVEN.finditer(message)]
+
+        def said(found: re.Match[str], given: Any = given, words: str = words) -> str:
+            kept = any(start <= found.start() < stop for start, stop in given)
+            return found[0] if kept else found.expand(words)
+
+        message = re.sub(pattern, said, message, flags=re.IGNORECASE)
     return message

@@ -153,6 +153,20 @@ def test_messages_without_an_argument_stay():
         assert spoken(text) == text
 
 
+def test_names_and_files_of_the_user_stay_what_they_are():
+    for text in (
+        "There is no file /data/min_genes/min_cells.h5ad.",
+        "min_cells.csv.gz: no rows; target_sum.zarr is there",
+        "obs has no column 'min_cells'; it has 'target_sum', 'for the genes;', \"min_genes's\".",
+        "runs/give a/threshold=3/model.scbig belongs to another run",
+    ):
+        assert spoken(text) == text
+    told = "The gene's name is 'min_genes', and the others' names: lower min_genes."
+    assert spoken(told) == told.replace("lower min_genes", "lower --min-genes")
+    counts = 'Put the counts in X, for instance adata.X = adata.layers["counts"]. No controls.'
+    assert spoken(counts) == "Name the layer with the counts: --layer. No controls."
+
+
 def test_a_warning_is_a_line_of_its_own(files, capsys):
     adata: Any = ad.read_h5ad(files / "cells.h5ad")
     adata.obs["condition"] = ["scrambled" if label == "B" else label for label in LABELS]
