@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from ._options import Labels, SplitName, check_writes, make_split, read_screen, split_file
+from ._options import (
+    Labels,
+    SplitName,
+    check_writes,
+    make_split,
+    read_screen,
+    reported,
+    split_file,
+)
 from ._priors import PriorFiles
+from ._words import spoken
 
 if TYPE_CHECKING:
     from scbig.data import Screen
@@ -64,17 +73,20 @@ class Fit:
         inputs = (self.data, *self.files.paths, split_file(self.split))
         check_writes(self.out, *inputs, suffixes=())
         config = self.config()
-        screen = read_screen(self.data, self.labels, on_disk=self.on_disk, layer=self.layer)
+        with reported():
+            screen = read_screen(self.data, self.labels, on_disk=self.on_disk, layer=self.layer)
+        every = set(screen.conditions)
         if self.min_condition_cells:
             screen = screen.at_least(self.min_condition_cells)
         priors = self.priors(screen)
         whole = screen.report(priors.read_by(config))
         if whole.problems and not self.anyway:
-            print(whole)
+            print(spoken(str(whole)))
             whole.check()
         split = make_split(self.split, [c.name for c in screen.conditions], self.seed)
         validation: tuple[str, ...] = ()
         if split is not None:
+            split = split.without(every - set(screen.conditions))
             validation = split.validation
             print(
                 f"split {split.name}, {split.hash}: {len(split.train)} training, "
@@ -89,6 +101,7 @@ class Fit:
             validation=validation,
             out=self.out,
             anyway=self.anyway,
+            say=lambda report: print(spoken(report)),
             key=jr.key(self.seed),
         )
         # Now that the folder is known to be this run's: another run's split must stay.

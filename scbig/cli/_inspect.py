@@ -7,6 +7,7 @@ import tyro
 
 from ._options import Labels
 from ._priors import PriorFiles
+from ._words import spoken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,5 +33,5 @@ class Inspect:
         from scbig.data import inspect_file
 
         report = inspect_file(self.data, self.labels.columns, layer=self.layer, priors=self.files)
-        print(report)
+        print(spoken(str(report)))
         report.check()

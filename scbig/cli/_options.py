@@ -1,6 +1,9 @@
 """Options that several commands share."""
 
+import contextlib
 import pathlib
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,6 +67,14 @@ def read_screen(
 
     screen = Screen.open(path, labels.columns, layer=layer)
     return screen if on_disk else screen.in_memory()
+
+
+@contextlib.contextmanager
+def reported() -> Iterator[None]:
+    """Where a screen is opened of which a report follows, which says what warnings would."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def check_writes(

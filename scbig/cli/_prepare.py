@@ -10,7 +10,8 @@ import tyro
 
 from scbig.preprocess import PreprocessConfig
 
-from ._options import CELLS, Labels, SplitName, check_writes, make_split, split_file
+from ._options import CELLS, Labels, SplitName, check_writes, make_split, reported, split_file
+from ._words import spoken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,8 @@ class Prepare:
         for name in ("removed_conditions", "perturbed_not_measured"):
             if len(summary[name]):
                 print(f"{name.replace('_', ' ')}: {examples(summary[name], most=20)}")
-        print(Screen.open(self.out, labels.columns).report())
+        with reported():
+            print(spoken(str(Screen.open(self.out, labels.columns).report())))
         if split is not None:
             split = split.without(summary["removed_conditions"])
             path = self.out.with_suffix(".split.json")

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -58,6 +58,7 @@ def fit(
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
     anyway: bool = False,
+    say: Callable[[str], None] = print,
     key: PRNGKeyArray,
 ) -> FitResult:
     """Clusters the genes, trains the autoencoder, then the flow.
@@ -83,12 +84,13 @@ def fit(
     - `anyway`: whether to train in spite of what the report says: interactions without an edge
         between two genes (there are then none), a perturbation without a vector (it then has the
         mean of all), or vectors for less than half of the genes.
+    - `say`: what the report is printed with.
 
-    **Raises:** `ValueError` naming a prior that the configuration reads and that is not given,
-    genes, perturbations or contexts without an embedding, more programs than genes, programs or an
-    autoencoder of other genes, pathways without a gene of the screen, or another run's folder;
-    `NumericalFailure` for plans or solves that do not reach their end; `FloatingPointError` for a
-    loss that is not finite.
+    **Raises:** `ValueError` for what the report calls a reason not to train; naming a prior that
+    the configuration reads and that is not given, genes, perturbations or contexts without an
+    embedding, more programs than genes, programs or an autoencoder of other genes, pathways without
+    a gene of the screen, or another run's folder; `NumericalFailure` for plans or solves that do
+    not reach their end; `FloatingPointError` for a loss that is not finite.
     """
     _check_arguments(screen, priors, config, programs, autoencoder, validation)
     program_key, model_key, split_key, stage1_key, stage2_key = jr.split(key, 5)
@@ -107,7 +109,7 @@ def fit(
         config = but(config, **{"emission.mean": 0.0})
     report = screen.report(priors.read_by(config, given=given))
     if progress:
-        print(report)
+        say(str(report))
     if not anyway:
         report.check()
     options: Any = {"given": given, "anyway": anyway, "key": split_key}

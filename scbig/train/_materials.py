@@ -63,8 +63,8 @@ class Materials:
         are not read, because what they make is given; `anyway`, as for `fit`; `key`, draws the
         held-out cells.
 
-        **Raises:** `ValueError` for what the priors lack, and for no perturbed cells to learn from
-        or to choose by.
+        **Raises:** `ValueError` for what the priors lack, for no perturbed cells to learn from, and
+        for conditions, or contexts of controls, with a single cell.
         """
         _check_storage(screen, config)
         aligned = AlignedPriors.of(priors, config, screen.genes, given=given, anyway=anyway)

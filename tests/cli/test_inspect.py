@@ -13,6 +13,7 @@ import tyro
 from scbig.cli import Evaluate, Fit, Inspect, Predict, Prepare, main
 from scbig.cli._words import _OPTIONS, spoken
 from scbig.data import Screen
+from scbig.splits import Split
 
 LABELS = ["control"] * 12 + ["A"] * 11 + ["B"] * 10 + ["A+B"] * 10
 GENES = ("A", "B", "C", "D", "E", "F")
@@ -87,6 +88,50 @@ def test_fit_can_leave_small_conditions_out(files, capsys):
     assert "43 cells x 6 genes: 3 conditions" in run(capsys, *words, "10")[1]
     assert "23 cells x 6 genes: 1 conditions (1 single" in run(capsys, *words, "11")[1]
     assert "No condition has 12 cells in a context" in run(capsys, *words, "12")[2]
+
+
+def test_a_split_does_without_the_small_conditions(files, capsys, monkeypatch):
+    split = Split.of(name="mine", train=["A", "A+B"], test=["B"], validation=[])
+    split.save(files / "split.json")
+    given = ("--embeddings", files / "genes.csv", "--missing", "mean", "--anyway")
+    words = ("fit", "--data", files / "cells.h5ad", *given, "--split", files / "split.json")
+    words = (*words, "--out", files / "run", "--min-condition-cells")
+    (files / "run").mkdir()
+    monkeypatch.setattr("scbig.train.fit", lambda screen, *_, **__: print(screen.conditions))
+    code, _, errors = run(capsys, *words, "11")
+    assert code == 1
+    assert "No perturbation is left in `test`" in errors
+    left = ["control"] * 12 + ["A"] * 11 + ["B"] * 11 + ["A+B"] * 9
+    adata: Any = ad.read_h5ad(files / "cells.h5ad")
+    adata.obs["condition"] = left
+    adata.write_h5ad(files / "cells.h5ad")
+    assert run(capsys, *words, "11")[0] == 0
+    found = Split.read(files / "run" / "split.json")
+    assert found == split.without(["A+B"])
+    assert (found.train, found.dropped) == (("A", "control"), ("A+B",))
+
+
+def test_what_looks_strange_is_said_once_and_by_options(files, capsys):
+    for name in ("cells", "counts"):
+        adata: Any = ad.read_h5ad(files / f"{name}.h5ad")
+        adata.obs["condition"] = ["scrambled" if label == "B" else label for label in LABELS]
+        adata.write_h5ad(files / f"{name}.h5ad")
+    few = ("--min-genes", 0, "--min-cells", 0)
+    given = ("--embeddings", files / "genes.csv")
+    fit = ("fit", "--data", files / "cells.h5ad", "--preset", "cpu", "--out", files / "run", *given)
+    for words in (
+        ("inspect", files / "cells.h5ad", *given),
+        fit,
+        (*fit, "--missing", "mean", "--anyway"),
+        ("prepare", "--counts", files / "counts.h5ad", "--out", files / "o.h5ad", *few),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            _, said, errors = run(capsys, *words)
+        assert (said + errors).count("read like controls: 'scrambled'") == 1, words
+        assert "pass all names of controls as --control" in said
+        assert "missing=" not in said
+        assert "a table of aliases" not in said
 
 
 def test_scores_of_interactions_may_have_any_column(files, capsys):
