@@ -114,7 +114,7 @@ def guides_shared(
     for condition in conditions:
         own = _perturbations(condition)
         names = set().union(*(by_gene.get(gene_of(name), ()) for name in own))
-        names |= by_genes.get(_genes(condition), set()) if len(own) > 1 else set()
+        names |= by_genes.get(_genes(condition), set())
         if names - set(own):
             found[condition] = tuple(sorted(names - set(own)))
     return found

@@ -118,6 +118,40 @@ def test_smoothed_values_are_a_doubt():
     assert not any("No counts" in d for d in Screen.from_anndata(logged(make())).report().doubts)
 
 
+def test_values_that_are_too_few_to_tell_are_no_doubt():
+    adata = logged(make(["control"] * 6 + ["A"] * 5, genes=("A", "C")))
+    report = Screen.from_anndata(adata).report()
+    assert report.scale.whole == 0
+    assert not any("No counts" in doubt for doubt in report.doubts)
+
+
+def test_the_note_of_a_base_is_of_x_and_of_no_layer(tmp_path):
+    adata = logged(make())
+    adata.layers["counts"] = make().X
+    adata.uns["log1p"] = {"base": 2.0}
+    adata.write_h5ad(tmp_path / "base.h5ad")
+    assert inspect_file(tmp_path / "base.h5ad", layer="counts").problems == ()
+
+
+def test_counts_are_looked_at_in_every_cell(tmp_path, monkeypatch):
+    monkeypatch.setattr("scbig.data._report._CELLS", 5)
+    adata = make()
+    adata.X[7, 2] = 0.5
+    adata.write_h5ad(tmp_path / "odd.h5ad")
+    report = inspect_file(tmp_path / "odd.h5ad")
+    assert "not whole numbers, in the genes 'NKX2-1'" in report.problems[0]
+    assert report.scale.looked == 5
+
+
+def test_a_cell_that_is_too_large_for_an_exponential_has_no_total(tmp_path):
+    adata = logged(make())
+    adata.X[3, 1] = 1000.0
+    adata.write_h5ad(tmp_path / "large.h5ad")
+    scale = inspect_file(tmp_path / "large.h5ad").scale
+    np.testing.assert_allclose(scale.totals, 1e3, rtol=1e-4)
+    assert scale.largest == 1000
+
+
 def test_controls_alone_are_a_problem():
     report = Screen.from_anndata(logged(make(["control"] * 30))).report()
     assert report.problems == ("There are no perturbed cells, only controls.",)
@@ -131,11 +165,14 @@ def test_controls_alone_are_a_problem():
         (["D_1", "D_2"], {}, "guides of 1 genes: 'D: D_1, D_2'"),
         (["scrambled", "D"], {}, "1 perturbations read like controls: 'scrambled'"),
         (["D", "d"], {}, "spelt in two ways: 'D and d'"),
+        (["D_1", "E"], {}, "1 perturbations read like guides of 1 genes: 'D: D_1'"),
+        (["H-E-F", "D"], {"separator": "-"}, "halves of one measured gene: 'E+F+H (H-E-F)'"),
         (["NKX2-1", "D"], {"separator": "-"}, "halves of one measured gene: '1+NKX2 (NKX2-1)'"),
     ],
 )
 def test_labels_are_not_taken_at_their_word(labels, columns, doubt):
     adata = logged(make(["control"] * 12 + [labels[0]] * 12 + [labels[1]] * 12))
+    adata.var_names = [*GENES[:-1], "H-E-F"]
     report = Screen.from_anndata(adata, Columns(**columns)).report()
     assert any(doubt in own for own in report.doubts), report.doubts
     assert f"look at: {report.doubts[0]}" in str(report)

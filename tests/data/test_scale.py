@@ -12,6 +12,7 @@ from scipy import sparse
 from scbig import metrics
 from scbig.baselines import PerturbedMean, compare
 from scbig.data import Screen
+from scbig.data._scaled import scaling_of
 
 LABELS = ["control"] * 30 + ["A"] * 20 + ["B"] * 20
 GENES = 80
@@ -168,3 +169,9 @@ def test_where_all_genes_respond_a_prediction_of_no_change_is_on_the_right_scale
     unchanged.X = unchanged.X / 1.5
     with pytest.raises(ValueError, match="different scales"):
         metrics.evaluate(unchanged, observed)
+
+
+def test_few_cells_do_not_look_like_scores():
+    scores = sparse.csr_matrix(SCALES["z-scores above zero"][0], dtype=np.float32)
+    assert "z-scores" in str(scaling_of(scores))
+    assert scaling_of(scores[:19]) is None

@@ -53,6 +53,8 @@ def test_the_coverage_of_every_prior_is_told(screen, priors):
     assert f"{len(set().union(*inside))} genes with one" in report.priors[1].line
     assert report.priors[2].line.startswith(f"pathways: 2 sets with 8 of {len(genes)} genes")
     assert any("pathways: only 8 of" in doubt for doubt in report.doubts)
+    half = dataclasses.replace(known, pathways=PathwayLibrary({"one": genes[::2]}))
+    assert not any("pathways" in doubt for doubt in screen.report(half).doubts)
     own = dataclasses.replace(known, perturbations=priors.genes)
     assert screen.report(own).priors[1].line == (
         f"embeddings of perturbations: {len(perturbed)} of {len(perturbed)} perturbations (100.0%)"
