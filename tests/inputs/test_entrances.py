@@ -122,7 +122,10 @@ def test_names_of_genes_are_tidy_at_every_entrance(tmp_path):
         cells = made()
         spelt = {"HLA-A": "HLA\u2013A ", "\u00e9": "e\u0301", "A": "\ufeffA"}
         cells.var_names = [spelt.get(name, name) for name in cells.var_names]
-        entrance(cells, Columns(), tmp_path)
+        # Each in its own folder: what one left open, another cannot write.
+        folder = tmp_path / entrance.__name__
+        folder.mkdir()
+        entrance(cells, Columns(), folder)
 
 
 LOG = np.log1p(normalised())
