@@ -9,6 +9,8 @@ _OPTIONS = (
     (r"pass columns=Columns\(context=\.\.\.\)", "give --context-key"),
     (r"Columns\(context=\.\.\.\)", "--context-key"),
     (r"Columns: guide=", "--guide-pattern "),
+    (r"(?<=guide's name, )guide=", "--guide-pattern "),
+    (r"`gene`", "--gene-key"),
     (r"Columns: (control|separator)\b", r"--\1"),
     (r"Columns: (condition|context|dose|gene)\b", r"--\1-key"),
     (r"what Columns says of the labels", "--condition-key, --control and --separator"),
