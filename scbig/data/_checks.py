@@ -34,8 +34,7 @@ def gene_names(adata: ad.AnnData, key: str | None = None) -> tuple[str, ...]:
                 f"var has no column {key!r} for the genes; it has "
                 f"{examples(adata.var.columns, most=20) or 'none'}."
             )
-        named = pd.Series(adata.var[key])
-        given = tidied(tuple(map(text_of, named.astype(object).where(named.notna(), ""))))
+        given = _given(adata, key)
         count = Counter(given)
         pairs = zip(given, genes, strict=True)
         genes = tuple(name if name and count[name] == 1 else old for name, old in pairs)
@@ -48,6 +47,16 @@ def gene_names(adata: ad.AnnData, key: str | None = None) -> tuple[str, ...]:
     repair = "Use adata.var_names_make_unique, or merge them."
     check_unique(genes, what="gene", repair=repair)
     return genes
+
+
+def shared_names(adata: ad.AnnData, key: str) -> frozenset[str]:
+    """The names that several genes have in a column of `var`."""
+    return frozenset(name for name, count in Counter(_given(adata, key)).items() if count > 1)
+
+
+def _given(adata: ad.AnnData, key: str) -> tuple[str, ...]:
+    named = pd.Series(adata.var[key])
+    return tidied(tuple(map(text_of, named.astype(object).where(named.notna(), ""))))
 
 
 def check_not_empty(cells: int, genes: int) -> None:
@@ -64,16 +73,23 @@ def column(adata: ad.AnnData, key: str, *, what: str) -> pd.Series:
     if key not in obs:
         raise ValueError(
             f"obs has no column {key!r} for the {what}; it has "
-            f"{examples(obs.columns, most=20) or 'none'}."
+            f"{examples(obs.columns, most=20) or 'none'}.{_elsewhere(adata, key)}"
         )
     values = pd.Series(obs[key])
     missing = values.isna().to_numpy()
     if missing.any():
         raise ValueError(
             f"obs[{key!r}], the {what}, is missing in {missing.sum()} of {len(obs)} cells: "
-            f"{examples(obs.index[missing])}. Drop those cells or fill the column."
+            f"{examples(obs.index[missing])}. Drop those cells or fill the column"
+            f"{', with control where nothing was perturbed' * (what == 'condition')}."
         )
     return values
+
+
+def _elsewhere(adata: ad.AnnData, key: str) -> str:
+    if key not in adata.var:
+        return ""
+    return " var has it: if its rows are the cells, transpose the data (adata.T)."
 
 
 def coded(

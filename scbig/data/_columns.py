@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import anndata as ad
 import numpy as np
@@ -10,9 +10,9 @@ import pandas as pd
 from jaxtyping import Int, Int32
 
 from scbig._names import examples, tidy
-from scbig.data._checks import coded, column, gene_names
-from scbig.data._condition import GUIDE, JOINT, Condition, parts_of
-from scbig.data._controls import Controls
+from scbig.data._checks import coded, column, gene_names, shared_names
+from scbig.data._condition import GUIDE, JOINT, Condition, parts_of, split_dose
+from scbig.data._controls import Controls, like_controls, marked_controls
 from scbig.data._labels import check_labels
 
 CONTEXT_JOINT = "|"
@@ -104,7 +104,7 @@ class Columns:
         """
         codes, labels = coded(column(adata, self.condition, what="condition"))
         genes = frozenset(gene_names(adata, self.gene))
-        check_labels(labels, self.separator, Controls.of(self.control), genes)
+        check_labels(labels, self.separator, Controls.of(self.control), genes, self.guide)
         # Each distinct label is parsed once; several labels may be one condition.
         parsed = self._parsed(labels)
         if self.dose is not None:
@@ -118,7 +118,8 @@ class Columns:
         if controls_needed and Condition() not in place:
             raise ValueError(
                 f"There are no control cells: no condition label means {Controls.of(self.control)}."
-                f" The labels are {examples(labels, most=10)}. Pass the control's name as "
+                f" The labels are {examples(labels, most=10)}."
+                f"{_hint(adata, self.condition, labels, genes)} Pass the control's name as "
                 "`control`."
             )
         return conditions, np.array([place[c] for c in parsed], np.int32)[codes]
@@ -142,6 +143,35 @@ class Columns:
         codes, distinct = coded(column(adata, self.condition, what="condition"))
         names, place = np.unique([tidy(label) for label in distinct], return_inverse=True)
         return tuple(map(str, names)), place.astype(np.int32)[codes]
+
+    def doubts_of(self, adata: ad.AnnData, conditions: Sequence[Condition]) -> tuple[str, ...]:
+        """Sentences on what these columns were told to mean, and do not.
+
+        **Arguments:** `conditions`, as they were read of the same cells.
+        """
+        found = []
+        guides, _ = self.guides_of(adata)
+        if self.guide is not None and not any(map(self._names_guide, guides)):
+            found.append(
+                f"No label but a control's fits the pattern of a guide's name, guide="
+                f"{self.guide!r}: each name stays a perturbation of its own. The labels are "
+                f"{examples(guides)}."
+            )
+        if self.gene is not None:
+            shared = shared_names(adata, self.gene)
+            lost = sorted({p for c in conditions for p in c.perturbations if p in shared})
+            if lost:
+                found.append(
+                    f"{len(lost)} perturbations have a name that several genes share in "
+                    f"var[{self.gene!r}], and so count as not measured: {examples(lost)}. Keep one "
+                    "of those genes, or add their counts."
+                )
+        return tuple(found)
+
+    def _names_guide(self, label: str) -> bool:
+        controls = Controls.of(self.control)
+        parts = [split_dose(p)[0] for p in parts_of(label, self.separator, controls)]
+        return any(re.fullmatch(self.guide or "", p) for p in parts if p not in controls)
 
     def _parsed(self, labels: Sequence[str]) -> list[Condition]:
         try:
@@ -208,6 +238,15 @@ def contexts_of(
         )
     distinct, place = np.unique(names, return_inverse=True)
     return tuple(map(str, distinct)), place.astype(np.int32)[codes.ravel()]
+
+
+def _hint(adata: ad.AnnData, key: str, labels: Sequence[str], genes: Collection[str]) -> str:
+    """Which labels may be the control's: by a word in them, or by another column."""
+    like = [label for label in like_controls(labels) if label not in genes]
+    said = f" These read like controls: {examples(like, most=10)}." if like else ""
+    for column_, own in marked_controls(adata, key).items():
+        said += f" obs[{column_!r}] marks the cells of {examples(own)}."
+    return said
 
 
 def _check_guide(pattern: str) -> None:

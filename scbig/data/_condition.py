@@ -13,8 +13,8 @@ JOINT = "+"
 AT = "@"
 """What stands between a name and its dose."""
 
-GUIDE = r"(.+?)(?:[-_. ](?:sg|sgRNA|gRNA|guide|g)[-_. ]?|_|(?<=[A-Z0-9])s?g)\d+"
-"""Usual names of guides, the gene first: `KLF1_2`, `KLF1-sg2`, `KLF1g2`; no `NKX2-1`, `Alg13`."""
+GUIDE = r"(?:sg(?=[A-Z]))?(.+?)(?:[-_. ](?:sg|sgRNA|gRNA|guide|g)[-_. ]?|_|(?<=[A-Z0-9])s?g)\d+"
+"""Usual names of guides, the gene first: `KLF1_2`, `KLF1-sg2`, `sgKLF1_2`; no `NKX2-1`, `Alg13`."""
 
 _BRACKETS = {**dict.fromkeys("([{", 1), **dict.fromkeys(")]}", -1)}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf)", re.IGNORECASE)
@@ -88,7 +88,7 @@ class Condition:
         numbers = _aligned([name in unperturbed for name, _ in whole], doses, separator, label)
         found = {}
         for (given, own), number in zip(whole, numbers, strict=True):
-            name = given if given in unperturbed else _target(given, guide)
+            name = given if given in unperturbed else target(given, guide)
             if name in unperturbed:
                 continue
             dose = _dose_of(name, own, number)
@@ -152,7 +152,7 @@ def parts_of(label: str, separator: str, controls: Controls) -> list[str]:
     return whole
 
 
-def _target(name: str, guide: str | None) -> str:
+def target(name: str, guide: str | None) -> str:
     """The gene of a guide; the name itself, if it is none's."""
     match = None if guide is None else re.fullmatch(guide, name)
     return tidy(match[1] or "") if match else name
@@ -220,7 +220,8 @@ def _check_name(name: str) -> None:
     if len(divided(name, JOINT)) > 1:
         raise ValueError(
             f"The perturbation name {name!r} contains {JOINT!r}, which joins the names of a "
-            "combination. Rename it, or pass the separator that the labels use."
+            "combination. Rename it, or pass the separator that the labels use; if it "
+            "is a guide, the pattern of its name as `guide`."
         )
     if split_dose(name)[1] is not None:
         raise ValueError(

@@ -2,7 +2,10 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import anndata as ad
+import pandas as pd
 
 from scbig._names import examples, tidied
 
@@ -43,6 +46,27 @@ _USUAL = re.compile(
     r"|sg(?i:nt)(?:[-_ ]?\d+)?"
 )
 
+# Some of these are perturbations of their own in some screens: a person has to say.
+LIKE_CONTROLS = re.compile(
+    r"(sg|si|sh|guide|neg(ative)?|pos(itive)?|internal|vehicle)?[-_ .]?(ctr?ls?|controls?)"
+    r"([-_ .]?(guide|sgrna|grna))?[-_ .]?[\d.]*"
+    r"|non?[-_ ]?target\w*([-_ .]\w+)*|safe[-_ ]?(harbou?r|target)\w*|scrambled?([-_ ]?\w+)?"
+    r"|(un|non)[-_ ]?(treated|stimulated|trans[df]\w+|infected)|wild[-_ ]?type|wt|pbs|empty\w*"
+    r"|no[-_ ]?(guide|s?grna|target|perturbation|drug|treatment)s?|intergenic\w*|luciferase|lacz"
+    r"|e?gfp|neg(ative)?|aavs1|rosa26",
+    re.IGNORECASE,
+)
+# Anything that has one of these in it may be meant, where no label is a control's.
+_HINTS = re.compile(
+    r"ctr?l|control|non?[-_ ]?target|safe[-_ ]?(harb|targ)|scram|vehicle|dmso|mock"
+    r"|(un|non)[-_ ]?(treat|pert|stim|infect|trans[df])|wild[-_ ]?type"
+    r"|no[-_ ]?(guide|s?grna|drug|treat|pert)|intergenic|aavs1|rosa26|luciferase|lacz|gfp"
+    r"|(?<![a-z])neg(?![a-z])|negative"
+    r"|(?<![a-z0-9])(ntc?|nc)(?=[-_ .]|s?g?\d+$|$)|(?<![a-z0-9])(wt|pbs|empty)(?![a-z])",
+    re.IGNORECASE,
+)
+_YES, _NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "nan", "<na>")
+
 
 @dataclasses.dataclass(frozen=True)
 class Controls:
@@ -75,3 +99,24 @@ class Controls:
 def is_usual(name: str) -> bool:
     """Whether a name is one of the usual control names, perhaps numbered."""
     return _USUAL.fullmatch(name) is not None
+
+
+def like_controls(labels: Iterable[str]) -> list[str]:
+    """The labels that have a word for a control somewhere in them: `NTg1`, `NegCtrl0_NegCtrl0`."""
+    return [label for label in labels if _HINTS.search(label)]
+
+
+def marked_controls(adata: ad.AnnData, key: str) -> dict[str, list[str]]:
+    """The labels of the cells that a column of yes and no, named like a control, has yes for.
+
+    **Arguments:** `key`, the column of labels.
+    """
+    found = {}
+    for name in adata.obs:
+        if name == key or not _HINTS.search(str(name)):
+            continue
+        values = pd.Series(adata.obs[name]).astype(str).str.lower()
+        yes = values.isin(_YES).to_numpy()
+        if yes.any() and values[~yes].isin(_NO).all():
+            found[str(name)] = [*map(str, pd.unique(pd.Series(adata.obs[key])[yes]))]
+    return found

@@ -9,9 +9,10 @@ import numpy as np
 from scipy import sparse
 
 from scbig._names import examples
+from scbig.data._checks import check_controls
 from scbig.data._columns import Columns
 from scbig.data._condition import Condition
-from scbig.data._labels import doubts
+from scbig.data._doubts import doubts, kinds_apart
 from scbig.data._reading import Labels
 from scbig.data._scale import check_count_values, check_log_base, wholeness
 from scbig.data._stored import StoredMatrix, check_stored, labels_of
@@ -66,10 +67,15 @@ class Scale:
     whole: float
 
     def __str__(self) -> str:
+        looked = (
+            f"scale: {self.kind}; of {self.looked} cells the largest value is {self.largest:.4g}, "
+            f"{self.zeros:.1%} are zero"
+        )
+        if self.kind == UNKNOWN:  # what would be counts are none
+            return looked
         low, middle, high = (f"{total:,.0f}" for total in self.totals)
         return (
-            f"scale: {self.kind}; of {self.looked} cells the largest value is {self.largest:.4g}, "
-            f"{self.zeros:.1%} are zero, and the counts add up to {middle} ({low} to {high}); "
+            f"{looked}, and the counts add up to {middle} ({low} to {high}); "
             f"{self.whole:.0%} of the ratios between counts of a cell are whole numbers"
         )
 
@@ -163,6 +169,7 @@ def inspect_file(
     """
     adata = labels_of(path)
     labels = Labels.of(adata, columns)
+    strange = columns.doubts_of(adata, labels.conditions)
     matrix = StoredMatrix.open(path, "X" if layer is None else f"layers/{layer}")
     sample = _sampled(matrix)
     try:
@@ -174,8 +181,8 @@ def inspect_file(
         else:
             check_stored(matrix, labels.genes)
     except ValueError as error:
-        return report_of(labels, sample, priors, problems=(str(error),))
-    return report_of(labels, sample, priors)
+        return report_of(labels, sample, priors, problems=(str(error),), more=strange)
+    return report_of(labels, sample, priors, more=strange)
 
 
 def report_of(
@@ -184,10 +191,12 @@ def report_of(
     priors: Knows | None,
     *,
     problems: tuple[str, ...] = (),
+    more: tuple[str, ...] = (),
 ) -> Report:
     """The report of cells whose labels were read.
 
-    **Arguments:** `problems`, what is wrong with the expression, as sentences.
+    **Arguments:** `problems`, what is wrong with the expression, as sentences; `more`, doubts that
+    only the file told.
     """
     conditions = tuple(c for c in labels.conditions if not c.is_control)
     genes, perturbations = frozenset(labels.genes), _names(conditions)
@@ -196,6 +205,10 @@ def report_of(
     known = () if priors is None else priors.covers(labels.genes, perturbations)
     if not conditions:
         problems = (*problems, "There are no perturbed cells, only controls.")
+    try:
+        check_controls(labels.contexts, np.flatnonzero([*controls.values()]))
+    except ValueError as error:
+        problems = (*problems, str(error))
     return Report(
         num_cells=len(labels.cells),
         num_genes=len(labels.genes),
@@ -207,6 +220,9 @@ def report_of(
         priors=known,
         doubts=(
             *doubts(conditions, genes),
+            *kinds_apart(perturbations, genes),
+            *more,
+            *_of_controls(controls),
             *_of_populations(populations),
             *_of_scale(scale),
             *(doubt for own in known for doubt in own.doubts),
@@ -264,6 +280,17 @@ def _scale(sample: sparse.csr_matrix, *, told: bool) -> Scale:
     )
 
 
+def _of_controls(controls: dict[str, int]) -> list[str]:
+    few = [f"{name}: {cells}" if name else str(cells) for name, cells in controls.items()]
+    few = [shown for shown, cells in zip(few, controls.values(), strict=True) if 0 < cells < _FEW]
+    if not few:
+        return []
+    return [
+        f"{len(few)} contexts have fewer than {_FEW} controls, from whose mean all their responses "
+        f"are measured: {examples(few)}."
+    ]
+
+
 def _of_populations(populations: dict[str, int]) -> list[str]:
     few = [f"{name}: {cells}" for name, cells in populations.items() if cells < _FEW]
     if not few:
@@ -272,6 +299,11 @@ def _of_populations(populations: dict[str, int]) -> list[str]:
 
 
 def _of_scale(scale: Scale) -> list[str]:
+    if scale.kind == COUNTS and 0 < scale.whole < 0.4:
+        return [
+            "The values are whole numbers, but few are multiples of a cell's smallest, as counts "
+            "are: they may have been rounded from another scale."
+        ]
     # The rest of a corrected matrix falls near a whole number by chance in 4 of 100 cases.
     if scale.kind != LOG or not 0 < scale.whole < 0.4:
         return []

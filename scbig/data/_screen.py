@@ -18,7 +18,7 @@ from scbig._names import examples
 from scbig.data._checks import check_controls, check_index, check_matrix, check_not_empty
 from scbig.data._columns import Columns
 from scbig.data._condition import Condition
-from scbig.data._labels import doubts
+from scbig.data._doubts import doubts
 from scbig.data._matrix import expression_matrix, read_csr
 from scbig.data._reading import Labels
 from scbig.data._report import Knows, Report, report_of
@@ -137,7 +137,8 @@ class Screen:
     ) -> "Screen":
         # The labels are checked first: they are cheap, and expression is not.
         labels = Labels.of(adata, columns)
-        for doubt in doubts(labels.conditions, frozenset(labels.genes)):
+        found = doubts(labels.conditions, frozenset(labels.genes))
+        for doubt in (*found, *columns.doubts_of(adata, labels.conditions)):
             warnings.warn(doubt, stacklevel=3)
         expression = read()
         if isinstance(expression, StoredMatrix):

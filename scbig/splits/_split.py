@@ -112,7 +112,7 @@ class Split:
         parts = {"train": train, "validation": validation, "test": test, "dropped": dropped}
         read = {part: canonical(some) for part, some in parts.items()}
         # Of all lists together: one may join what another names.
-        check_labels([*dict.fromkeys(labels)], separator, Controls.of(controls), ())
+        check_labels([*dict.fromkeys(labels)], separator, Controls.of(controls), (), guide)
         return cls(
             name=name,
             train=tuple(sorted({Condition().name, *read["train"]})),

@@ -96,7 +96,7 @@ def test_without_a_control_the_error_shows_the_list_the_pattern_and_the_labels()
     for name in CONTROLS:
         assert repr(name) in message
     assert "numbered, as 'non-targeting_001'" in message
-    assert "The labels are 'A', 'WT', 'B'. Pass the control's name as `control`." in message
+    assert "The labels are 'A', 'WT', 'B'. These read like controls: 'WT'. Pass the" in message
 
 
 def test_the_examples_in_the_error_are_read_as_controls():
