@@ -225,3 +225,18 @@ def test_a_warning_is_a_line_of_its_own(files, capsys):
     assert "scbig: 1 perturbations read like controls: 'scrambled'. If they are, pass all" in errors
     assert "as --control." in errors
     assert "UserWarning" not in errors
+
+
+def test_the_report_names_options(files, capsys):
+    adata: Any = ad.read_h5ad(files / "cells.h5ad")
+    adata.obs["condition"] = [{"B": "scrambled"}.get(label, label) for label in LABELS]
+    adata.write_h5ad(files / "odd.h5ad")
+    _, said, _ = run(capsys, "inspect", files / "odd.h5ad", "--guide-pattern", "usual")
+    assert "pass all names of controls as --control." in said
+    assert "fits the pattern of a guide's name, --guide-pattern '" in said
+
+
+def test_arrays_of_other_names_are_no_dead_end(files, capsys):
+    np.savez(files / "genes.npz", genes=np.array(GENES), X=np.eye(6))
+    _, _, errors = run(capsys, "inspect", files / "cells.h5ad", "--embeddings", files / "genes.npz")
+    assert "Save it with the names as 'names' and the vectors as 'embeddings'" in errors
