@@ -33,6 +33,8 @@ _OPTIONS = (
     (r"Name them: columns=", "Name them: --interaction-columns"),
     (r"pass info= with", "give --string-info,"),
     (r"\binfo= belongs", "--string-info belongs"),
+    (r"Say which ones hold the names and the vectors: names=, vectors=",
+     "Save it with the names as 'names' and the vectors as 'embeddings'"),
     (r"give Priors genes=", "give --embeddings"),
     (r"give Priors (interactions|pathways)=", r"give --\1"),
     (r"give perturbations=, or genes=", "give --perturbations, or --embeddings"),

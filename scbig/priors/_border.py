@@ -5,8 +5,9 @@ import difflib
 import gzip
 import hashlib
 import pathlib
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -14,6 +15,9 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 
 from scbig._names import examples
+
+_VERSION = re.compile(r"(?<=\d{11})\.\d+$")
+_BEHIND = re.compile(r"[\s,;(|]")
 
 
 def listed(names: Iterable[str], what: str) -> tuple[str, ...]:
@@ -65,7 +69,32 @@ def no_overlap(what: str, genes: Sequence[str], known: Sequence[str]) -> ValueEr
         f"{what}: none of the {len(genes)} genes ({examples(genes)}) is among its {len(known)} "
         f"names ({examples(known)}). Both must use the same kind of name, for instance gene "
         "symbols (TP53) and not Ensembl identifiers (ENSG00000141510), of the same species."
+        + but_for(genes, known)
     )
+
+
+def but_for(names: Sequence[str], known: Sequence[str]) -> str:
+    """A sentence, or nothing, on what stands between most names and those that a prior has."""
+    ways: tuple[tuple[str, Callable[[str], str], str], ...] = (
+        ("the version of their identifiers", _unversioned, "Take it off both."),
+        ("upper and lower case", str.casefold, "A table of aliases may tell which is which."),
+        ("what stands behind the name", _first_word, "Take that away."),
+    )
+    for what, plain, repair in ways:
+        spelt = {plain(name): name for name in known}
+        found = [(name, spelt[plain(name)]) for name in names if plain(name) in spelt]
+        if 2 * len(found) > len(names):
+            name, other = found[0]
+            return f" But for {what} {len(found)} are: {name!r} is there as {other!r}. {repair}"
+    return ""
+
+
+def _unversioned(name: str) -> str:
+    return _VERSION.sub("", name)
+
+
+def _first_word(name: str) -> str:
+    return _BEHIND.split(name, maxsplit=1)[0]
 
 
 def format_of(path: pathlib.Path, formats: Sequence[str], what: str) -> str:

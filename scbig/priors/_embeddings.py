@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32
 
 from scbig._names import examples, tidied
 
-from ._border import Coverage, content_checksum, distinct, no_overlap, rows_of
+from ._border import Coverage, but_for, content_checksum, distinct, no_overlap, rows_of
 from ._gene_names import rename_genes
 
 _WHAT = "gene embeddings"
@@ -84,7 +84,7 @@ class EmbeddingTable:
             raise ValueError(
                 f"{_WHAT}: {len(absent)} of {len(genes)} genes have no vector: {examples(absent)}. "
                 'Drop these genes, or choose missing="zero" (a vector of zeros) or '
-                'missing="mean" (the mean of the table).'
+                f'missing="mean" (the mean of the table).{but_for(absent, self.names)}'
             )
         fill = self.vectors.mean(axis=0, dtype=np.float64) if missing == "mean" else 0.0
         vectors = np.where(found[:, None], self.vectors[rows], fill).astype(np.float32)

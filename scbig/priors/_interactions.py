@@ -71,7 +71,7 @@ class InteractionGraph:
             blank = [edge for edge, pair in enumerate(ends) if "" in pair]
             raise ValueError(
                 f"{_WHAT}: {len(blank)} edges lack the name of an end, the first at position "
-                f"{blank[0]} (counted from 0)."
+                f"{blank[0]} (counted from 0). Drop those rows."
             )
         if self.score is not None:
             _require_confidence(self.score)

@@ -70,10 +70,13 @@ def layout_of(path: pathlib.Path, suffix: str, *, blanks: bool = False) -> Layou
     marked = len([*itertools.takewhile(lambda line: line[1].startswith("#"), lines)])
     own = "," if suffix == ".csv" else "\t"
     order = [own, *(d for d in ("\t", ";", ",", "|") if d != own), *([" "] if blanks else [])]
-    # The last remark may be the first line; one that is divided as the others are is.
-    for start, delimiter in itertools.product(sorted({max(marked - 1, 0), marked}), order):
+    # The last remark may be the first line; one that is divided as the others are is. A first line
+    # that is one cell short comes last: decimal commas divide rows too.
+    starts = sorted({max(marked - 1, 0), marked})
+    forms = [(start, False) for start in starts] + [(marked, True)]
+    for (start, short), delimiter in itertools.product(forms, order):
         rows = _divided([line for _, line in lines[start:]], delimiter)
-        if rows is not None and (start == marked or len(rows[0]) == len(rows[-1]) > 1):
+        if rows is not None and short == (len(rows[0]) < len(rows[-1])):
             head, *body = rows
             body = tuple(body) or (head,)
             head = ("",) * (len(body[0]) - len(head)) + head
@@ -103,16 +106,22 @@ def named_rows(
     **Raises:** `ValueError` with the line's number for a row of another length.
     """
     with open_text(path) as lines:
-        divides = lambda d: key in [cell.strip('" ') for cell in first.lower().split(d)]
         remarks = list(itertools.takewhile(_is_remark, lines))
     with open_text(path) as lines:
-        table = itertools.islice(lines, len(remarks), None)
-        first = next(table, "").rstrip("\r\n")
-        own = "," if suffix == ".csv" else "\t"
-        delimiter = next((d for d in (own, ",", ";", "\t") if divides(d)), own)
+        rest = itertools.islice(lines, len(remarks), None)
+        first = next(rest, "")
+    own = "," if suffix == ".csv" else "\t"
+    # STRING and NCBI mark the line with the names of columns as a remark.
+    last = remarks[-1] if remarks else ""
+    alike_ = any(last.count(d) == first.count(d) > 0 for d in ",;\t")
+    skipped = len(remarks) - int(alike_ and _divides(first, own, key) is None)
+    with open_text(path) as lines:
+        table = itertools.islice(lines, skipped, None)
+        first = next(table, "").rstrip("\r\n").removeprefix("#")
+        delimiter = _divides(first, own, key) or own
         # Strict, since a quotation mark that never closes would swallow the rest of the file.
         reader = csv.reader(itertools.chain([first], table), delimiter=delimiter, strict=True)
-        at = lambda: f"{path}, line {len(remarks) + reader.line_num}"
+        at = lambda: f"{path}, line {skipped + reader.line_num}"
         try:
             head = [name.strip().lower() for name in next(reader, [])]
             require(path, head)
@@ -123,6 +132,12 @@ def named_rows(
                     yield at(), dict(zip(head, row, strict=True))
         except csv.Error as error:
             raise ValueError(f"{at()}: {error}.") from error
+
+
+def _divides(first: str, own: str, key: str) -> str | None:
+    """What stands around the name of this column in a line; nothing if it is not there."""
+    cells = lambda d: [cell.strip('" \r\n#') for cell in first.lower().split(d)]
+    return next((d for d in (own, ",", ";", "\t") if key in cells(d)), None)
 
 
 def _is_remark(line: str) -> bool:

@@ -21,6 +21,10 @@ _END = re.compile(
     r"[ _.]?[12ab]?)",
     re.IGNORECASE,
 )
+_SYMBOL = re.compile(
+    r"(source|target|gene|interactor|protein).*symbol|symbol.*interactor|symbol[ _.]?[12ab]$",
+    re.IGNORECASE,
+)
 _SCORE = re.compile(
     r"#?(combined[ _.]?|confidence[ _.]?|interaction[ _.]?)?(score|confidence)", re.IGNORECASE
 )
@@ -132,6 +136,10 @@ def _ends(
     values: Sequence[Any], layout: Layout, header: bool, scored: int | None
 ) -> tuple[int, int]:
     """The two columns that hold genes: so called, or of text, and of the same kind of names."""
+    symbols = [place for place, cell in enumerate(layout.head) if _SYMBOL.search(cell)]
+    # OmniPath has accessions as source and target, and the symbols beside them.
+    if header and len(symbols) == 2:
+        return symbols[0], symbols[1]
     named = [place for place, cell in enumerate(layout.head) if _END.fullmatch(cell.strip())]
     if header and len(named) == 2:
         return named[0], named[1]

@@ -15,7 +15,7 @@ from scbig._names import examples
 from ._border import format_of
 from ._embeddings import EmbeddingTable
 from ._foreign_formats import read_pickle, read_torch
-from ._layout import TEXT, layout_of
+from ._layout import TEXT, is_number, layout_of
 
 _TORCH, _PICKLE = (".pt", ".pth"), (".pkl", ".pickle")
 _FORMATS = (".npz", ".csv", ".tsv", ".txt", ".parquet", ".h5ad", *_TORCH, *_PICKLE)
@@ -123,15 +123,16 @@ def _table(
 def _from_npz(path: pathlib.Path, names: str, vectors: str) -> _Columns:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            absent = [key for key in (names, vectors) if key not in arrays.files]
-            if absent:
-                raise ValueError(
-                    f"no array {examples(absent)}; it has {examples(arrays.files)}. "
-                    "Say which ones hold the names and the vectors: names=, vectors=."
-                )
-            labels, values = arrays[names], arrays[vectors]
+            held = arrays.files
+            absent = [key for key in (names, vectors) if key not in held]
+            labels, values = (None, None) if absent else (arrays[names], arrays[vectors])
     except (ValueError, zipfile.BadZipFile, EOFError) as error:
         raise ValueError(f"{path} cannot be read as npz without pickle: {error}") from error
+    if labels is None or values is None:
+        raise ValueError(
+            f"{path} has no array {examples(absent)}; it has {examples(held)}. "
+            "Say which ones hold the names and the vectors: names=, vectors=."
+        )
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8")
     if labels.dtype.kind != "U" or labels.ndim != 1 or values.dtype.kind not in "fiu":
@@ -216,9 +217,19 @@ def _numbers(path: pathlib.Path, frame: Any) -> Num[np.ndarray, "rows features"]
     text = [str(name) for name, dtype in frame.dtypes.items() if dtype.kind not in "fiu"]
     if text:
         raise ValueError(
-            f"{path}: {len(text)} columns after the names do not hold numbers: {examples(text)}."
+            f"{path}: {len(text)} columns after the names do not hold numbers: {examples(text)}. "
+            + (
+                "Each row has several numbers there, with blanks between them: write tabs."
+                if any(_several(frame[name].iloc[0]) for name in frame.columns if str(name) in text)
+                else "Drop them."
+            )
         )
     return _checked(path, frame.to_numpy(np.float64), [*map(str, frame.columns)])
+
+
+def _several(cell: object) -> bool:
+    words = str(cell).split()
+    return len(words) > 1 and all(map(is_number, words))
 
 
 def _checked(
@@ -252,6 +263,8 @@ def _all_differ(values: Num[np.ndarray, " rows"]) -> bool:
 
 def _warn_of_one(path: pathlib.Path, values: Float32[np.ndarray, "rows features"]) -> None:
     """Warns of an entry that has nearly all of the variance: it is rarely meant to."""
+    if len(values) > 1 and np.all(values == values[0]):
+        warnings.warn(f"{path}: all {len(values)} vectors are the same.", stacklevel=3)
     variance = values.astype(np.float64).var(axis=0)
     largest, total = int(np.argmax(variance)), variance.sum()
     if values.shape[1] > 3 and variance[largest] > 0.95 * total > 0:

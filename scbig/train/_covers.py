@@ -116,10 +116,12 @@ def of_pathways(
         f"pathways: {len(sets.sets)} sets with {_counted('genes', genes, known)}, "
         f"{_counted('perturbations', perturbations, known)}"
     )
-    return Covered(
-        line=line + _without([*perturbations, *genes], sets.genes),
-        doubts=_doubt("pathways", genes, known),
-    )
+    line += _without([*perturbations, *genes], sets.genes)
+    try:
+        sets.align(genes, min_genes=1)
+    except ValueError as error:
+        return Covered(line=line, problems=(str(error),))
+    return Covered(line=line, doubts=_doubt("pathways", genes, known))
 
 
 def _lacking(names: Sequence[str], known: Container[str]) -> list[str]:
