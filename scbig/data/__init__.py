@@ -13,6 +13,7 @@ from ._columns import (
 )
 from ._condition import GUIDE as GUIDE, JOINT as JOINT, Condition as Condition
 from ._controls import CONTROL as CONTROL, CONTROLS as CONTROLS, Controls as Controls
+from ._describe import inspect_file as inspect_file
 from ._labelled import LabelledCells as LabelledCells, control_cells as control_cells
 from ._labels import check_labels as check_labels
 from ._matrix import expression_matrix as expression_matrix, read_csr as read_csr
@@ -28,7 +29,6 @@ from ._report import (
     Knows as Knows,
     Report as Report,
     Scale as Scale,
-    inspect_file as inspect_file,
 )
 from ._responses import Responses as Responses
 from ._scale import (

@@ -18,10 +18,11 @@ from scbig._names import examples
 from scbig.data._checks import check_controls, check_index, check_matrix, check_not_empty
 from scbig.data._columns import Columns
 from scbig.data._condition import Condition
+from scbig.data._describe import report_of
 from scbig.data._doubts import doubts
 from scbig.data._matrix import expression_matrix, read_csr
 from scbig.data._reading import Labels
-from scbig.data._report import Knows, Report, report_of
+from scbig.data._report import Knows, Report
 from scbig.data._responses import Responses, measured_responses
 from scbig.data._scale import check_log_base, check_log_normalised
 from scbig.data._stored import (

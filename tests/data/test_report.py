@@ -134,7 +134,7 @@ def test_the_note_of_a_base_is_of_x_and_of_no_layer(tmp_path):
 
 
 def test_counts_are_looked_at_in_every_cell(tmp_path, monkeypatch):
-    monkeypatch.setattr("scbig.data._report._CELLS", 5)
+    monkeypatch.setattr("scbig.data._describe._CELLS", 5)
     adata = make()
     adata.X[7, 2] = 0.5
     adata.write_h5ad(tmp_path / "odd.h5ad")
@@ -156,6 +156,20 @@ def test_controls_alone_are_a_problem():
     report = Screen.from_anndata(logged(make(["control"] * 30))).report()
     assert report.problems == ("There are no perturbed cells, only controls.",)
     assert "cells of a condition" not in str(report)
+
+
+@pytest.mark.parametrize("lacking", ["x", "y", "z"])
+def test_contexts_without_controls_are_named(tmp_path, lacking):
+    labels = ["control" if n % 4 == 0 else "A" for n in range(48)]
+    lines = ["xyz"[n % 3] for n in range(48)]
+    kept = [
+        not (at == lacking and label == "control") for at, label in zip(lines, labels, strict=True)
+    ]
+    make(labels, line=lines)[np.array(kept)].copy().write_h5ad(tmp_path / "c.h5ad")
+    report = inspect_file(tmp_path / "c.h5ad", Columns(context="line"))
+    assert report.controls == {"x": 4, "y": 4, "z": 4} | {lacking: 0}
+    (problem,) = report.problems
+    assert problem.startswith(f"1 contexts have no control cells: '{lacking}'.")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
