@@ -171,7 +171,12 @@ def test_where_all_genes_respond_a_prediction_of_no_change_is_on_the_right_scale
         metrics.evaluate(unchanged, observed)
 
 
-def test_few_cells_do_not_look_like_scores():
-    scores = sparse.csr_matrix(SCALES["z-scores above zero"][0], dtype=np.float32)
-    assert "z-scores" in str(scaling_of(scores))
-    assert scaling_of(scores[:19]) is None
+@pytest.mark.parametrize(
+    ("cells", "clipped", "told"), [(20, True, True), (19, True, False), (20, False, False)]
+)
+def test_few_cells_and_smooth_ones_do_not_look_like_scores(cells, clipped, told):
+    scores = np.random.default_rng(0).normal(size=(cells, GENES)).clip(0)
+    scores /= np.sqrt(2 * np.mean(scores**2, axis=0))
+    found = scaling_of(sparse.csr_matrix(scores), clipped=clipped)
+    assert (found == "they look like z-scores of each gene, clipped at zero") == told
+    assert (found is None) != told

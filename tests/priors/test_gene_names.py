@@ -11,6 +11,7 @@ from scbig.priors import (
     InteractionGraph,
     PathwayLibrary,
     match_genes,
+    nearest,
     read_aliases,
     read_embeddings,
     rename_genes,
@@ -257,3 +258,10 @@ def test_graphs_and_gene_sets_take_the_screens_names():
         graph.renamed({"new": "B"})
     with pytest.raises(ValueError, match="several genes"):
         library.renamed({"new": "B"})
+
+
+def test_the_nearest_name_is_found_in_any_case():
+    known = ("GATA1", "KLF1", "NKX2-1")
+    assert nearest(["Gata2", "KLFX", "ZZZZ", "klf1"], known, most=3) == (
+        "'Gata2' (near 'GATA1'), 'KLFX' (near 'KLF1'), 'ZZZZ' and 1 more"
+    )

@@ -8,7 +8,7 @@ import pytest
 
 from scbig.method import but
 from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
-from scbig.programs import KMeans
+from scbig.programs import Given, KMeans
 from scbig.train import Materials, Priors, fit
 
 from .conftest import LEAN, TINY
@@ -87,6 +87,14 @@ def test_a_training_without_an_edge_stops_unless_told(screen, priors, apart, mon
     unread = lacking.read_by(but(QUICK, programs=KMeans(clusters=3)))
     assert unread.interactions is None
     assert screen.report(unread).problems == ()
+
+
+def test_vectors_of_perturbations_are_read_whatever_else_is(priors):
+    config = but(QUICK, programs=Given())
+    assert priors.read_by(config).genes is priors.genes  # of the encoder
+    unread = priors.read_by(config, given=("encoder", "decoder"))
+    assert unread.genes is None
+    assert unread.perturbations is priors.genes
 
 
 def test_a_perturbation_without_a_vector_stops_unless_told(screen, priors, monkeypatch):
