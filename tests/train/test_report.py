@@ -153,6 +153,13 @@ def test_a_single_cell_is_named_with_its_context(contexts, priors, monkeypatch):
             train(contexts.take(kept), priors)
 
 
+def test_a_single_control_of_a_screen_without_contexts_is_named(screen, priors):
+    lost = screen.rows("control")[1:]
+    alone = screen.take(np.setdiff1d(np.arange(screen.num_cells), lost))
+    with pytest.raises(ValueError, match="single control cell.*: 'the screen'"):
+        train(alone, priors)
+
+
 def test_the_report_is_printed_first(screen, priors, capsys, monkeypatch):
     monkeypatch.setattr("scbig.train._fit._run", never)
     with pytest.raises(AssertionError, match="a training began"):
