@@ -1,9 +1,12 @@
 """How far a prediction is from the truth: pure functions on arrays, and one table on cells."""
 
 from ._ceiling import halves as halves, split_half as split_half
+from ._discrimination import (
+    discrimination_scores as discrimination_scores,
+    perturbed_genes as perturbed_genes,
+)
 from ._distribution import (
     Projection as Projection,
-    discrimination_scores as discrimination_scores,
     energy_distance as energy_distance,
     fit_projection as fit_projection,
 )
@@ -13,6 +16,7 @@ from ._evaluate import (
     scored as scored,
     summarise as summarise,
 )
+from ._ranksum import RankSums as RankSums, rank_sums as rank_sums
 from ._response import (
     cosine as cosine,
     direction_accuracy as direction_accuracy,

@@ -1,4 +1,4 @@
-"""Metrics on populations of cells, and on perturbations against one another."""
+"""Metrics on populations of cells."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -68,37 +68,6 @@ def _total_distance(
     return sum(
         float(cdist(x[start : start + _CHUNK], y, kind).sum()) for start in range(0, len(x), _CHUNK)
     )
-
-
-def discrimination_scores(
-    predicted: Float[np.ndarray, "perturbations genes"],
-    observed: Float[np.ndarray, "perturbations genes"],
-    *,
-    denominator: Literal["n-1", "n"] = "n-1",
-) -> Float[np.ndarray, " perturbations"]:
-    """Perturbation discrimination score of each perturbation (PDS, Eq. 15).
-
-    `1 - rank / (N - 1)`, where `rank`, from 0, is the place of the true perturbation among all `N`
-    when their measured means are sorted by L1 distance to the predicted mean. Ties get the middle
-    rank, so a prediction that is the same for all perturbations scores 0.5 on average. No gene is
-    left out: to leave out the perturbed genes tells a prediction apart by what was left out.
-
-    **Arguments:**
-
-    - `predicted`: predicted means.
-    - `observed`: measured means, the same perturbations in the same order.
-    - `denominator`: `"n"` divides by `N`, as cell-eval does; its best score is 1, its worst 1/N.
-
-    **Returns:** the scores; NaN for a single perturbation, from which nothing can be told apart.
-    """
-    count = len(predicted)
-    if count < 2:
-        return np.full(count, np.nan)
-    distances = cdist(predicted, observed, "cityblock")
-    own = np.diagonal(distances)[:, None]
-    closer = (distances < own).sum(axis=1)
-    tied = (distances == own).sum(axis=1) - 1
-    return 1 - (closer + tied / 2) / (count - 1 if denominator == "n-1" else count)
 
 
 @dataclass(frozen=True, eq=False)

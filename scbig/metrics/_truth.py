@@ -13,7 +13,8 @@ from scipy import sparse
 from scbig._names import examples
 from scbig.data import CONTROL, LabelledCells, check_one_scale
 
-from ._distribution import Projection, discrimination_scores, energy_distance, fit_projection
+from ._discrimination import discrimination_scores
+from ._distribution import Projection, energy_distance, fit_projection
 from ._response import response_scores
 
 if TYPE_CHECKING:  # scipy ships no types, and those that pyright infers are wrong
