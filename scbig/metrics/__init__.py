@@ -1,6 +1,12 @@
 """How far a prediction is from the truth: pure functions on arrays, and one table on cells."""
 
 from ._ceiling import halves as halves, split_half as split_half
+from ._changed import (
+    des as des,
+    log_fold_changes as log_fold_changes,
+    overlap as overlap,
+    weighted_scores as weighted_scores,
+)
 from ._discrimination import (
     discrimination_scores as discrimination_scores,
     perturbed_genes as perturbed_genes,
@@ -15,6 +21,12 @@ from ._evaluate import (
     reference_of as reference_of,
     scored as scored,
     summarise as summarise,
+)
+from ._interaction import (
+    Interaction as Interaction,
+    distance_correlation as distance_correlation,
+    interaction as interaction,
+    interaction_scores as interaction_scores,
 )
 from ._ranksum import RankSums as RankSums, rank_sums as rank_sums
 from ._response import (

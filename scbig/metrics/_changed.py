@@ -1,0 +1,104 @@
+"""Metrics of the genes that a perturbation changes: which, in what direction, how much."""
+
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import stats
+
+Means = Float[np.ndarray, " genes"]
+Fold = Literal["difference", "ratio"]
+
+_ROUNDING = 1e-12
+FEWEST = 5
+"""Changed genes below which their order says nothing."""
+
+
+def log_fold_changes(mean: Means, control: Means, *, fold: Fold = "difference") -> Means:
+    """Changes of genes as logarithms to base 2.
+
+    **Arguments:** `mean` and `control`, of log1p expression; `fold`, what is taken: the difference
+    of the two, over ln 2, which is the ratio of geometric means; or, as the paper's code does, the
+    logarithm of their ratio, as if they were no logarithms.
+    """
+    mean, control = np.asarray(mean, np.float64), np.asarray(control, np.float64)
+    if fold == "difference":
+        return (mean - control) / np.log(2)
+    return np.log2((np.maximum(mean, 0) + 1e-10) / (np.maximum(control, 0) + 1e-10))
+
+
+def des(
+    predicted: Means,
+    observed: Means,
+    control: Means,
+    changed: Bool[np.ndarray, " genes"],
+    *,
+    fold: Fold = "difference",
+) -> float:
+    """Differential expression score (DES, A.4.4): Spearman of fold changes over changed genes.
+
+    **Arguments:** the means of the predicted, the measured and the control cells; `changed`, the
+    genes that the measured cells call significant (`rank_sums(...).significant()`).
+
+    **Returns:** the correlation; NaN for fewer than five such genes, or where either side is
+    constant over them.
+    """
+    if changed.sum() < FEWEST:
+        return float("nan")
+    guess, truth = (
+        log_fold_changes(own, control, fold=fold)[changed] for own in (predicted, observed)
+    )
+    if np.ptp(guess) == 0 or np.ptp(truth) == 0:
+        return float("nan")
+    found: Any = stats.spearmanr(guess, truth)
+    return float(found.statistic)
+
+
+def overlap(
+    predicted: Bool[np.ndarray, " genes"], observed: Bool[np.ndarray, " genes"]
+) -> dict[str, float]:
+    """How far the genes that predicted cells change are those that measured cells change.
+
+    A prediction without spread changes every gene: look at the numbers beside the shares.
+
+    **Returns:** `de_jaccard`, the genes in both divided by those in either; `de_recall`, by those
+    measured; `de_precision`, by those predicted (NaN of none); `de_predicted` and `de_measured`,
+    how many there are.
+    """
+    both, either = float(np.sum(predicted & observed)), float(np.sum(predicted | observed))
+    counts = float(predicted.sum()), float(observed.sum())
+    share = lambda total: both / total if total else float("nan")
+    return {
+        "de_jaccard": share(either),
+        "de_recall": share(counts[1]),
+        "de_precision": share(counts[0]),
+        "de_predicted": counts[0],
+        "de_measured": counts[1],
+    }
+
+
+def weighted_scores(
+    predicted: Means, observed: Means, control: Means, weights: Means
+) -> dict[str, float]:
+    r"""Errors that count a gene by how much it is changed (Mejia et al. 2025).
+
+    With weights $w_g$ that add up to one: `wmse` is $\sum_g w_g (\hat x_g - x_g)^2$, and
+    `r2_delta` is $1 - \sum_g w_g (\hat\delta_g - \delta_g)^2 / \sum_g w_g (\delta_g -
+    \bar\delta)^2$ with the weighted mean $\bar\delta$: 1 at best, 0 of a constant change.
+
+    **Arguments:** the means of the predicted, the measured and the control cells; `weights`, not
+    below zero, such as the absolute z-scores of the measured cells against the rest.
+
+    **Returns:** both; `r2_delta` is NaN where the measured change is constant.
+
+    **Raises:** a ValueError for weights below zero, or all zero.
+    """
+    if np.min(weights) < 0 or not np.sum(weights) > 0:
+        raise ValueError("Weights of genes must not be below zero, and some must be above.")
+    share = np.asarray(weights, np.float64) / np.sum(weights)
+    error = np.asarray(predicted, np.float64) - observed
+    delta = np.asarray(observed, np.float64) - control
+    spread = float(share @ (delta - share @ delta) ** 2)
+    wmse = float(share @ error**2)
+    constant = spread <= _ROUNDING * float(share @ delta**2)
+    return {"wmse": wmse, "r2_delta": float("nan") if constant else 1 - wmse / spread}

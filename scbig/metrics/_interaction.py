@@ -1,0 +1,109 @@
+"""Genetic interactions: how the response to two perturbations differs from the sum of the two."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial.distance import cdist
+
+from ._response import pearson, response
+
+Response = Float[np.ndarray, " genes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interaction:
+    r"""How a double's response is made of its two singles' (Norman et al. 2019).
+
+    With $\delta_{AB} \approx c_1 \delta_A + c_2 \delta_B$, where the coefficients are those of
+    least squares over genes:
+
+    **Fields:** `magnitude`, $\sqrt{c_1^2 + c_2^2}$, $\sqrt 2$ where the effects add up: larger is
+    synergy, smaller buffering; `dominance`, $|\log_{10} |c_1 / c_2||$, 0 where both count alike;
+    `fit`, the distance correlation of what the fit gives with $\delta_{AB}$: low is neomorphism;
+    `similarity`, of the pair of singles' responses with the double's, and `redundancy`, of the one
+    single's response with the other's: high where both do the same.
+    """
+
+    magnitude: float
+    dominance: float
+    fit: float
+    similarity: float
+    redundancy: float
+
+
+def interaction(double: Response, first: Response, second: Response) -> Interaction:
+    """The scores of one double, measured or predicted.
+
+    **Arguments:** `double`, its response; `first` and `second`, those of its singles.
+
+    **Returns:** the scores; NaN where a response is zero, so that nothing can be fitted.
+    """
+    pair = np.stack([first, second], axis=1).astype(np.float64)
+    if not (np.any(double) and np.all(np.any(pair != 0, axis=0))):
+        return Interaction(**dict.fromkeys(Interaction.__dataclass_fields__, float("nan")))
+    (one, other), *_ = np.linalg.lstsq(pair, np.asarray(double, np.float64), rcond=None)
+    with np.errstate(divide="ignore"):
+        dominance = abs(np.log10(abs(one)) - np.log10(abs(other)))
+    return Interaction(
+        magnitude=float(np.hypot(one, other)),
+        dominance=float(dominance),
+        fit=distance_correlation(pair @ np.array([one, other]), double),
+        similarity=distance_correlation(pair, double),
+        redundancy=distance_correlation(first, second),
+    )
+
+
+def interaction_scores(
+    predicted: Response, observed: Response, first: Response, second: Response
+) -> dict[str, float]:
+    """How well a prediction knows what a double does beyond the sum of its singles.
+
+    **Arguments:** `predicted` and `observed`, the double's responses; `first` and `second`, those
+    of its singles as they were measured.
+
+    **Returns:** `gi_pearson`, the correlation of predicted and measured deviations from the sum
+    (NaN of a prediction that is the sum); `gi_error`, the squared distance of the two deviations
+    divided by the squared length of the measured one: 1 for the sum, 0 for the truth; and the error
+    of each score of `interaction`, predicted less measured, as `gi_magnitude` and so on.
+    """
+    total = np.asarray(first, np.float64) + second
+    guess, truth = (response(own, total) for own in (predicted, observed))
+    size = float(np.sum(truth**2))
+    scores = [interaction(own, first, second) for own in (predicted, observed)]
+    errors = {
+        f"gi_{name}": getattr(scores[0], name) - getattr(scores[1], name)
+        for name in Interaction.__dataclass_fields__
+        if name != "redundancy"  # the same on both sides
+    }
+    return {
+        "gi_pearson": pearson(guess, truth),
+        "gi_error": float(np.sum((guess - truth) ** 2)) / size if size else float("nan"),
+        **errors,
+    }
+
+
+def distance_correlation(
+    x: Float[np.ndarray, "..."],
+    y: Float[np.ndarray, "..."],
+) -> float:
+    """Distance correlation of two sets of points (Szekely, Rizzo and Bakirov 2007), in [0, 1].
+
+    Zero if and only if they are independent, in the limit of many points; NaN where one is
+    constant.
+
+    **Arguments:** `x` and `y`, a number or a row of numbers for each point.
+    """
+    a, b = (_doubly_centred(np.asarray(own, np.float64).reshape(len(own), -1)) for own in (x, y))
+    covariance, first, second = (float(np.mean(p)) for p in (a * b, a * a, b * b))
+    if first <= 0 or second <= 0:
+        return float("nan")
+    return float(np.sqrt(max(covariance, 0.0) / np.sqrt(first * second)))
+
+
+def _doubly_centred(
+    points: Float[np.ndarray, "genes dimensions"],
+) -> Float[np.ndarray, "genes genes"]:
+    distances = cdist(points, points)
+    means = distances.mean(axis=0)
+    return distances - means[None] - means[:, None] + distances.mean()

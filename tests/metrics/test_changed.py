@@ -1,0 +1,131 @@
+"""Metrics of changed genes, and genetic interactions, against definitions written out."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from scbig import metrics
+from scbig.metrics import des, interaction, interaction_scores, overlap, weighted_scores
+
+
+def draw(seed, number, genes=40):
+    return np.random.default_rng(seed).gamma(2, 0.5, (number, genes))
+
+
+def test_des_is_the_rank_correlation_over_changed_genes():
+    predicted, observed, control = draw(0, 3)
+    changed = np.arange(40) % 3 == 0
+    found = des(predicted, observed, control, changed)
+    naive: Any = stats.spearmanr((predicted - control)[changed], (observed - control)[changed])
+    assert found == pytest.approx(naive.statistic)
+    ratio = des(predicted, observed, control, changed, fold="ratio")
+    expected: Any = stats.spearmanr(
+        np.log2(predicted / control)[changed], np.log2(observed / control)[changed]
+    )
+    assert ratio == pytest.approx(expected.statistic, abs=1e-6)
+    assert ratio != pytest.approx(found)
+
+
+def test_des_of_the_truth_of_its_opposite_and_of_nothing():
+    observed, control = draw(1, 2)
+    changed = np.arange(40) < 12
+    assert des(observed, observed, control, changed) == pytest.approx(1)
+    assert des(2 * control - observed, observed, control, changed) == pytest.approx(-1)
+    assert np.isnan(des(control, observed, control, changed))
+    assert np.isnan(des(observed, observed, control, np.arange(40) < 4))
+
+
+def test_the_overlap_of_changed_genes():
+    measured = np.arange(10) < 4
+    found = overlap(np.arange(10) < 6, measured)
+    assert found == {
+        "de_jaccard": 4 / 6, "de_recall": 1.0, "de_precision": 4 / 6,
+        "de_predicted": 6.0, "de_measured": 4.0,
+    }  # fmt: skip
+    none = overlap(np.zeros(10, bool), measured)
+    assert none["de_jaccard"] == none["de_recall"] == 0
+    assert np.isnan(none["de_precision"])
+    assert np.isnan(overlap(np.zeros(10, bool), np.zeros(10, bool))["de_jaccard"])
+
+
+def test_weighted_errors_are_those_of_a_loop():
+    predicted, observed, control, weights = draw(2, 4)
+    found = weighted_scores(predicted, observed, control, weights)
+    total = sum(weights)
+    error = sum(w * (p - x) ** 2 for w, p, x in zip(weights, predicted, observed, strict=True))
+    delta = observed - control
+    mean = sum(w * d for w, d in zip(weights, delta, strict=True)) / total
+    spread = sum(w * (d - mean) ** 2 for w, d in zip(weights, delta, strict=True))
+    assert found["wmse"] == pytest.approx(error / total)
+    assert found["r2_delta"] == pytest.approx(1 - error / spread)
+    assert weighted_scores(observed, observed, control, weights) == {"wmse": 0, "r2_delta": 1}
+    assert np.isnan(weighted_scores(observed, control + 1, control, weights)["r2_delta"])
+    # Only the genes with a weight count.
+    few = np.where(np.arange(40) < 3, weights, 0)
+    changed = np.where(np.arange(40) < 3, observed, 9.0)
+    assert weighted_scores(changed, observed, control, few)["wmse"] == 0
+    for wrong in (-weights, 0 * weights):
+        with pytest.raises(ValueError, match="must not be below zero"):
+            weighted_scores(predicted, observed, control, wrong)
+
+
+def naive_distance_correlation(x, y):
+    x, y = (np.asarray(own).reshape(len(own), -1) for own in (x, y))
+    number = len(x)
+
+    def centred(points):
+        d = np.array([[np.linalg.norm(p - q) for q in points] for p in points])
+        whole = d.mean()
+        rows = [
+            [d[i, j] - d[i].mean() - d[:, j].mean() + whole for j in range(number)]
+            for i in range(number)
+        ]
+        return np.array(rows)
+
+    a, b = centred(x), centred(y)
+    return np.sqrt(np.sum(a * b) / np.sqrt(np.sum(a * a) * np.sum(b * b)))
+
+
+def test_the_distance_correlation_is_that_of_its_definition():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(15, 2)), rng.normal(size=15)
+    y += x[:, 0] ** 2
+    found = metrics.distance_correlation(x, y)
+    assert found == pytest.approx(naive_distance_correlation(x, y))
+    assert metrics.distance_correlation(x, 3 - 2 * x) == pytest.approx(1)
+    assert np.isnan(metrics.distance_correlation(x, np.ones(15)))
+
+
+def test_singles_that_add_up_have_no_interaction():
+    first, second = np.random.default_rng(1).normal(size=(2, 200))
+    found = interaction(first + second, first, second)
+    assert found.magnitude == pytest.approx(np.sqrt(2))
+    assert found.dominance == pytest.approx(0, abs=1e-9)
+    assert found.fit == pytest.approx(1)
+    synergy = interaction(3 * first + 3 * second, first, second)
+    assert synergy.magnitude == pytest.approx(3 * np.sqrt(2))
+    one = interaction(first + 0.01 * second, first, second)
+    assert one.dominance == pytest.approx(2)
+    new = interaction(np.random.default_rng(2).normal(size=200), first, second)
+    assert new.fit < 0.5 < found.fit
+    assert interaction(first, first, 2 * first).redundancy == pytest.approx(1)
+    assert found.redundancy < 0.3
+    assert np.isnan(interaction(0 * first, first, second).magnitude)
+
+
+def test_a_prediction_is_judged_by_what_it_knows_beyond_the_sum():
+    first, second, more = np.random.default_rng(3).normal(size=(3, 100))
+    truth = first + second + more
+    perfect = interaction_scores(truth, truth, first, second)
+    assert perfect["gi_pearson"] == pytest.approx(1)
+    assert perfect["gi_error"] == 0
+    assert all(perfect[f"gi_{name}"] == 0 for name in ("magnitude", "dominance", "fit"))
+    additive = interaction_scores(first + second, truth, first, second)
+    assert np.isnan(additive["gi_pearson"])
+    assert additive["gi_error"] == pytest.approx(1)
+    worst = interaction_scores(first + second - more, truth, first, second)
+    assert worst["gi_pearson"] == pytest.approx(-1)
+    assert worst["gi_error"] == pytest.approx(4)
+    assert np.isnan(interaction_scores(truth, first + second, first, second)["gi_error"])
