@@ -365,22 +365,3 @@ def test_conditions_too_small_to_split_are_named():
         metrics.split_half(observed)
     with pytest.raises(ValueError, match="no perturbation to split"):
         metrics.split_half(observed, conditions=[])
-
-
-def test_cell_eval_agrees_where_it_has_the_same_metric(predicted, observed):
-    cell_eval = pytest.importorskip("cell_eval")
-    controls = observed[observed.obs["condition"] == "control"]
-    merged = {"B+ctrl": "B", "ctrl+B": "B", "B+A": "A+B"}
-    sides = []
-    joined = ad.concat([predicted, controls], index_unique="-", keys=["a", "b"])
-    for adata in (joined, observed.copy()):
-        adata.obs["target"] = adata.obs["condition"].replace(merged)
-        sides.append(adata)
-    evaluator = cell_eval.MetricsEvaluator(
-        *sides, control_pert="control", pert_col="target", num_threads=1
-    )
-    results, _ = evaluator.compute(profile="minimal", write_csv=False)
-    theirs = results.to_pandas().set_index("perturbation").sort_index()
-    ours = metrics.evaluate(predicted, observed)
-    for column in ("pearson_delta", "mse", "mae"):
-        np.testing.assert_allclose(ours[column], theirs[column].astype(float), rtol=1e-4)
