@@ -12,3 +12,4 @@ from ._kmeans import kmeans_labels as kmeans_labels
 from ._plan import BalancedPlan as BalancedPlan, balanced_plan as balanced_plan
 from ._ranged import ranged_plan as ranged_plan
 from ._unbalanced import unbalanced_plan as unbalanced_plan
+from ._wasserstein import sinkhorn_distance as sinkhorn_distance
