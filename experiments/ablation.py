@@ -152,7 +152,7 @@ def one_screen(run: Ablation, seed: int) -> pd.DataFrame:
         "shift alone": baselines.MovedControls.fit(training, ResponseAnchor(shape=False)),
         "anchor alone": baselines.MovedControls.fit(training, pathways=known.pathways),
     }
-    options: dict[str, Any] = {"reference": training, "unbiased": True, "key": jr.key(seed)}
+    options: dict[str, Any] = {"reference": training, "key": jr.key(seed)}
     path = folder / "rules.csv"
     if not path.exists():
         baselines.compare(rules, screen, screen, test, **options).to_csv(path)

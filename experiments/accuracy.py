@@ -277,7 +277,6 @@ def one_seed(run: Accuracy, screen: data.Screen, known: scbig.Priors, seed: int)
         tested,
         key=jr.key(seed),
         reference=screen.without(tested),
-        unbiased=True,
         max_cells=CELLS,
         round_trip=first.round_trip,
     )

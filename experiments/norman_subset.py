@@ -76,7 +76,7 @@ def main(run: NormanSubset) -> pd.DataFrame:
     controls = cells[cells.obs["condition"] == "control"]
     models = {"scBIG": fit.model, "scBIG, as published": published.model}
     predictors = {**models, **baselines.standard(training, table)}
-    options = {"reference": training.to_anndata(), "unbiased": True, "key": predict_key}
+    options = {"reference": training.to_anndata(), "key": predict_key}
     asked = predictors, controls, cells, test
     scores = baselines.compare(*asked, round_trip=fit.model.round_trip, **options)
     averages = baselines.averages(scores)

@@ -78,7 +78,7 @@ def transfer(screen: data.Screen, *, seed: int = 0) -> pd.DataFrame:
         predictors = {name: rule.fit(training) for name, rule in RULES.items()}
         controls = cells[screen.rows("control", held)]
         test = [c.name for c in training.conditions if screen.rows(c, held).size]
-        options: Any = {"reference": training, "unbiased": True, "key": jr.key(seed)}
+        options: Any = {"reference": training, "key": jr.key(seed)}
         tables.append(baselines.compare(predictors, controls, screen, test, columns, **options))
     return pd.concat(tables)
 

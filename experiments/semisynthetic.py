@@ -117,7 +117,7 @@ def score(
     tables = rules(measured, train, test) | {"truth": truth}
     control = baselines.Control.fit(training)
     predictors = {name: LookUp(model.genes, control.control_mean, t) for name, t in tables.items()}
-    options: Any = {"reference": training, "unbiased": True, "key": jr.key(run.seed)}
+    options: Any = {"reference": training, "key": jr.key(run.seed)}
     asked = {"control": control} | predictors, observed, observed, test
     scores = baselines.compare(*asked, cells=run.cells, **options)
     return baselines.averages(scores).filter(SHOWN)

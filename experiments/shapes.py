@@ -120,7 +120,7 @@ def distances(
 ) -> dict[str, float]:
     """Unbiased energy distance to the held-out cells, in all and within types."""
     values, rows = found
-    apart = lambda x, y: metrics.energy_distance(x @ axes.T, y @ axes.T, unbiased=True)
+    apart = lambda x, y: metrics.energy_distance(x @ axes.T, y @ axes.T)
     scores = {"e_distance": apart(values[:2000], screen.dense(other))}
     if "type" in cells.obs:
         kind = cells.obs["type"].to_numpy()

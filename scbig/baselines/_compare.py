@@ -74,7 +74,7 @@ def compare(
     - `key`: the same for every predictor, so that those of this library and a trained model start
         from the same control cells.
     - `cells`: cells that are predicted for each condition in each context; by default one for each
-        control cell. With it, give `unbiased=True` or an equal `max_cells`.
+        control cell.
     - `reference`: as for `scbig.metrics.evaluate`.
     - `round_trip`: of a model's autoencoder, `TrainedModel.round_trip`, for a row with what its
         latents can keep of a measurement.

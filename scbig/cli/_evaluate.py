@@ -60,7 +60,7 @@ class Evaluate:
         predicted, observed, unmeasured = _measured(predicted, observed)
         if unmeasured:
             print(f"Not measured, and left out: {examples(unmeasured, most=20)}.")
-        scoring = metrics.Scoring(unbiased=True, max_cells=self.max_cells, seed=self.seed)
+        scoring = metrics.Scoring(max_cells=self.max_cells, seed=self.seed)
         tables = {"predicted": metrics.scored(predicted, observed, scoring=scoring)}
         alone = tables["predicted"]["e_distance"].isna().to_numpy()
         if alone.any():

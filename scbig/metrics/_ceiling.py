@@ -28,10 +28,9 @@ def split_half(
     """The ceiling: one random half of each perturbation's cells as a prediction of the other half.
 
     No model can be expected to do better than a replicate of the measurement. A half has half of
-    the cells, so this ceiling is a little lower than that of all cells; its `e_distance` compares
-    with a model's only if both are `unbiased` or have an equal `max_cells`. Where cells are few,
-    give a `reference` too: without one the principal components are fitted on the controls and one
-    half only, and the half that they have not seen lies apart from it.
+    the cells, so this ceiling is a little lower than that of all cells. Where cells are few, give
+    a `reference` too: without one the principal components are fitted on the controls and one half
+    only, and the half that they have not seen lies apart from it.
 
     **Arguments:**
 

@@ -23,7 +23,7 @@ def energy_distance(
     y: Float[np.ndarray, "second features"],
     *,
     squared_norm: bool = False,
-    unbiased: bool = False,
+    unbiased: bool = True,
 ) -> float:
     r"""Squared energy distance $2 E|x-y| - E|x-x'| - E|y-y'|$ of two populations (Eq. 16).
 
@@ -39,10 +39,10 @@ def energy_distance(
     - `y`: the other.
     - `squared_norm`: squared Euclidean norms all the same; with `unbiased`, scPerturb's `edist`.
     - `unbiased`: leave a cell's zero distance to itself out of the averages within a population
-        (the U-statistic). By default it is in (the V-statistic): never negative, zero if and
-        only if the samples are equal, but too large by about `E|x-x'| (1/n + 1/m)`, so that
-        values from different numbers of cells do not compare. Unbiased, two samples of one
-        population give zero on average, and a little below it as often as above.
+        (the U-statistic): two samples of one population give zero on average, and a little below
+        it as often as above. With it in (the V-statistic) it is never negative, zero if and only
+        if the samples are equal, but too large by about `E|x-x'| (1/n + 1/m)`, so that values from
+        different numbers of cells do not compare.
     """
     fewest = 2 if unbiased else 1
     if min(len(x), len(y)) < fewest:

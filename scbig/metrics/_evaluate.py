@@ -22,8 +22,8 @@ def evaluate(
     components: int = 50,
     top: int = 20,
     pds_denominator: Literal["n-1", "n"] = "n-1",
-    unbiased: bool = False,
-    max_cells: int | None = None,
+    unbiased: bool = True,
+    max_cells: int | None = 1000,
     seed: int = 0,
     metrics: Mapping[str, Metric] | None = None,
 ) -> pd.DataFrame:
@@ -50,8 +50,8 @@ def evaluate(
     - `top`: genes of the `_deg20` columns, by absolute true response.
     - `pds_denominator`: see `discrimination_scores`; PDS ranks among the evaluated perturbations
         of a context.
-    - `unbiased`: of the energy distance, see `energy_distance`; needed, or an equal `max_cells`, to
-        compare values from different numbers of cells.
+    - `unbiased`: of the energy distance, see `energy_distance`. Without it values from different
+        numbers of cells do not compare.
     - `max_cells`: most cells of a population in an energy distance, drawn at random; None: all.
     - `seed`: of that draw.
     - `metrics`: of one's own, by the name of their column: functions of the predicted cells of a

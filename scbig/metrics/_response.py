@@ -48,12 +48,12 @@ def _centred(x: Float[np.ndarray, " genes"]) -> Float[np.ndarray, " genes"]:
 
 
 def cosine(x: Float[np.ndarray, " genes"], y: Float[np.ndarray, " genes"]) -> float:
-    """Cosine of two responses (Eq. 18); 0 where either is zero, for it points nowhere."""
+    """Cosine of two responses (Eq. 18); NaN where either is zero, for it points nowhere."""
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     x = x / (np.abs(x).max(initial=0.0) or 1.0)
     y = y / (np.abs(y).max(initial=0.0) or 1.0)
     norms = np.linalg.norm(x) * np.linalg.norm(y)
-    return float(np.clip(x @ y / norms, -1, 1)) if norms > 0 else 0.0
+    return float(np.clip(x @ y / norms, -1, 1)) if norms > 0 else float("nan")
 
 
 def direction_accuracy(

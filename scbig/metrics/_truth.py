@@ -53,8 +53,8 @@ class Scoring:
     components: int = 50
     top: int = 20
     pds_denominator: Literal["n-1", "n"] = "n-1"
-    unbiased: bool = False
-    max_cells: int | None = None
+    unbiased: bool = True
+    max_cells: int | None = 1000
     seed: int = 0
     metrics: Mapping[str, Metric] = field(default_factory=dict)
 
