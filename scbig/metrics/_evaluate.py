@@ -1,7 +1,7 @@
 """The table of metrics: predicted cells against measured cells, a row for each perturbation."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ from anndata import AnnData
 
 from scbig.data import Columns, LabelledCells, Screen, check_one_scale
 
+from ._discrimination import Denominator, Distance
 from ._truth import Metric, Scoring, Truth, wanted_of
 
 
@@ -21,7 +22,10 @@ def evaluate(
     reference: Screen | AnnData | None = None,
     components: int = 50,
     top: int = 20,
-    pds_denominator: Literal["n-1", "n"] = "n-1",
+    pds_denominator: Denominator = "n-1",
+    pds_distance: Distance = "l1",
+    pds_leave_out: bool = False,
+    origin: pd.DataFrame | None = None,
     unbiased: bool = True,
     max_cells: int | None = 1000,
     seed: int = 0,
@@ -48,8 +52,11 @@ def evaluate(
         evaluated perturbations, in each context its own.
     - `components`: principal components of the energy distance.
     - `top`: genes of the `_deg20` columns, by absolute true response.
-    - `pds_denominator`: see `discrimination_scores`; PDS ranks among the evaluated perturbations
-        of a context.
+    - `pds_denominator` and `pds_distance`: see `discrimination_scores`; PDS ranks among the
+        evaluated perturbations of a context.
+    - `pds_leave_out`: whether PDS leaves out the genes that a condition perturbs.
+    - `origin`: a profile for each context from which responses are measured, instead of the mean
+        of its controls: see `mean_of_conditions`.
     - `unbiased`: of the energy distance, see `energy_distance`. Without it values from different
         numbers of cells do not compare.
     - `max_cells`: most cells of a population in an energy distance, drawn at random; None: all.
@@ -78,6 +85,9 @@ def evaluate(
             components=components,
             top=top,
             pds_denominator=pds_denominator,
+            pds_distance=pds_distance,
+            pds_leave_out=pds_leave_out,
+            origin=origin,
             unbiased=unbiased,
             max_cells=max_cells,
             seed=seed,
@@ -120,7 +130,7 @@ def scored(
     measured = float(np.mean([mean.mean() for mean in truth.means.values()]))
     found = float(np.mean(means))
     # Where few genes were measured they may all respond, and a prediction of no change is one.
-    nearest = min(max(found, min(measured, truth.origin)), max(measured, truth.origin))
+    nearest = min(max(found, min(measured, truth.level)), max(measured, truth.level))
     check_one_scale(found, nearest, what="predicted", other="observed")
     return table
 

@@ -3,18 +3,19 @@
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import sparse
 
 from scbig._names import examples
-from scbig.data import CONTROL, LabelledCells, check_one_scale
+from scbig.data import CONTROL, Condition, LabelledCells, check_one_scale
 
-from ._discrimination import discrimination_scores
+from ._discrimination import Denominator, Distance, discrimination_scores, perturbed_genes
 from ._distribution import Projection, energy_distance, fit_projection
+from ._origin import checked_origin
 from ._response import response_scores
 
 if TYPE_CHECKING:  # scipy ships no types, and those that pyright infers are wrong
@@ -52,7 +53,10 @@ class Scoring:
 
     components: int = 50
     top: int = 20
-    pds_denominator: Literal["n-1", "n"] = "n-1"
+    pds_denominator: Denominator = "n-1"
+    pds_distance: Distance = "l1"
+    pds_leave_out: bool = False
+    origin: pd.DataFrame | None = None
     unbiased: bool = True
     max_cells: int | None = 1000
     seed: int = 0
@@ -74,15 +78,16 @@ class Truth:
     """Measured populations, the controls of their contexts, and where distances are taken.
 
     **Fields:** `observed` and `controls`, with the genes in one order; `wanted`, what is scored;
-    `means`, of the wanted populations; `origin`, that of the controls over all genes;
-    `projections`, by context; `scoring`, how.
+    `means`, of the wanted populations; `origins`, from which responses are measured, by context;
+    `level`, the mean of the controls over all genes; `projections`, by context; `scoring`, how.
     """
 
     observed: LabelledCells
     controls: LabelledCells
     wanted: Wanted
     means: Mapping[tuple[str, str], Float[np.ndarray, " genes"]]
-    origin: float
+    origins: Mapping[str, Float[np.ndarray, " genes"]]
+    level: float
     projections: Mapping[str, Projection]
     scoring: Scoring
 
@@ -115,10 +120,12 @@ class Truth:
             for context, names in wanted.items()
             for name in names
         }
-        origins = [mean_profile(controls.cells(CONTROL, context)) for context in wanted]
-        origin, level = _overall(origins), _overall(means.values())
+        origins = {own: mean_profile(controls.cells(CONTROL, own)) for own in wanted}
+        level, measured_level = _overall(origins.values()), _overall(means.values())
         if apart:
-            check_one_scale(origin, level, what="control", other="observed", most=_APART)
+            check_one_scale(level, measured_level, what="control", other="observed", most=_APART)
+        if scoring.origin is not None:
+            origins = checked_origin(scoring.origin, list(wanted), observed.genes)
         if reference is None:
             measured = {c: _measured(observed, controls, c, names) for c, names in wanted.items()}
             projections = {c: fit_projection(x, scoring.components) for c, x in measured.items()}
@@ -131,7 +138,8 @@ class Truth:
             controls=controls,
             wanted=wanted,
             means=means,
-            origin=origin,
+            origins=origins,
+            level=level,
             projections=projections,
             scoring=scoring,
         )
@@ -151,7 +159,7 @@ class Truth:
             own[context, name] = self._own(context, name, cells)
         tables = {}
         for context, names in self.wanted.items():
-            origin = mean_profile(self.controls.cells(CONTROL, context))
+            origin = self.origins[context]
             guess = [means[context, name] for name in names]
             truth = [self.means[context, name] for name in names]
             rows = [
@@ -160,7 +168,11 @@ class Truth:
             ]
             table = pd.DataFrame(rows, index=pd.Index(list(names), name="condition"))
             table["pds"] = discrimination_scores(
-                np.stack(guess), np.stack(truth), denominator=self.scoring.pds_denominator
+                np.stack(guess) - origin,
+                np.stack(truth) - origin,
+                distance=self.scoring.pds_distance,
+                denominator=self.scoring.pds_denominator,
+                left_out=self._left_out(names),
             )
             table["e_distance"] = [energies[context, name] for name in names]
             table = table.loc[:, list(COLUMNS)]
@@ -168,6 +180,12 @@ class Truth:
                 **{title: [own[context, name][title] for name in names] for title in self._titles}
             )
         return tables[""] if list(tables) == [""] else pd.concat(tables, names=["context"])
+
+    def _left_out(self, names: Sequence[str]) -> Bool[np.ndarray, "perturbations genes"] | None:
+        if not self.scoring.pds_leave_out:
+            return None
+        perturbed = [Condition.parse(name).perturbations for name in names]
+        return perturbed_genes(perturbed, self.observed.genes)
 
     @property
     def _titles(self) -> list[str]:
