@@ -2,6 +2,7 @@
 
 from ._ceiling import halves as halves, split_half as split_half
 from ._changed import (
+    changed_scores as changed_scores,
     des as des,
     log_fold_changes as log_fold_changes,
     overlap as overlap,

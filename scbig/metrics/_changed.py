@@ -6,10 +6,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
+from ._distribution import Matrix
+from ._ranksum import Correction, rank_sums
+
 Means = Float[np.ndarray, " genes"]
 Fold = Literal["difference", "ratio"]
 
 _ROUNDING = 1e-12
+CHANGED = ("des", "de_jaccard", "de_recall", "de_precision", "de_predicted", "de_measured")
 FEWEST = 5
 """Changed genes below which their order says nothing."""
 
@@ -75,6 +79,22 @@ def overlap(
         "de_predicted": counts[0],
         "de_measured": counts[1],
     }
+
+
+def changed_scores(
+    predicted: Matrix, observed: Matrix, control: Matrix, *, correction: Correction = "bh"
+) -> dict[str, float]:
+    """All metrics of the genes that are changed, of one predicted and one measured population.
+
+    **Arguments:** cells by genes, dense or sparse; `correction`, for the number of genes.
+
+    **Returns:** `des` and the columns of `overlap`.
+    """
+    both = predicted, observed
+    guess, truth = (rank_sums(own, control).significant(correction=correction) for own in both)
+    mean = lambda cells: np.asarray(cells.mean(axis=0), np.float64).ravel()
+    order = des(mean(predicted), mean(observed), mean(control), truth)
+    return {"des": order, **overlap(guess, truth)}
 
 
 def weighted_scores(

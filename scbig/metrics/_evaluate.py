@@ -10,6 +10,7 @@ from anndata import AnnData
 from scbig.data import Columns, LabelledCells, Screen, check_one_scale
 
 from ._discrimination import Denominator, Distance
+from ._ranksum import Correction
 from ._truth import Metric, Scoring, Truth, wanted_of
 
 
@@ -26,6 +27,7 @@ def evaluate(
     pds_distance: Distance = "l1",
     pds_leave_out: bool = False,
     origin: pd.DataFrame | None = None,
+    changed: Correction | None = None,
     unbiased: bool = True,
     max_cells: int | None = 1000,
     seed: int = 0,
@@ -57,6 +59,8 @@ def evaluate(
     - `pds_leave_out`: whether PDS leaves out the genes that a condition perturbs.
     - `origin`: a profile for each context from which responses are measured, instead of the mean
         of its controls: see `mean_of_conditions`.
+    - `changed`: whether the genes that a rank-sum test calls changed are scored too, and how it is
+        corrected for their number: see `changed_scores`. A prediction needs dispersed cells for it.
     - `unbiased`: of the energy distance, see `energy_distance`. Without it values from different
         numbers of cells do not compare.
     - `max_cells`: most cells of a population in an energy distance, drawn at random; None: all.
@@ -88,6 +92,7 @@ def evaluate(
             pds_distance=pds_distance,
             pds_leave_out=pds_leave_out,
             origin=origin,
+            changed=changed,
             unbiased=unbiased,
             max_cells=max_cells,
             seed=seed,

@@ -13,9 +13,11 @@ from scipy import sparse
 from scbig._names import examples
 from scbig.data import CONTROL, Condition, LabelledCells, check_one_scale
 
+from ._changed import CHANGED, changed_scores
 from ._discrimination import Denominator, Distance, discrimination_scores, perturbed_genes
 from ._distribution import Projection, energy_distance, fit_projection
 from ._origin import checked_origin
+from ._ranksum import Correction
 from ._response import response_scores
 
 if TYPE_CHECKING:  # scipy ships no types, and those that pyright infers are wrong
@@ -57,13 +59,14 @@ class Scoring:
     pds_distance: Distance = "l1"
     pds_leave_out: bool = False
     origin: pd.DataFrame | None = None
+    changed: Correction | None = None
     unbiased: bool = True
     max_cells: int | None = 1000
     seed: int = 0
     metrics: Mapping[str, Metric] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        taken = sorted({*COLUMNS} & {*self.metrics})
+        taken = sorted({*COLUMNS, *CHANGED} & {*self.metrics})
         if taken:
             raise ValueError(f"There are metrics called {examples(taken)}: choose other names.")
         if min(self.components, self.top) < 1 or (self.max_cells or 1) < 1 or self.max_cells == 0:
@@ -156,7 +159,7 @@ class Truth:
         for context, name, cells in populations:
             means[context, name] = mean_profile(cells)
             energies[context, name] = self._energy(context, name, cells)
-            own[context, name] = self._own(context, name, cells)
+            own[context, name] = self._more(context, name, cells)
         tables = {}
         for context, names in self.wanted.items():
             origin = self.origins[context]
@@ -176,9 +179,8 @@ class Truth:
             )
             table["e_distance"] = [energies[context, name] for name in names]
             table = table.loc[:, list(COLUMNS)]
-            tables[context] = table.assign(
-                **{title: [own[context, name][title] for name in names] for title in self._titles}
-            )
+            more = pd.DataFrame([own[context, name] for name in names], index=table.index)
+            tables[context] = table.join(more)
         return tables[""] if list(tables) == [""] else pd.concat(tables, names=["context"])
 
     def _left_out(self, names: Sequence[str]) -> Bool[np.ndarray, "perturbations genes"] | None:
@@ -187,17 +189,15 @@ class Truth:
         perturbed = [Condition.parse(name).perturbations for name in names]
         return perturbed_genes(perturbed, self.observed.genes)
 
-    @property
-    def _titles(self) -> list[str]:
-        return list(self.scoring.metrics)
-
-    def _own(self, context: str, name: str, cells: Matrix) -> dict[str, float]:
-        """The metrics of the caller's own."""
-        if not self.scoring.metrics:
+    def _more(self, context: str, name: str, cells: Matrix) -> dict[str, float]:
+        """What is scored only if asked for: changed genes, and metrics of the caller's own."""
+        correction, own = self.scoring.changed, self.scoring.metrics
+        if correction is None and not own:
             return {}
-        truth, origin = self.observed.cells(name, context), self.controls.cells(CONTROL, context)
-        given = [_dense(values) for values in (cells, truth, origin)]
-        return {title: float(metric(*given)) for title, metric in self.scoring.metrics.items()}
+        given = cells, self.observed.cells(name, context), self.controls.cells(CONTROL, context)
+        found = {} if correction is None else changed_scores(*given, correction=correction)
+        dense = [_dense(values) for values in given] if own else []
+        return found | {title: float(metric(*dense)) for title, metric in own.items()}
 
     def _energy(self, context: str, name: str, cells: Matrix) -> float:
         # By name, so that a score does not depend on what else is scored.

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -129,3 +131,41 @@ def test_a_prediction_is_judged_by_what_it_knows_beyond_the_sum():
     assert worst["gi_pearson"] == pytest.approx(-1)
     assert worst["gi_error"] == pytest.approx(4)
     assert np.isnan(interaction_scores(truth, first + second, first, second)["gi_error"])
+
+
+@pytest.mark.parametrize("correction", ["bh", "bonferroni"])
+def test_changed_genes_are_scored_in_the_table_if_asked_for(correction):
+    rng = np.random.default_rng(0)
+    rates = rng.gamma(2, 1, 30)
+    effects = {"control": 0 * rates, "A": rng.normal(0, 1, 30), "B": rng.normal(0, 1, 30)}
+    labels = np.repeat([*effects], 30)
+
+    def draw_cells(seed):
+        means = np.stack([rates * np.exp(effects[label]) for label in labels])
+        values = np.log1p(np.random.default_rng(seed).poisson(means) * 1.3)
+        obs = pd.DataFrame({"condition": labels}, pd.Index([f"c{row}" for row in range(90)]))
+        return ad.AnnData(
+            values, obs=obs, var=pd.DataFrame(index=pd.Index([f"g{g}" for g in range(30)]))
+        )
+
+    predicted, observed = draw_cells(1), draw_cells(2)
+    table = metrics.evaluate(predicted, observed, changed=correction)
+    cells = lambda adata, label: np.asarray(adata.X)[labels == label]
+    for name in ("A", "B"):
+        p = [
+            stats.mannwhitneyu(
+                cells(side, name), cells(observed, "control"), method="asymptotic"
+            ).pvalue
+            for side in (predicted, observed)
+        ]
+        adjust = stats.false_discovery_control if correction == "bh" else lambda own: own * 30
+        guess, truth = (adjust(own) < 0.05 for own in p)
+        assert table.loc[name, "de_measured"] == truth.sum()
+        assert table.loc[name, "de_jaccard"] == (guess & truth).sum() / (guess | truth).sum()
+        means = [cells(*own).mean(axis=0) for own in ((predicted, name), (observed, name))]
+        folds: Any = [own - cells(observed, "control").mean(axis=0) for own in means]
+        expected: Any = stats.spearmanr(folds[0][truth], folds[1][truth])
+        assert table.loc[name, "des"] == pytest.approx(expected.statistic)
+    assert "des" not in metrics.evaluate(predicted, observed)
+    with pytest.raises(ValueError, match="metrics called 'des'"):
+        metrics.evaluate(predicted, observed, metrics={"des": lambda *_: 0.0})
