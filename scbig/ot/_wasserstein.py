@@ -47,5 +47,4 @@ def sinkhorn_distance(
         start=None,
         symmetric=False,
     )
-    matrix = plan.matrix
-    return Divergence(value=jnp.sum(matrix * cost) / jnp.sum(matrix), error=plan.error)
+    return Divergence(value=jnp.sum(plan.matrix * cost), error=plan.error)

@@ -127,6 +127,8 @@ def test_a_prediction_is_judged_by_what_it_knows_beyond_the_sum():
     additive = interaction_scores(first + second, truth, first, second)
     assert np.isnan(additive["gi_pearson"])
     assert additive["gi_error"] == pytest.approx(1)
+    rounded = (first.astype(np.float32) + second.astype(np.float32)).astype(np.float64)
+    assert np.isnan(interaction_scores(rounded, truth, first, second)["gi_pearson"])
     worst = interaction_scores(first + second - more, truth, first, second)
     assert worst["gi_pearson"] == pytest.approx(-1)
     assert worst["gi_error"] == pytest.approx(4)

@@ -41,6 +41,9 @@ def test_a_response_of_zero_points_nowhere():
     observed = np.eye(4)
     found = metrics.discrimination_scores(np.zeros((4, 4)), observed, distance="cosine")
     np.testing.assert_array_equal(found, 0.5)
+    one_without = np.array([[1.0, 0.0], [0.0, 0.0]])
+    near = metrics.discrimination_scores(one_without + 0.1, one_without, distance="cosine")
+    assert near.tolist() == [1, 0]  # the second is at 1 from its own, and nearer to the first
     doubled = metrics.discrimination_scores(3 * observed, observed, distance="cosine")
     np.testing.assert_array_equal(doubled, 1.0)
     assert metrics.discrimination_scores(-observed, observed, distance="cosine").tolist() == [0] * 4

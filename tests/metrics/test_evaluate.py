@@ -1,5 +1,7 @@
 """The table of metrics on AnnData: against loops, on perfect predictions, on bad input."""
 
+import dataclasses
+import inspect
 import math
 from typing import Any
 
@@ -366,3 +368,11 @@ def test_conditions_too_small_to_split_are_named():
         metrics.split_half(observed)
     with pytest.raises(ValueError, match="no perturbation to split"):
         metrics.split_half(observed, conditions=[])
+
+
+def test_the_table_and_what_scores_it_have_the_same_defaults():
+    """Commands make a `Scoring` of their own."""
+    arguments = inspect.signature(metrics.evaluate).parameters
+    for own in dataclasses.fields(metrics.Scoring):
+        if own.name != "metrics":
+            assert arguments[own.name].default == own.default, own.name
