@@ -2,16 +2,20 @@
 
 import functools
 import gc
+import importlib.metadata
 import os
 import pathlib
 from collections.abc import Iterator
 
 # Read when XLA starts: quick code generation in place of quick code. The fusion emitters alone
 # take half of the time of a compilation; a second thread of it is a core that the other worker has.
+# A flag that it does not know ends the process, and from 0.12 on it knows none for the emitters.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    + " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    + " --xla_cpu_parallel_codegen_split_count=1"
+    + " --xla_cpu_use_fusion_emitters=false"
+    * (tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11))
 )
 
 import jax

@@ -1,10 +1,14 @@
 """The one place that relaxes strict promotion, for libraries that rely on the implicit kind."""
 
 import contextlib
+import importlib.metadata
 from collections.abc import Iterator
 from typing import Any
 
 import jax
+
+# From 0.12 on XLA knows no such option, and refuses to compile.
+_JAXLIB = tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2]))
 
 
 @contextlib.contextmanager
@@ -18,7 +22,7 @@ COMPILED_QUICKLY: Any = {
     "compiler_options": {
         "xla_backend_optimization_level": 0,
         "xla_llvm_disable_expensive_passes": True,
-        "xla_cpu_use_fusion_emitters": False,
+        **({"xla_cpu_use_fusion_emitters": False} if _JAXLIB < (0, 11) else {}),
     }
 }
 """For `jit` of what runs so seldom that compiling it is most of its time."""
