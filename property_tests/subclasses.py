@@ -19,6 +19,7 @@ from scbig import (
     ot,
     programs,
     response,
+    rivals,
 )
 from scbig._hints import subclasses
 from scbig._value import Value, Weighted
@@ -107,6 +108,8 @@ TABLE: dict[type, list[Any]] = {
         programs.Pretrained(), programs.Coexpression(3),
         programs.SideBySide(programs.Coexpression(2)),
     ],
+    # Their laws are in tests/rivals.
+    rivals.AbstractNetworkRecipe: [rivals.LatentAdditive()],
 }  # fmt: skip
 
 BUILT: dict[type, tuple[type, ...]] = {
@@ -119,6 +122,8 @@ BUILT: dict[type, tuple[type, ...]] = {
     programs.AbstractPartition: (programs.AbstractClustering,),
     anchor.AbstractFittedAnchor: (anchor.AbstractAnchor,),
     response.AbstractRelation: (),  # made of priors; its laws are in test_response.py
+    rivals.AbstractNetwork: (rivals.AbstractNetworkRecipe,),
+    baselines.AbstractRecipe: (rivals.AbstractNetworkRecipe,),
     baselines.AbstractEffects: (),  # fitted to cells; its laws are in tests/baselines
 }
 """What the values of the table build, which is under law through them."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         preprocess as preprocess,
         priors as priors,
         programs as programs,
+        rivals as rivals,
         sampling as sampling,
         service as service,
         simulate as simulate,
@@ -53,7 +54,7 @@ __version__ = "0.2.0"
 _ROOMS = (
     *("alignment", "analysis", "anchor", "baselines", "cli", "data", "datasets", "flow", "method"),
     *("metrics", "model", "nn", "objective", "ot", "plotting", "preprocess", "priors", "programs"),
-    *("response", "sampling", "service", "simulate", "splits", "train"),
+    *("response", "rivals", "sampling", "service", "simulate", "splits", "train"),
 )
 _NAMES = {
     "data": ("Screen", "Columns", "Condition"),

@@ -10,6 +10,7 @@ from ._compare import (
 )
 from ._emit import (
     Predictor as Predictor,
+    move_controls as move_controls,
     predict_cells as predict_cells,
     predict_in_contexts as predict_in_contexts,
     shift_cells as shift_cells,
@@ -17,6 +18,12 @@ from ._emit import (
 from ._linear import LinearEmbedding as LinearEmbedding
 from ._mixed import MixedResponses as MixedResponses
 from ._moved import MovedControls as MovedControls
+from ._recipe import (
+    AbstractRecipe as AbstractRecipe,
+    Method as Method,
+    Rule as Rule,
+    known_cells as known_cells,
+)
 from ._residual import ResidualTransfer as ResidualTransfer
 from ._scaled import ScaledAdditive as ScaledAdditive
 from ._simple import (

@@ -1,0 +1,94 @@
+"""How predictors are made, as values, so that a comparison can make all of them alike."""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax.random as jr
+
+from scbig._typing import PRNGKeyArray
+from scbig.data import Screen
+from scbig.method import ScBIGConfig
+from scbig.splits import Split
+from scbig.train import Priors, fit
+
+from ._emit import Predictor
+
+
+class AbstractRecipe(eqx.Module):
+    """How a predictor is made from all of a screen but the test conditions of a split.
+
+    A recipe is told which conditions validate, and may use them as it must: to choose parameters,
+    or, where there is nothing to choose, as further training conditions.
+    """
+
+    @abc.abstractmethod
+    def fit(
+        self,
+        screen: Screen,
+        split: Split,
+        priors: Priors,
+        *,
+        progress: bool = True,
+        key: PRNGKeyArray,
+    ) -> Predictor:
+        """The predictor, fitted.
+
+        **Arguments:** `screen`, with the cells of all conditions, of which those of the test are
+        not read; `split`, which they are; `priors`, of which it reads what it needs; `progress`,
+        whether to draw bars; `key`, of everything that is drawn.
+
+        **Raises:** a ValueError that names the prior that it lacks, or a perturbation that it can
+        know nothing of.
+        """
+
+
+class Rule(AbstractRecipe):
+    """A closed-form predictor: it has nothing to choose, and learns from what validates too.
+
+    **Fields:** `made`, from the cells and the priors to the predictor.
+    """
+
+    made: Callable[[Screen, Priors], Predictor]
+
+    def fit(
+        self,
+        screen: Screen,
+        split: Split,
+        priors: Priors,
+        *,
+        progress: bool = True,
+        key: PRNGKeyArray,
+    ) -> Predictor:
+        """Calls `made` on the training and validation cells."""
+        return self.made(known_cells(screen, split), priors)
+
+
+class Method(AbstractRecipe):
+    """scBIG itself, or any configuration of it: `scbig.fit`.
+
+    **Fields:** `config`; `anyway`, as for `scbig.fit`.
+    """
+
+    config: ScBIGConfig
+    anyway: bool = False
+
+    def fit(
+        self,
+        screen: Screen,
+        split: Split,
+        priors: Priors,
+        *,
+        progress: bool = True,
+        key: PRNGKeyArray,
+    ) -> Predictor:
+        """Trains on training cells; the validation conditions of the split, if any, choose."""
+        options: Any = {"progress": progress, "anyway": self.anyway, "key": jr.fold_in(key, 0)}
+        cells = known_cells(screen, split)
+        return fit(cells, priors, self.config, validation=split.validation, **options).model
+
+
+def known_cells(screen: Screen, split: Split) -> Screen:
+    """The cells that may be known before the test: of training and validation, with controls."""
+    return split.cells(screen, "train", *(["validation"] if split.validation else []))

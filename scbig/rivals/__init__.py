@@ -1,0 +1,10 @@
+"""The paper's learned baselines, written anew: networks that are trained by descent."""
+
+from ._cells import Batch as Batch, Encoded as Encoded, Facts as Facts
+from ._latent_additive import LatentAdditive as LatentAdditive
+from ._network import (
+    AbstractNetwork as AbstractNetwork,
+    AbstractNetworkRecipe as AbstractNetworkRecipe,
+    Rival as Rival,
+)
+from ._training import Fixed as Fixed, Training as Training
