@@ -16,8 +16,10 @@ from ._emit import (
     shift_cells as shift_cells,
 )
 from ._linear import LinearEmbedding as LinearEmbedding
+from ._mean import MeanOfPredictors as MeanOfPredictors
 from ._mixed import MixedResponses as MixedResponses
 from ._moved import MovedControls as MovedControls
+from ._process import ResidualProcess as ResidualProcess
 from ._recipe import (
     AbstractRecipe as AbstractRecipe,
     Method as Method,
