@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         anchor as anchor,
         baselines as baselines,
         cli as cli,
+        comparison as comparison,
         data as data,
         datasets as datasets,
         flow as flow,
@@ -52,9 +53,10 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _ROOMS = (
-    *("alignment", "analysis", "anchor", "baselines", "cli", "data", "datasets", "flow", "method"),
-    *("metrics", "model", "nn", "objective", "ot", "plotting", "preprocess", "priors", "programs"),
-    *("response", "rivals", "sampling", "service", "simulate", "splits", "train"),
+    *("alignment", "analysis", "anchor", "baselines", "cli", "comparison", "data", "datasets"),
+    *("flow", "method", "metrics", "model", "nn", "objective", "ot", "plotting", "preprocess"),
+    *("priors", "programs", "response", "rivals", "sampling", "service", "simulate", "splits"),
+    "train",
 )
 _NAMES = {
     "data": ("Screen", "Columns", "Condition"),

@@ -1,5 +1,12 @@
 """What a model must beat: closed-form predictors under one protocol."""
 
+from ._anchors import (
+    REPLICATE as REPLICATE,
+    against_best as against_best,
+    by_condition as by_condition,
+    scaled as scaled,
+    with_replicate as with_replicate,
+)
 from ._ceilings import AUTOENCODER as AUTOENCODER, CEILING as CEILING, RoundTrip as RoundTrip
 from ._closed_form import AbstractEffects as AbstractEffects
 from ._compare import (
@@ -34,4 +41,5 @@ from ._simple import (
     MatchingMean as MatchingMean,
     PerturbedMean as PerturbedMean,
 )
+from ._strata import strata as strata, support as support
 from ._uncertainty import Interval as Interval, interval as interval, paired as paired

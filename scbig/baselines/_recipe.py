@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.random as jr
@@ -21,7 +21,15 @@ class AbstractRecipe(eqx.Module):
 
     A recipe is told which conditions validate, and may use them as it must: to choose parameters,
     or, where there is nothing to choose, as further training conditions.
+
+    **Fields:** `draws`, whether another key makes another predictor.
     """
+
+    draws: ClassVar[bool] = True
+
+    def told(self) -> str:
+        """What it is, so that two that differ in anything are told differently."""
+        return repr(self)
 
     @abc.abstractmethod
     def fit(
@@ -49,6 +57,12 @@ class Rule(AbstractRecipe):
 
     **Fields:** `made`, from the cells and the priors to the predictor.
     """
+
+    draws: ClassVar[bool] = False
+
+    def told(self) -> str:
+        """The name of the function: what it closes over is not told."""
+        return f"{self.made.__module__}.{self.made.__qualname__}"
 
     made: Callable[[Screen, Priors], Predictor]
 

@@ -8,6 +8,7 @@ from ._changed import (
     overlap as overlap,
     weighted_scores as weighted_scores,
 )
+from ._direction import ERRORS as ERRORS, RELIABILITIES as RELIABILITIES, ahead as ahead
 from ._discrimination import (
     discrimination_scores as discrimination_scores,
     perturbed_genes as perturbed_genes,

@@ -12,3 +12,4 @@ from ._programs import (
     interaction_heatmap as interaction_heatmap,
 )
 from ._save import save as save
+from ._standing import standing as standing

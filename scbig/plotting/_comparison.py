@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scbig._names import examples
+from scbig.metrics import ERRORS
 
 from ._style import FONT, INK, colour_of, grid, new_figure
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
     import pandas
-
-_LOWER_IS_BETTER = {"l2", "mse", "mae", "e_distance", "wasserstein"}
 
 
 def comparison(table: "pandas.DataFrame", *, metrics: Sequence[str]) -> "matplotlib.figure.Figure":
@@ -81,6 +80,6 @@ def _panel(
     panel.tick_params(axis="y", length=0)
     panel.tick_params(axis="x", labelsize=FONT - 1)
     panel.locator_params(axis="x", nbins=3)
-    arrow = "lower is better" if metric in _LOWER_IS_BETTER else ""
+    arrow = "lower is better" if metric in ERRORS else ""
     panel.set_title(metric + (f"\n({arrow})" if arrow else ""), fontsize=FONT)
     panel.spines[["top", "right", "left"]].set_visible(False)

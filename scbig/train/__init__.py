@@ -15,7 +15,7 @@ from ._loop import Stage as Stage, run as run
 from ._materials import Materials as Materials
 from ._priors import Priors as Priors
 from ._programs import ClusteringInput as ClusteringInput, response_errors as response_errors
-from ._record import MetricsLog as MetricsLog, Recorder as Recorder
+from ._record import MetricsLog as MetricsLog, ProgressBar as ProgressBar, Recorder as Recorder
 from ._setting import flow_data as flow_data, make_setting as make_setting
 from ._stages import TrainingKeys as TrainingKeys, train_stages as train_stages
 from ._starts import own_starts as own_starts, starts_of as starts_of

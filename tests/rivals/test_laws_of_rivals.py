@@ -1,19 +1,17 @@
 """What holds for every learned predictor: a line in the table puts it under all these laws."""
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax.random as jr
 import numpy as np
 import pytest
-from scipy import sparse
 
 import scbig
 from scbig import rivals
 from scbig._hints import subclasses
 from scbig.baselines import AbstractRecipe, Rule
-from scbig.data import Condition, Screen
+from scbig.data import Screen
 from scbig.objective import Adam
 from scbig.priors import EmbeddingTable, InteractionGraph
 
@@ -29,30 +27,6 @@ TEST, VALIDATION = ["g0+g1"], ["g2+g3"]
 TRAIN = ["g0", "g1", "g2", "g3", "g0+g2", "g1+g3", "g0+g3"]
 
 
-@functools.cache
-def screen() -> Screen:
-    """Sparse log expression; each of four genes raises its own, and five others, fourfold."""
-    rng = np.random.default_rng(0)
-    names = [(), *(tuple(label.split("+")) for label in (*TRAIN, *VALIDATION, *TEST))]
-    conditions = tuple(Condition(name) for name in sorted(names))
-    group = np.repeat(np.arange(len(conditions)), 24)
-    rates = np.full((len(conditions), len(GENES)), 1.5)
-    for row, condition in enumerate(conditions):
-        for name in condition.perturbations:
-            first = int(name[1:]) * 5
-            rates[row, [int(name[1:]), *range(first, first + 5)]] *= 4.0
-    counts = rng.poisson(rates[group]).astype(np.float64)
-    total = np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
-    return Screen(
-        expression=sparse.csr_matrix(np.log1p(counts / total * 50.0).astype(np.float32)),
-        genes=GENES,
-        cells=tuple(map(str, range(len(group)))),
-        conditions=conditions,
-        condition_index=group.astype(np.int32),
-        context_index=np.zeros(len(group), np.int32),
-    )
-
-
 SPLIT = scbig.Split.of(name="small", train=TRAIN, validation=VALIDATION, test=TEST)
 PRIORS = scbig.Priors(
     genes=EmbeddingTable(
@@ -66,14 +40,14 @@ PRIORS = scbig.Priors(
 )
 
 
-@functools.cache
-def fitted(place: int) -> rivals.Rival:
-    return SMALL[place].fit(screen(), SPLIT, PRIORS, progress=False, key=jr.key(0))
+FITTED: dict[int, rivals.Rival] = {}
 
 
-def predict(place: int, conditions: list[str], **options: Any) -> Any:
-    model = fitted(place)
-    return model.predict(screen().controls, conditions, **{"key": jr.key(1), **options})
+def predict(screen: Screen, place: int, conditions: list[str], **options: Any) -> Any:
+    if place not in FITTED:
+        given: Any = {"progress": False, "key": jr.key(0)}
+        FITTED[place] = SMALL[place].fit(screen, SPLIT, PRIORS, **given)
+    return FITTED[place].predict(screen.controls, conditions, **{"key": jr.key(1), **options})
 
 
 def test_every_recipe_is_in_the_table() -> None:
@@ -89,56 +63,58 @@ def place(request: pytest.FixtureRequest) -> int:
     return request.param
 
 
-def test_the_change_of_training_conditions_is_learned(place: int) -> None:
-    found = predict(place, ["g0", "g1", "g2", "g3"])
-    origin = screen().mean(screen().rows("control"))
+def test_the_change_of_training_conditions_is_learned(four_genes: Screen, place: int) -> None:
+    found = predict(four_genes, place, ["g0", "g1", "g2", "g3"])
+    origin = four_genes.mean(four_genes.rows("control"))
     apart, size = 0.0, 0.0
     for name in ("g0", "g1", "g2", "g3"):
-        truth = screen().mean(screen().rows(name)) - origin
+        truth = four_genes.mean(four_genes.rows(name)) - origin
         mine = np.asarray(found[found.obs["condition"] == name].X).mean(axis=0) - origin
         apart, size = apart + np.sum((mine - truth) ** 2), size + np.sum(truth**2)
     assert apart < 0.7 * size
 
 
-def test_predicted_cells_are_expression_and_no_copies(place: int) -> None:
-    found = predict(place, TEST)
+def test_predicted_cells_are_expression_and_no_copies(four_genes: Screen, place: int) -> None:
+    found = predict(four_genes, place, TEST)
     values = np.asarray(found.X)
     assert values.shape == (24, len(GENES))
     assert tuple(found.var_names) == GENES
     assert np.isfinite(values).all()
     assert values.min() >= 0
-    measured = screen().dense(screen().rows(TEST[0]))
+    measured = four_genes.dense(four_genes.rows(TEST[0]))
     assert values.std(axis=0).mean() > 0.3 * measured.std(axis=0).mean()
 
 
-def test_a_prediction_depends_on_nothing_else_that_is_asked(place: int) -> None:
-    alone = np.asarray(predict(place, TEST).X)
-    both = predict(place, ["g3", *TEST])
+def test_a_prediction_depends_on_nothing_else_that_is_asked(four_genes: Screen, place: int) -> None:
+    alone = np.asarray(predict(four_genes, place, TEST).X)
+    both = predict(four_genes, place, ["g3", *TEST])
     np.testing.assert_allclose(
         np.asarray(both[both.obs["condition"] == TEST[0]].X), alone, atol=1e-6
     )
     assert not np.array_equal(np.asarray(both[both.obs["condition"] == "g3"].X), alone)
 
 
-def test_the_cells_of_the_test_are_not_read(place: int) -> None:
-    blind = SMALL[place].fit(screen().without(TEST), SPLIT, PRIORS, progress=False, key=jr.key(0))
-    found = blind.predict(screen().controls, TEST, key=jr.key(1))
-    np.testing.assert_allclose(np.asarray(found.X), np.asarray(predict(place, TEST).X), atol=1e-6)
+def test_the_cells_of_the_test_are_not_read(four_genes: Screen, place: int) -> None:
+    blind = SMALL[place].fit(four_genes.without(TEST), SPLIT, PRIORS, progress=False, key=jr.key(0))
+    found = blind.predict(four_genes.controls, TEST, key=jr.key(1))
+    np.testing.assert_allclose(
+        np.asarray(found.X), np.asarray(predict(four_genes, place, TEST).X), atol=1e-6
+    )
 
 
-def test_any_number_of_cells_can_be_asked_for(place: int) -> None:
-    assert predict(place, TEST, cells=7).n_obs == 7
-    assert predict(place, TEST, cells=300).n_obs == 300
+def test_any_number_of_cells_can_be_asked_for(four_genes: Screen, place: int) -> None:
+    assert predict(four_genes, place, TEST, cells=7).n_obs == 7
+    assert predict(four_genes, place, TEST, cells=300).n_obs == 300
 
 
-def test_what_training_never_heard_of_is_named(place: int) -> None:
+def test_what_training_never_heard_of_is_named(four_genes: Screen, place: int) -> None:
     with pytest.raises(ValueError, match=r"1 perturbations are in neither.*g9"):
-        predict(place, ["g0+g9"])
+        predict(four_genes, place, ["g0+g9"])
 
 
-def test_controls_stay_what_they_are(place: int) -> None:
-    found = predict(place, ["control"])
-    np.testing.assert_array_equal(np.asarray(found.X), screen().controls.dense())
+def test_controls_stay_what_they_are(four_genes: Screen, place: int) -> None:
+    found = predict(four_genes, place, ["control"])
+    np.testing.assert_array_equal(np.asarray(found.X), four_genes.controls.dense())
 
 
 def test_recipes_are_values(place: int) -> None:

@@ -1,0 +1,153 @@
+"""Any predictors on the same held-out conditions: one table, with intervals and anchors.
+
+    python experiments/compare.py --data norman19_k562_3375x500.h5ad --split doubles --folds 5 \
+        --embeddings enformer_tss_19685x32.npz --interactions string_v12_ge800.tsv.gz \
+        --pathways ReactomePathways.gmt --out runs/compare
+
+`--predictors` names rows (all by default), or cells that something else predicted, as
+`peer=FILE.h5ad`, where `{split}` in FILE stands for the hash of each split. What was made is not
+made again: a run that was stopped goes on. Predicted cells, scores (csv), the page (Markdown) and
+the figure are in the folder.
+"""
+
+import pathlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pandas as pd
+
+import scbig
+from scbig import baselines, cli, comparison, data, plotting, priors, splits
+
+Protocol = Literal[
+    "additive", "holdout", "doubles", "singles", "genes", "gears", "contexts", "file"
+]
+
+
+def preset() -> scbig.ScBIGConfig:
+    """The small preset; for sparse, real cells a wider autoencoder that trains longer."""
+    wide = {"width": 64, "mlp_width": 128}
+    wider = {f"{part}.{name}": n for part in ("encoder", "decoder") for name, n in wide.items()}
+    return scbig.but(scbig.cpu(), **wider, **{"programs.clusters": 20, "stage1.epochs": 400})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare:
+    """Measured cells, priors, splits, predictors."""
+
+    data: pathlib.Path
+    """Log-normalised h5ad."""
+    embeddings: pathlib.Path
+    """Gene embeddings: npz, csv, tsv, parquet or h5ad. A symbol with two rows gets their mean."""
+    interactions: pathlib.Path
+    """Gene pairs, two columns."""
+    pathways: pathlib.Path
+    """Gene sets, GMT."""
+    out: pathlib.Path
+    """Folder for predictions, tables and the figure."""
+    split: Protocol = "doubles"
+    """The protocol of `scbig.splits`: `doubles`, `singles` and `genes` are folds, all scored
+    together; `contexts` holds out each context once; `file` reads `--split-files`."""
+    split_files: tuple[pathlib.Path, ...] = ()
+    """What `Split.save` wrote."""
+    split_seeds: tuple[int, ...] = (1,)
+    """A split, or a set of folds, for each."""
+    folds: int = 5
+    seeds: tuple[int, ...] = (0,)
+    """Of the predictors that draw."""
+    predictors: tuple[str, ...] = ()
+    """Names of rows, or `name=FILE.h5ad`; by default all rows of this library."""
+    condition_key: str = "condition"
+    context_key: str | None = None
+    cells: int | None = None
+    """Predicted for each condition in each context; by default one from each control."""
+    model: scbig.ScBIGConfig = field(default_factory=preset)
+    """Of scBIG as published."""
+    published: pathlib.Path | None = None
+    """csv with `method` and `pearson_delta`, for a column of its own."""
+    published_split: str = "their own split"
+
+
+def evaluations(run: Compare, screen: data.Screen) -> Iterator[comparison.Evaluation]:
+    """What is tested, by the protocol and the seed."""
+    if run.split == "file":
+        for path in run.split_files:
+            split = scbig.Split.read(path)
+            yield comparison.Evaluation(split.name, (split,))
+        return
+    for seed in run.split_seeds:
+        yield comparison.Evaluation(f"{run.split}-{seed}", tuple(_splits(run, screen, seed)))
+
+
+def _splits(run: Compare, screen: data.Screen, seed: int) -> Sequence[scbig.Split]:
+    if run.split in ("doubles", "singles", "genes"):
+        kind: Any = run.split
+        # The validation conditions would be lost to all: each method sets aside its own.
+        return splits.kfold(screen, folds=run.folds, seed=seed, of=kind, validation=0.0)
+    if run.split == "contexts":
+        lines = screen.contexts
+        others = {held: [line for line in lines if line != held] for held in lines}
+        return [
+            splits.cross_context(screen, train=rest, test=held, seed=seed, validation=0.0)
+            for held, rest in others.items()
+        ]
+    protocols = {"additive": splits.additive, "holdout": splits.holdout, "gears": splits.gears}
+    return [protocols[run.split](screen, seed=seed)]
+
+
+def chosen(run: Compare) -> dict[str, baselines.AbstractRecipe]:
+    """The recipes of the named rows."""
+    known = comparison.native(run.model)
+    found = {}
+    for asked in run.predictors or tuple(known):
+        name, given, path = asked.partition("=")
+        if not given and name not in known:
+            raise SystemExit(f"No predictor {name!r}. There are: {', '.join(known)}.")
+        found[name] = comparison.StoredPredictions(path) if given else known[name]
+    return found
+
+
+def main(run: Compare) -> pd.DataFrame:
+    """Runs the comparison; returns its scores."""
+    columns = data.Columns(condition=run.condition_key, context=run.context_key)
+    screen = data.Screen.from_anndata(data.read_h5ad(run.data), columns)
+    known = scbig.Priors(
+        genes=priors.read_embeddings(run.embeddings, duplicates="mean"),
+        interactions=priors.read_interactions(run.interactions),
+        pathways=priors.read_pathways(run.pathways),
+        missing="mean",
+    )
+    plan = comparison.Comparison(
+        screen=screen,
+        priors=known,
+        evaluations=tuple(evaluations(run, screen)),
+        recipes=chosen(run),
+        seeds=run.seeds,
+        cells=run.cells,
+        out=run.out,
+    )
+    failed = comparison.predict_all(plan)
+    scores = comparison.score_all(plan, changed="bh")
+    costs = comparison.costs(plan)
+    costs.to_csv(run.out / "costs.csv", index=False)
+    published = {}
+    if run.published is not None:
+        table = pd.read_csv(run.published).dropna(subset=["pearson_delta"])
+        published = dict(zip(table["method"], table["pearson_delta"], strict=True))
+    text = comparison.page(
+        scores,
+        costs,
+        baselines.support(screen),
+        failed=failed,
+        published=published,
+        published_split=run.published_split,
+    )
+    (run.out / "comparison.md").write_text(text)
+    plotting.save(plotting.standing(comparison.summary(scores)), run.out / "comparison.png")
+    print(f"\n{text}\nTables, figure and predicted cells: {run.out}")
+    return scores
+
+
+if __name__ == "__main__":
+    main(cli.parse(Compare, __doc__))

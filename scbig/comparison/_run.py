@@ -1,0 +1,123 @@
+"""Every training of a comparison, each once: predictions on disk, with what they cost."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.random as jr
+import numpy as np
+import pandas as pd
+
+from scbig._claims import in_use
+from scbig._errors import NumericalFailure
+from scbig._files import atomic
+from scbig.data import CONTROL, Columns, control_cells
+from scbig.train import ProgressBar
+
+from ._cost import Cost
+from ._plan import Comparison, Unit
+from ._stamp import stamped, write_prediction
+
+
+def predict_all(
+    comparison: Comparison, *, progress: bool = True, say: Callable[[str], None] = print
+) -> dict[str, str]:
+    """Fits every predictor on every split under every seed, and keeps the predicted cells.
+
+    What the folder has is not made again; a run that was stopped goes on.
+
+    **Arguments:** `progress`, whether to draw bars; `say`, what is told of each training.
+
+    **Returns:** for each training that could not be made, by its path, why: a prior that was not
+    given, a condition that it cannot know, a loss that was not finite.
+
+    **Raises:** a ValueError for a folder with predictions of other cells or settings.
+    """
+    units, failed = list(comparison.units()), {}
+    with in_use(comparison.out), ProgressBar("trainings", len(units), enabled=progress) as bar:
+        for done, unit in enumerate(units):
+            why = _once(comparison, unit, say)
+            if why is not None:
+                failed[str(unit.path)] = why
+            bar.show(done + 1, {}, float("nan"))
+    return failed
+
+
+def costs(comparison: Comparison) -> pd.DataFrame:
+    """Seconds and megabytes of each training that was made: a row for each."""
+    rows = []
+    for unit in comparison.units():
+        path = comparison.out / unit.path.with_suffix(".json")
+        if path.exists():
+            known = json.loads(path.read_text())
+            if "failed" not in known:
+                levels = {"evaluation": unit.evaluation, "predictor": unit.predictor}
+                rows.append({**levels, "fold": unit.fold, "seed": unit.seed, **known["cost"]})
+    return pd.DataFrame(rows)
+
+
+def _once(comparison: Comparison, unit: Unit, say: Callable[[str], None]) -> str | None:
+    """Makes a unit unless it is there; says why if it cannot be made."""
+    path, told = comparison.out / unit.path.with_suffix(".json"), comparison.told(unit)
+    known = json.loads(path.read_text()) if path.exists() else {}
+    if known and known["told"] != told:
+        raise ValueError(
+            f"{path.with_suffix('')} was made from other cells, priors or settings. Choose another "
+            "folder, or remove it."
+        )
+    if known and "failed" not in known:
+        return None
+    say(f"{unit.evaluation}, fold {unit.fold}, seed {unit.seed}: {unit.predictor}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        cost = _make(comparison, unit, told)
+    except (ValueError, FloatingPointError, NumericalFailure) as error:
+        record: dict[str, Any] = {"told": told, "failed": str(error)}
+        say(f"  {type(error).__name__}: {error}")
+    else:
+        record = {"told": told, "cost": cost}
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+    jax.clear_caches()  # every training compiles its own, and mapped memory is limited
+    return record.get("failed")
+
+
+def _make(comparison: Comparison, unit: Unit, told: str) -> dict[str, float]:
+    """Trains, predicts and writes; returns what it cost."""
+    fit_key, predict_key = jr.split(jr.fold_in(jr.key(0), np.uint32(unit.number)))
+    screen, split = comparison.screen, unit.split
+    options: Any = {"progress": False, "key": fit_key}
+    recipe = comparison.recipes[unit.predictor]
+    with Cost() as fitting:
+        model = recipe.fit(screen, split, comparison.priors, **options)
+    tested = split.cells(screen, "test")
+    asked = [c.name for c in tested.conditions if c.name != CONTROL]
+    # A predictor that knows of no contexts, or of no number of cells, serves where there are none.
+    controls, context_key = control_cells(tested)
+    if context_key is not None and split.test_contexts:
+        # Controls of the training contexts are among them, and are not predicted from.
+        controls = controls[np.isin(controls.obs["context"].to_numpy(), split.test_contexts)]
+    given: Any = {} if comparison.cells is None else {"cells": comparison.cells}
+    given |= {} if context_key is None else {"columns": Columns(context=context_key)}
+    with Cost() as predicting:
+        made = model.predict(controls, asked, key=predict_key, **given)
+    cost = {
+        "fit_seconds": fitting.seconds,
+        "predict_seconds": predicting.seconds,
+        "megabytes": max(fitting.megabytes, predicting.megabytes),
+    }
+    facts = {
+        "predictor": unit.predictor,
+        "recipe": recipe.told(),
+        "evaluation": unit.evaluation,
+        "split": split.name,
+        "split_hash": split.hash,
+        "seed": unit.seed,
+        "told": told,
+        **cost,
+    }
+    write_prediction(
+        stamped(made, controls, facts), comparison.out / unit.path.with_suffix(".h5ad")
+    )
+    return cost
