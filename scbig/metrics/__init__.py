@@ -6,6 +6,7 @@ from ._changed import (
     des as des,
     log_fold_changes as log_fold_changes,
     overlap as overlap,
+    top_overlap as top_overlap,
     weighted_scores as weighted_scores,
 )
 from ._direction import ERRORS as ERRORS, RELIABILITIES as RELIABILITIES, ahead as ahead

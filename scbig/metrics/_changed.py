@@ -10,7 +10,7 @@ from ._distribution import Matrix
 from ._ranksum import Correction, rank_sums
 
 Means = Float[np.ndarray, " genes"]
-Fold = Literal["difference", "ratio"]
+Fold = Literal["difference", "ratio", "counts"]
 
 _ROUNDING = 1e-12
 CHANGED = ("des", "de_jaccard", "de_recall", "de_precision", "de_predicted", "de_measured")
@@ -22,12 +22,15 @@ def log_fold_changes(mean: Means, control: Means, *, fold: Fold = "difference") 
     """Changes of genes as logarithms to base 2.
 
     **Arguments:** `mean` and `control`, of log1p expression; `fold`, what is taken: the difference
-    of the two, over ln 2, which is the ratio of geometric means; or, as the paper's code does, the
-    logarithm of their ratio, as if they were no logarithms.
+    of the two, over ln 2, which is the ratio of geometric means of one more than the counts; as
+    the paper's code does, the logarithm of their ratio, as if they were no logarithms; or, as
+    cell-eval does, that of the ratio of the geometric means less the one, `expm1` of each.
     """
     mean, control = np.asarray(mean, np.float64), np.asarray(control, np.float64)
     if fold == "difference":
         return (mean - control) / np.log(2)
+    if fold == "counts":
+        mean, control = np.expm1(mean), np.expm1(control)
     return np.log2((np.maximum(mean, 0) + 1e-10) / (np.maximum(control, 0) + 1e-10))
 
 
@@ -79,6 +82,38 @@ def overlap(
         "de_predicted": counts[0],
         "de_measured": counts[1],
     }
+
+
+def top_overlap(
+    predicted: Means,
+    observed: Means,
+    called: tuple[Bool[np.ndarray, " genes"], Bool[np.ndarray, " genes"]],
+    *,
+    top: int | None = None,
+    of: Literal["observed", "predicted"] = "observed",
+) -> float:
+    """Share of the most changed genes that a prediction and a measurement have in common.
+
+    Each side ranks the genes that it calls changed by the size of their fold change; of fewer than
+    are asked for it gives all.
+
+    **Arguments:** `predicted` and `observed`, fold changes; `called`, the genes that each side
+    calls changed, in this order; `top`, how many of each side, by default and at most as many as
+    the side `of` calls changed: with `"observed"` cell-eval's `overlap_at_k`, with `"predicted"`
+    its `precision_at_k`.
+
+    **Returns:** the shared genes divided by how many were asked for; 0 where either side has none.
+    """
+    sides = zip((predicted, observed), called, strict=True)
+    ranked = [
+        np.flatnonzero(own)[np.argsort(-np.abs(np.asarray(fold)[own]), kind="stable")]
+        for fold, own in sides
+    ]
+    most = len(ranked[of == "observed"])
+    most = most if top is None else min(top, most)
+    if not most or not all(len(own) for own in ranked):
+        return 0.0
+    return len(np.intersect1d(ranked[0][:most], ranked[1][:most])) / most
 
 
 def changed_scores(

@@ -9,7 +9,14 @@ import pytest
 from scipy import stats
 
 from scbig import metrics
-from scbig.metrics import des, interaction, interaction_scores, overlap, weighted_scores
+from scbig.metrics import (
+    des,
+    interaction,
+    interaction_scores,
+    overlap,
+    top_overlap,
+    weighted_scores,
+)
 
 
 def draw(seed, number, genes=40):
@@ -28,6 +35,13 @@ def test_des_is_the_rank_correlation_over_changed_genes():
     )
     assert ratio == pytest.approx(expected.statistic, abs=1e-6)
     assert ratio != pytest.approx(found)
+    counts = des(predicted, observed, control, changed, fold="counts")
+    expected = stats.spearmanr(
+        (np.expm1(predicted) / np.expm1(control))[changed],
+        (np.expm1(observed) / np.expm1(control))[changed],
+    )
+    assert counts == pytest.approx(expected.statistic)
+    assert counts != pytest.approx(ratio)
 
 
 def test_des_of_the_truth_of_its_opposite_and_of_nothing():
@@ -50,6 +64,18 @@ def test_the_overlap_of_changed_genes():
     assert none["de_jaccard"] == none["de_recall"] == 0
     assert np.isnan(none["de_precision"])
     assert np.isnan(overlap(np.zeros(10, bool), np.zeros(10, bool))["de_jaccard"])
+
+
+def test_the_overlap_of_the_most_changed_genes():
+    measured, predicted = np.array([4.0, -3, 2, 1, 0]), np.array([1.0, 4, -3, 0, 2])
+    called = measured >= -3, np.array([True, True, True, False, False])
+    # Ranked: 0 1 2 3 4 and 1 2 0.
+    assert top_overlap(predicted, measured, (called[1], called[0])) == 3 / 5
+    assert top_overlap(predicted, measured, (called[1], called[0]), of="predicted") == 1
+    assert top_overlap(predicted, measured, (called[1], called[0]), top=2) == 1 / 2
+    assert top_overlap(predicted, measured, (called[1], called[0]), top=1) == 0
+    assert top_overlap(predicted, measured, (called[1], np.zeros(5, bool)), of="predicted") == 0
+    assert top_overlap(predicted, measured, (np.zeros(5, bool), called[0])) == 0
 
 
 def test_weighted_errors_are_those_of_a_loop():
