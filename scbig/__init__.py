@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         released as released,
     )
     from scbig.metrics import evaluate as evaluate
-    from scbig.service import load as load, save as save
+    from scbig.service import as_counts as as_counts, load as load, save as save
     from scbig.splits import Split as Split
     from scbig.train import Priors as Priors, fit as fit
 
@@ -63,7 +63,7 @@ _NAMES = {
     "splits": ("Split",),
     "method": ("ScBIGConfig", "anchored", "paper", "released", "cpu", "but"),
     "train": ("Priors", "fit"),
-    "service": ("load", "save"),
+    "service": ("as_counts", "load", "save"),
     "metrics": ("evaluate",),
     "baselines": ("compare",),
 }

@@ -2,7 +2,7 @@
 
 import pathlib
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -32,8 +32,10 @@ class Predict:
     """The layer of the file with the log-normalised cells; by default X."""
     cells: int = 256
     """Cells to predict for each perturbation, in each context."""
+    emit: Literal["log1p", "counts"] = "log1p"
+    """Log-normalised cells, or whole counts at the library sizes of the controls."""
     seed: int = 0
-    """Of the draw of control cells."""
+    """Of the draw of control cells, and of the rounding to counts."""
 
     def run(self) -> None:
         """Predicts and writes the file."""
@@ -44,7 +46,7 @@ class Predict:
 
         from scbig._files import atomic
         from scbig.data import Columns, record_columns, write_store
-        from scbig.service import load
+        from scbig.service import COUNTED, load
         from scbig.splits import Split
 
         check_writes(self.out, self.model, self.data, self.split, suffixes=CELLS)
@@ -62,7 +64,11 @@ class Predict:
             if context_key is None:
                 raise ValueError("The split tests some contexts only: name their --context-key.")
             controls = controls[controls.obs["context"].isin(split.test_contexts)].copy()
-        options = {"cells": self.cells, "columns": Columns(context=context_key)}
+        options = {
+            "cells": self.cells,
+            "columns": Columns(context=context_key),
+            "emit": self.emit,
+        }
         parts = [
             model.predict(controls, some, key=jr.key(self.seed), extra="ignore", **options)
             for some in track([wanted[i : i + 32] for i in range(0, len(wanted), 32)], "predicting")
@@ -70,6 +76,8 @@ class Predict:
         predicted = ad.concat(parts, index_unique="-")
         # Joining parts drops what is beside their cells.
         record_columns(predicted, context_key)
+        if self.emit == "counts":
+            predicted.uns[COUNTED] = parts[0].uns[COUNTED]
         predicted.uns["transport"] = pd.concat([part.uns["transport"] for part in parts])
         with atomic(self.out) as temporary:
             write_store(temporary, predicted)

@@ -39,6 +39,7 @@ from ._scale import (
     check_one_scale as check_one_scale,
 )
 from ._screen import Screen as Screen
+from ._sizes import Library as Library, size_factors as size_factors
 from ._stored import (
     StoredMatrix as StoredMatrix,
     check_suffix as check_suffix,

@@ -28,6 +28,7 @@ from scbig.flow import Transport, Transported
 from scbig.method import ScBIGConfig
 from scbig.model import AbstractEmission, ConditionTokens, ScBIG
 
+from ._counts import as_counts, check_emit
 from ._given import check_given, check_labelled
 from ._names import Names
 from ._populations import Populations, assemble
@@ -63,6 +64,7 @@ class TrainedModel:
         extra: Literal["error", "ignore"] = "error",
         transport: Transport | None = None,
         throw: bool = True,
+        emit: Literal["log1p", "counts"] = "log1p",
     ) -> ad.AnnData:
         """Predicts the population that each condition makes of the given control cells.
 
@@ -91,6 +93,9 @@ class TrainedModel:
         - `transport`: the solve; the configuration's by default.
         - `throw`: whether a solve that ran out of steps is an error, or only a flag of
             `uns["transport"]`.
+        - `emit`: whether expression comes as log1p, or as whole counts at the controls' library
+            sizes, of which `layers["counts"]` or their values tell: see `as_counts`, which takes
+            those sizes too.
 
         **Returns:** an AnnData of predicted cells with the model's genes; `obs["condition"]` is
         the label (as given, if `columns` has the usual spelling), `obs["source"]` the control
@@ -112,6 +117,8 @@ class TrainedModel:
         conditions = columns.spelled(conditions)
         if isinstance(controls, ad.AnnData):
             check_labelled(controls, columns, self.names)
+        check_emit(emit, controls, columns)
+        asked = controls
         controls, context_key = control_cells(controls, columns)
         if not conditions or not controls.n_obs or (cells is not None and cells < 1):
             raise ValueError(
@@ -152,7 +159,7 @@ class TrainedModel:
             spread = [own + sd**2 for own, sd in zip(spread, expected, strict=True)]
         if self.anchor is not None or self.others:
             result.uns["response_sd"] = np.sqrt(spread).astype(np.float32)
-        return result
+        return result if emit == "log1p" else as_counts(result, asked, columns, key=key)
 
     def _starts(
         self, expression: Float[np.ndarray, "controls genes"], wanted: Populations

@@ -116,6 +116,16 @@ def test_the_four_commands_lead_from_counts_to_scores(folder, capsys, way):
     assert set(scores["cells"]) == {"predicted", "split-half"}
     assert np.isfinite(scores["mse"]).all()
     assert "pearson_delta" in capsys.readouterr().out
+    if way == "in memory":
+        counted = {"out": folder / "counted.h5ad", **files}
+        assert main(words(folder, "predict", "--cells", "5", "--emit", "counts", **counted)) == 0
+        counts: Any = ad.read_h5ad(folder / "counted.h5ad")
+        assert "scbig_counts" in counts.uns
+        assert counts.X.dtype == np.int32
+        np.testing.assert_array_equal(counts.obs["source"], predicted.obs["source"])
+        factors = counts.obs["size_factor"].to_numpy()[:, None]
+        exact = np.expm1(predicted.X) * factors
+        assert np.abs(counts.X.toarray() - exact).max() < 1 + 1e-3
 
 
 @pytest.mark.parametrize(

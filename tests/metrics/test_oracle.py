@@ -5,11 +5,14 @@ import warnings
 from typing import Any
 
 import anndata as ad
+import jax.random as jr
 import numpy as np
 import pandas as pd
 import pytest
 
+import scbig
 from scbig import metrics
+from scbig.baselines import predict_cells
 
 try:
     importlib.metadata.version("cell-eval")
@@ -51,23 +54,30 @@ def sides():
     return predicted, measured
 
 
-@pytest.fixture(scope="module")
-def theirs(sides, tmp_path_factory):
-    """What cell-eval says, and its tests of each gene in the measured and the predicted cells."""
+def evaluated(predicted: Any, measured: Any, folder: Any, **options: Any) -> tuple[Any, Any]:
+    """What cell-eval says of each condition, and its evaluator."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # polars has moved on
         evaluator = cell_eval.MetricsEvaluator(
-            *(side.copy() for side in sides),
+            predicted.copy(),
+            measured.copy(),
             control_pert="control",
             pert_col="target",
             num_threads=1,
-            outdir=str(tmp_path_factory.mktemp("cell-eval")),
+            outdir=str(folder),
         )
-        left_out = ["clustering_agreement", "pearson_edistance"]
-        table, _ = evaluator.compute(profile="full", write_csv=False, skip_metrics=left_out)
+        table, _ = evaluator.compute(write_csv=False, **options)
+    return table.to_pandas().set_index("perturbation").loc[list(NAMES)], evaluator
+
+
+@pytest.fixture(scope="module")
+def theirs(sides, tmp_path_factory):
+    """What cell-eval says, and its tests of each gene in the measured and the predicted cells."""
+    left_out = ["clustering_agreement", "pearson_edistance"]
+    folder = tmp_path_factory.mktemp("cell-eval")
+    table, evaluator = evaluated(*sides, folder, profile="full", skip_metrics=left_out)
     both = evaluator.de_comparison.real, evaluator.de_comparison.pred
-    tests = [own.data.to_pandas().set_index(["target", "feature"]) for own in both]
-    return table.to_pandas().set_index("perturbation").loc[list(NAMES)], tests
+    return table, [own.data.to_pandas().set_index(["target", "feature"]) for own in both]
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +156,31 @@ def test_scores_of_changed_genes_agree(sides, theirs, name):
         found[f"overlap_at_{name_of}"] = share("observed")
         found[f"precision_at_{name_of}"] = share("predicted")
     assert found == pytest.approx({key: theirs[0].loc[name, key] for key in found}, abs=1e-6)
+
+
+def test_predicted_counts_are_taken_beside_measured_ones(sides, tmp_path):
+    """cell-eval normalises both sides itself: the numbers are those of its normalised cells."""
+    measured = sides[1].copy()
+    measured.X = np.rint(np.expm1(measured.X) / 1.3)
+    controls = sides[1][LABELS == "control"].copy()
+    origin = cells(sides[1], "control").mean(axis=0)
+    effects = lambda asked: np.stack([cells(sides[1], c.name).mean(axis=0) - origin for c in asked])
+    moved = predict_cells(effects, GENES, controls, NAMES, key=jr.key(0), cells=60)
+    predicted = scbig.as_counts(moved, controls, key=jr.key(0))
+    predicted.obs["target"] = predicted.obs["condition"].astype(str)
+    predicted = ad.concat([predicted, measured[LABELS == "control"]], join="outer")
+    found, _ = evaluated(predicted, measured, tmp_path, profile="minimal")
+
+    totals = [np.asarray(side.X.sum(axis=1)).ravel() for side in (predicted, measured)]
+    dense = [np.asarray(predicted.X.toarray()), measured.X]
+    logs = [
+        np.log1p(own * (np.median(total) / total)[:, None])
+        for own, total in zip(dense, totals, strict=True)
+    ]
+    labels = predicted.obs["target"].to_numpy(), LABELS
+    mean = lambda side, name: logs[side][labels[side] == name].mean(axis=0)
+    for name in NAMES:
+        responses = [mean(side, name) - mean(side, "control") for side in (0, 1)]
+        pearson = metrics.pearson(responses[0], responses[1])
+        assert found.loc[name, "pearson_delta"] == pytest.approx(pearson, abs=1e-6)
+        assert pearson > 0.8

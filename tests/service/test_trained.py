@@ -31,7 +31,7 @@ from scbig.nn import (
     VelocityFieldSpec,
 )
 from scbig.programs import GRC, GenePartition
-from scbig.service import Names, TrainedModel, load, save
+from scbig.service import Names, TrainedModel, as_counts, load, save
 
 GENES = tuple(f"g{i}" for i in range(10))
 PERTURBATIONS = ("AHR", "CEBPE", "KLF1")
@@ -455,3 +455,20 @@ def test_a_round_trip_refuses_what_predict_refuses(model):
         model.round_trip(varied(3)[:, 1:])
     with pytest.raises(ValueError, match="got 0 cells"):
         model.round_trip(varied(0))
+
+
+def test_counts_are_those_of_the_prediction(model):
+    base = controls(cells=40)
+    counts = np.random.default_rng(1).negative_binomial(1, 0.4, base.shape)
+    base.X = np.log1p(counts / np.linspace(0.5, 2, 40)[:, None]).astype(np.float32)
+    options: Any = {"key": jr.key(0), "cells": 6}
+    found = model.predict(base, ["CEBPE"], emit="counts", **options)
+    expected = as_counts(model.predict(base, ["CEBPE"], **options), base, key=jr.key(0))
+    np.testing.assert_array_equal(found.X.toarray(), expected.X.toarray())
+    assert found.X.dtype == np.int32
+    assert "transport" in found.uns
+    with pytest.raises(ValueError, match="No counts are behind the values of the controls"):
+        model.predict(controls(cells=40), ["CEBPE"], emit="counts", **options)
+    unknown: Any = "umis"
+    with pytest.raises(ValueError, match="emit must be 'log1p' or 'counts'; got 'umis'"):
+        model.predict.__wrapped__(model, base, ["CEBPE"], emit=unknown, **options)
