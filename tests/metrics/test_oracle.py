@@ -75,7 +75,7 @@ def theirs(sides, tmp_path_factory):
     """What cell-eval says, and its tests of each gene in the measured and the predicted cells."""
     left_out = ["clustering_agreement", "pearson_edistance"]
     folder = tmp_path_factory.mktemp("cell-eval")
-    table, evaluator = evaluated(*sides, folder, profile="full", skip_metrics=left_out)
+    table, evaluator = evaluated(sides[0], sides[1], folder, profile="full", skip_metrics=left_out)
     both = evaluator.de_comparison.real, evaluator.de_comparison.pred
     return table, [own.data.to_pandas().set_index(["target", "feature"]) for own in both]
 
@@ -160,13 +160,13 @@ def test_scores_of_changed_genes_agree(sides, theirs, name):
 
 def test_predicted_counts_are_taken_beside_measured_ones(sides, tmp_path):
     """cell-eval normalises both sides itself: the numbers are those of its normalised cells."""
-    measured = sides[1].copy()
+    measured: Any = sides[1].copy()
     measured.X = np.rint(np.expm1(measured.X) / 1.3)
     controls = sides[1][LABELS == "control"].copy()
     origin = cells(sides[1], "control").mean(axis=0)
     effects = lambda asked: np.stack([cells(sides[1], c.name).mean(axis=0) - origin for c in asked])
     moved = predict_cells(effects, GENES, controls, NAMES, key=jr.key(0), cells=60)
-    predicted = scbig.as_counts(moved, controls, key=jr.key(0))
+    predicted: Any = scbig.as_counts(moved, controls, key=jr.key(0))
     predicted.obs["target"] = predicted.obs["condition"].astype(str)
     predicted = ad.concat([predicted, measured[LABELS == "control"]], join="outer")
     found, _ = evaluated(predicted, measured, tmp_path, profile="minimal")

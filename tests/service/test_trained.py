@@ -462,8 +462,8 @@ def test_counts_are_those_of_the_prediction(model):
     counts = np.random.default_rng(1).negative_binomial(1, 0.4, base.shape)
     base.X = np.log1p(counts / np.linspace(0.5, 2, 40)[:, None]).astype(np.float32)
     options: Any = {"key": jr.key(0), "cells": 6}
-    found = model.predict(base, ["CEBPE"], emit="counts", **options)
-    expected = as_counts(model.predict(base, ["CEBPE"], **options), base, key=jr.key(0))
+    found: Any = model.predict(base, ["CEBPE"], emit="counts", **options)
+    expected: Any = as_counts(model.predict(base, ["CEBPE"], **options), base, key=jr.key(0))
     np.testing.assert_array_equal(found.X.toarray(), expected.X.toarray())
     assert found.X.dtype == np.int32
     assert "transport" in found.uns
