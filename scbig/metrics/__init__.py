@@ -41,4 +41,6 @@ from ._response import (
     response_scores as response_scores,
     top_genes as top_genes,
 )
-from ._truth import Metric as Metric, Scoring as Scoring, Truth as Truth, named as named
+from ._scoring import Metric as Metric, Scoring as Scoring
+from ._truth import Truth as Truth
+from ._wanted import named as named

@@ -12,7 +12,8 @@ from scbig._names import examples
 from scbig.data import CONTROL, Columns, Condition, LabelledCells, Screen
 
 from ._evaluate import reference_of, scored
-from ._truth import Scoring, named
+from ._scoring import Scoring
+from ._wanted import named
 
 
 def split_half(

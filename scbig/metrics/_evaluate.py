@@ -11,7 +11,9 @@ from scbig.data import Columns, LabelledCells, Screen, check_one_scale
 
 from ._discrimination import Denominator, Distance
 from ._ranksum import Correction
-from ._truth import Metric, Scoring, Truth, wanted_of
+from ._scoring import Metric, Scoring
+from ._truth import Truth
+from ._wanted import wanted_of
 
 
 def evaluate(
@@ -28,6 +30,8 @@ def evaluate(
     pds_leave_out: bool = False,
     origin: pd.DataFrame | None = None,
     changed: Correction | None = None,
+    wasserstein: bool = False,
+    equal_cells: bool = False,
     unbiased: bool = True,
     max_cells: int | None = 1000,
     seed: int = 0,
@@ -52,7 +56,7 @@ def evaluate(
     - `reference`: cells on which the principal components are fitted, for instance the training
         cells, the same for all contexts; by default the controls and the measured cells of the
         evaluated perturbations, in each context its own.
-    - `components`: principal components of the energy distance.
+    - `components`: principal components of the distances of populations.
     - `top`: genes of the `_deg20` columns, by absolute true response.
     - `pds_denominator` and `pds_distance`: see `discrimination_scores`; PDS ranks among the
         evaluated perturbations of a context.
@@ -61,9 +65,15 @@ def evaluate(
         of its controls: see `mean_of_conditions`.
     - `changed`: whether the genes that a rank-sum test calls changed are scored too, and how it is
         corrected for their number: see `changed_scores`. A prediction needs dispersed cells for it.
+    - `wasserstein`: whether there is a column `wasserstein` too, the distance under an entropic
+        plan in the same components, its entropy 0.02 of the mean distance. It is above zero for two
+        samples of one population, the more so the fewer cells: look at its floor, `equal_cells`.
+    - `equal_cells`: distances of `n` predicted cells to `n` measured ones, where `n` is the least
+        of the predicted cells, half of the measured ones and `max_cells`; and columns
+        `e_distance_floor` and `wasserstein_floor`, of `n` other measured cells to the same ones.
     - `unbiased`: of the energy distance, see `energy_distance`. Without it values from different
         numbers of cells do not compare.
-    - `max_cells`: most cells of a population in an energy distance, drawn at random; None: all.
+    - `max_cells`: most cells of a population in a distance, drawn at random; None: all.
     - `seed`: of that draw.
     - `metrics`: of one's own, by the name of their column: functions of the predicted cells of a
         population, the measured ones and the controls of its context, each `cells` x `genes`.
@@ -93,6 +103,8 @@ def evaluate(
             pds_leave_out=pds_leave_out,
             origin=origin,
             changed=changed,
+            wasserstein=wasserstein,
+            equal_cells=equal_cells,
             unbiased=unbiased,
             max_cells=max_cells,
             seed=seed,

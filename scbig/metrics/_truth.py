@@ -1,79 +1,27 @@
 """Measured cells, prepared once, and the scores of any prediction of them."""
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 from scipy import sparse
 
-from scbig._names import examples
 from scbig.data import CONTROL, Condition, LabelledCells, check_one_scale
 
-from ._changed import CHANGED, changed_scores
-from ._discrimination import Denominator, Distance, discrimination_scores, perturbed_genes
-from ._distribution import Projection, energy_distance, fit_projection
+from ._changed import changed_scores
+from ._discrimination import discrimination_scores, perturbed_genes
+from ._distances import distances
+from ._distribution import Matrix, Projection, fit_projection
 from ._origin import checked_origin
-from ._ranksum import Correction
 from ._response import response_scores
-
-if TYPE_CHECKING:  # scipy ships no types, and those that pyright infers are wrong
-    Matrix = Any
-else:
-    Matrix = np.ndarray | sparse.csr_matrix
-
-Wanted = Mapping[str, Sequence[str]]
-"""For each context the conditions to score there, by canonical name."""
-
-Dense = Float[np.ndarray, "_cells genes"]
-Metric = Callable[[Dense, Dense, Dense], float]
-"""From the predicted cells of a population, the measured ones and the controls to a number."""
+from ._scoring import COLUMNS, Dense, Scoring
+from ._wanted import Wanted, check_measured, no_controls
 
 _APART = 2.0
 """Times by which the expression of the controls may differ from that of the conditions."""
-
-COLUMNS = (
-    "pearson_delta",
-    "pearson_delta_deg20",
-    "acc",
-    "acc_deg20",
-    "l2",
-    "mse",
-    "mae",
-    "pds",
-    "discr_cos",
-    "e_distance",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scoring:
-    """How predictions are scored: the arguments of `evaluate` of these names."""
-
-    components: int = 50
-    top: int = 20
-    pds_denominator: Denominator = "n-1"
-    pds_distance: Distance = "l1"
-    pds_leave_out: bool = False
-    origin: pd.DataFrame | None = None
-    changed: Correction | None = None
-    unbiased: bool = True
-    max_cells: int | None = 1000
-    seed: int = 0
-    metrics: Mapping[str, Metric] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        taken = sorted({*COLUMNS, *CHANGED} & {*self.metrics})
-        if taken:
-            raise ValueError(f"There are metrics called {examples(taken)}: choose other names.")
-        if min(self.components, self.top) < 1 or (self.max_cells or 1) < 1 or self.max_cells == 0:
-            raise ValueError(
-                "components, top and max_cells must be positive: got "
-                f"components={self.components}, top={self.top}, max_cells={self.max_cells}."
-            )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -117,7 +65,7 @@ class Truth:
         controls = controls.ordered(observed.genes, what="control")
         lacking = [context for context in wanted if context not in controls.populations]
         if lacking:
-            raise ValueError(_no_controls(lacking))
+            raise ValueError(no_controls(lacking))
         means = {
             (context, name): mean_profile(observed.cells(name, context))
             for context, names in wanted.items()
@@ -155,11 +103,11 @@ class Truth:
 
         **Returns:** a row for each, as `evaluate` returns it.
         """
-        means, energies, own = {}, {}, {}
+        means, own = {}, {}
         for context, name, cells in populations:
             means[context, name] = mean_profile(cells)
-            energies[context, name] = self._energy(context, name, cells)
-            own[context, name] = self._more(context, name, cells)
+            apart = self._distances(context, name, cells)
+            own[context, name] = apart | self._more(context, name, cells)
         tables = {}
         for context, names in self.wanted.items():
             origin = self.origins[context]
@@ -177,10 +125,10 @@ class Truth:
                 denominator=self.scoring.pds_denominator,
                 left_out=self._left_out(names),
             )
-            table["e_distance"] = [energies[context, name] for name in names]
-            table = table.loc[:, list(COLUMNS)]
             more = pd.DataFrame([own[context, name] for name in names], index=table.index)
-            tables[context] = table.join(more)
+            table = table.join(more)
+            rest = [column for column in table if column not in COLUMNS]
+            tables[context] = table.loc[:, [*COLUMNS, *rest]]
         return tables[""] if list(tables) == [""] else pd.concat(tables, names=["context"])
 
     def _left_out(self, names: Sequence[str]) -> Bool[np.ndarray, "perturbations genes"] | None:
@@ -199,59 +147,11 @@ class Truth:
         dense = [_dense(values) for values in given] if own else []
         return found | {title: float(metric(*dense)) for title, metric in own.items()}
 
-    def _energy(self, context: str, name: str, cells: Matrix) -> float:
+    def _distances(self, context: str, name: str, cells: Matrix) -> dict[str, float]:
         # By name, so that a score does not depend on what else is scored.
         rng = np.random.default_rng([self.scoring.seed, zlib.crc32(name.encode())])
-        projection = self.projections[context]
-        chosen = [
-            _subsample(values, self.scoring.max_cells, rng)
-            for values in (cells, self.observed.cells(name, context))
-        ]
-        fewest = min(values.shape[0] for values in chosen)
-        if self.scoring.unbiased and fewest < 2:
-            return np.nan  # a single cell has no distance to others of its population
-        return energy_distance(*map(projection, chosen), unbiased=self.scoring.unbiased)
-
-
-def wanted_of(predicted: LabelledCells) -> dict[str, list[str]]:
-    """The perturbed conditions of each context that has any."""
-    found = {
-        context: sorted(name for name in own if name != CONTROL)
-        for context, own in predicted.populations.items()
-    }
-    found = {context: names for context, names in found.items() if names}
-    if not found:
-        raise ValueError("The predicted cells have no perturbation to evaluate, only controls.")
-    return found
-
-
-def check_measured(wanted: Wanted, observed: LabelledCells) -> None:
-    """Raises if a context or a condition was not measured, and names it."""
-    have = observed.populations
-    strange = [context for context in wanted if context not in have]
-    if strange:
-        raise ValueError(
-            f"{len(strange)} contexts of the predicted cells are not among the observed cells: "
-            f"{examples(strange)}; observed are {examples(have)}. Drop them from the predictions, "
-            "or name the column of contexts: Columns(context=...)."
-        )
-    unmeasured = [
-        named(name, context)
-        for context, names in wanted.items()
-        for name in names
-        if name not in have[context]
-    ]
-    if unmeasured:
-        raise ValueError(
-            f"{len(unmeasured)} predicted conditions are not among the observed cells: "
-            f"{examples(unmeasured)}. Drop them from the predictions, or check what Columns says "
-            "of the labels."
-        )
-
-
-def named(condition: str, context: str) -> str:
-    """A condition in its context, for an error message."""
-    return f"{condition} in {context}" if context else condition
+        measured = self.observed.cells(name, context)
+        return distances(cells, measured, self.projections[context], self.scoring, rng)
 
 
 def mean_profile(values: Matrix) -> Float[np.ndarray, " genes"]:
@@ -267,18 +167,6 @@ def _overall(profiles: Iterable[Float[np.ndarray, " genes"]]) -> float:
     return float(np.mean([profile.mean() for profile in profiles]))
 
 
-def _no_controls(contexts: Sequence[str]) -> str:
-    if list(contexts) == [""]:
-        return (
-            "There are no control cells among the observed cells. Check what Columns says of the "
-            "control's name, or pass the control cells as `controls`."
-        )
-    return (
-        f"{len(contexts)} contexts have no control cells: {examples(contexts)}. Each perturbation "
-        "is compared with the controls of its own context: add them, or leave those contexts out."
-    )
-
-
 def _measured(
     observed: LabelledCells, controls: LabelledCells, context: str, names: Sequence[str]
 ) -> Iterator[Matrix]:
@@ -289,9 +177,3 @@ def _measured(
 
 def _dense(values: Matrix) -> Dense:
     return np.asarray(values.toarray() if sparse.issparse(values) else values)
-
-
-def _subsample(values: Matrix, most: int | None, rng: np.random.Generator) -> Matrix:
-    if most is None or values.shape[0] <= most:
-        return values
-    return values[np.sort(rng.choice(values.shape[0], most, replace=False))]

@@ -54,3 +54,24 @@ def test_it_is_symmetric_scales_and_does_not_see_where_the_origin_is():
 
 def test_a_shift_of_one_cell_is_its_length():
     assert found(np.zeros((1, 2)), np.array([[3.0, 4.0]]), 0.05) == pytest.approx(5)
+
+
+def test_a_point_in_two_pieces_is_the_same_point():
+    x, y = clouds(8, 11)
+    x[0] += 4
+    mass = [np.full(len(own), 0.3 / (len(own) - 1)) for own in (x, y)]
+    for own in mass:
+        own[0] = 0.7
+    cost = cdist(x, y)
+    middle = mass[0] @ cost @ mass[1]
+    options: Any = {"method": "sinkhorn_log", "numItermax": 20000}
+    plan: Any = pot.sinkhorn(mass[0], mass[1], cost, 0.3 * middle, **options)
+    place = np.array([0, 0, *range(1, 8)])
+    pieces = np.concatenate([[0.3, 0.7] * mass[0][:1], mass[0][1:]])
+    for points, masses in ((x, mass[0]), (x[place], pieces)):
+        result = sinkhorn_distance(
+            jnp.asarray(points, jnp.float32), jnp.asarray(y, jnp.float32), epsilon=0.3,
+            iterations=2000, masses=(jnp.asarray(masses, jnp.float32),
+            jnp.asarray(mass[1], jnp.float32)),
+        )  # fmt: skip
+        assert float(result.value) == pytest.approx(float(np.sum(plan * cost)), rel=2e-3)
