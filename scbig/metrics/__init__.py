@@ -31,7 +31,10 @@ from ._interaction import (
     interaction as interaction,
     interaction_scores as interaction_scores,
 )
-from ._origin import mean_of_conditions as mean_of_conditions
+from ._origin import (
+    mean_of_conditions as mean_of_conditions,
+    single_profiles as single_profiles,
+)
 from ._ranksum import RankSums as RankSums, rank_sums as rank_sums
 from ._response import (
     cosine as cosine,

@@ -13,6 +13,7 @@ Means = Float[np.ndarray, " genes"]
 Fold = Literal["difference", "ratio", "counts"]
 
 _ROUNDING = 1e-12
+WEIGHTED = ("wmse", "r2_delta")
 CHANGED = ("des", "de_jaccard", "de_recall", "de_precision", "de_predicted", "de_measured")
 FEWEST = 5
 """Changed genes below which their order says nothing."""

@@ -18,6 +18,15 @@ else:
 _CHUNK = 1024
 
 
+def mean_profile(values: Matrix) -> Float[np.ndarray, " genes"]:
+    """Mean over cells, accumulated in float64."""
+    if isinstance(values, np.ndarray):
+        return values.mean(axis=0, dtype=np.float64)
+    # SciPy's own mean of float32 is exact to float32 only, whatever `dtype` says.
+    count, genes = values.shape
+    return np.bincount(values.indices, weights=values.data, minlength=genes) / count
+
+
 def energy_distance(
     x: Float[np.ndarray, "first features"],
     y: Float[np.ndarray, "second features"],

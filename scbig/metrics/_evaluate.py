@@ -14,6 +14,7 @@ from ._ranksum import Correction
 from ._scoring import Metric, Scoring
 from ._truth import Truth
 from ._wanted import wanted_of
+from ._weights import Against
 
 
 def evaluate(
@@ -30,6 +31,8 @@ def evaluate(
     pds_leave_out: bool = False,
     origin: pd.DataFrame | None = None,
     changed: Correction | None = None,
+    weighted: Against | None = None,
+    singles: pd.DataFrame | None = None,
     wasserstein: bool = False,
     equal_cells: bool = False,
     unbiased: bool = True,
@@ -65,6 +68,13 @@ def evaluate(
         of its controls: see `mean_of_conditions`.
     - `changed`: whether the genes that a rank-sum test calls changed are scored too, and how it is
         corrected for their number: see `changed_scores`. A prediction needs dispersed cells for it.
+    - `weighted`: whether there are columns `wmse` and `r2_delta` (`weighted_scores`), and what the
+        measured cells of a condition are held against for the weights of its genes, the absolute t
+        of Student's test: `"rest"`, the controls and the other evaluated conditions of the context,
+        or `"controls"`.
+    - `singles`: profiles of single perturbations, `single_profiles(training)`, for columns of
+        doubles: what the prediction knows beyond their sum, see `interaction_scores`. NaN where a
+        single was not measured, and of what is no double.
     - `wasserstein`: whether there is a column `wasserstein` too, the distance under an entropic
         plan in the same components, its entropy 0.02 of the mean distance. It is above zero for two
         samples of one population, the more so the fewer cells: look at its floor, `equal_cells`.
@@ -103,6 +113,8 @@ def evaluate(
             pds_leave_out=pds_leave_out,
             origin=origin,
             changed=changed,
+            weighted=weighted,
+            singles=singles,
             wasserstein=wasserstein,
             equal_cells=equal_cells,
             unbiased=unbiased,

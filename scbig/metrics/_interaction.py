@@ -10,6 +10,15 @@ from ._response import pearson, response
 
 Response = Float[np.ndarray, " genes"]
 
+INTERACTIONS = (
+    "gi_pearson",
+    "gi_error",
+    "gi_magnitude",
+    "gi_dominance",
+    "gi_fit",
+    "gi_similarity",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Interaction:
@@ -43,7 +52,7 @@ def interaction(double: Response, first: Response, second: Response) -> Interact
     if not (np.any(double) and np.all(np.any(pair != 0, axis=0))):
         return Interaction(**dict.fromkeys(Interaction.__dataclass_fields__, float("nan")))
     (one, other), *_ = np.linalg.lstsq(pair, np.asarray(double, np.float64), rcond=None)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         dominance = abs(np.log10(abs(one)) - np.log10(abs(other)))
     return Interaction(
         magnitude=float(np.hypot(one, other)),

@@ -1,6 +1,7 @@
 """Where responses are measured from, if not from the controls."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,10 @@ from jaxtyping import Float
 
 from scbig._names import examples
 from scbig.data import Columns, LabelledCells, Screen
+
+from ._distribution import mean_profile
+
+Profile = Float[np.ndarray, " genes"]
 
 
 def mean_of_conditions(
@@ -27,22 +32,63 @@ def mean_of_conditions(
 
     **Raises:** a ValueError if no context has such a condition.
     """
+    profiles = _profiles(cells, columns, singles=singles)
+    means: Any = profiles.groupby(level="context", sort=False).mean()
+    return means.rename_axis(None)
+
+
+def single_profiles(cells: Screen | AnnData, columns: Columns = Columns()) -> pd.DataFrame:
+    """The mean profile of each single perturbation, in each context.
+
+    **Arguments:** `cells`, those of the training; `columns`, what the columns of an AnnData's `obs`
+    mean.
+
+    **Returns:** a row for each context and condition, a column for each gene: `singles` of
+    `evaluate`.
+
+    **Raises:** a ValueError if there is no single perturbation.
+    """
+    return _profiles(cells, columns, singles=True)
+
+
+def _profiles(cells: Screen | AnnData, columns: Columns, *, singles: bool) -> pd.DataFrame:
     read = LabelledCells.of(cells, columns, what="training")
     chosen = {
         condition.name
         for condition in read.conditions
         if not condition.is_control and (len(condition.perturbations) == 1 or not singles)
     }
-    rows = {}
-    for context, own in read.populations.items():
-        names = [name for name in own if name in chosen]
-        if names:
-            means = [read.cells(name, context).mean(axis=0, dtype=np.float64) for name in names]
-            rows[context] = np.mean([np.asarray(mean).ravel() for mean in means], axis=0)
-    if not rows:
+    means: dict[tuple[str, str], Profile] = {
+        (context, name): mean_profile(read.cells(name, context))
+        for context, own in read.populations.items()
+        for name in own
+        if name in chosen
+    }
+    if not means:
         what = "single perturbation" if singles else "perturbed condition"
         raise ValueError(f"There is no {what} among the training cells to take a mean of.")
-    return pd.DataFrame(np.stack([*rows.values()]), pd.Index([*rows]), pd.Index(read.genes))
+    index = pd.MultiIndex.from_tuples([*means], names=["context", "condition"])
+    return pd.DataFrame(np.stack([*means.values()]), index, pd.Index(read.genes))
+
+
+def checked_singles(singles: pd.DataFrame, genes: Sequence[str]) -> dict[tuple[str, str], Profile]:
+    """The profiles by context and condition, with the genes in order.
+
+    **Raises:** a ValueError for a frame of another form, or that names genes that it lacks.
+    """
+    if singles.index.nlevels != 2:
+        raise ValueError(
+            "The profiles of singles need a row for each context and condition, as "
+            f"single_profiles makes them: their index has {singles.index.nlevels} levels."
+        )
+    absent = [gene for gene in genes if gene not in singles.columns]
+    if absent:
+        raise ValueError(
+            f"The profiles of singles lack {len(absent)} genes ({examples(absent)}) of the "
+            "observed cells."
+        )
+    values = singles.loc[:, list(genes)].to_numpy(np.float64)
+    return dict(zip(singles.index.to_flat_index(), values, strict=True))
 
 
 def checked_origin(

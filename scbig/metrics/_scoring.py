@@ -9,9 +9,11 @@ from jaxtyping import Float
 
 from scbig._names import examples
 
-from ._changed import CHANGED
+from ._changed import CHANGED, WEIGHTED
 from ._discrimination import Denominator, Distance
+from ._interaction import INTERACTIONS
 from ._ranksum import Correction
+from ._weights import Against
 
 Dense = Float[np.ndarray, "_cells genes"]
 Metric = Callable[[Dense, Dense, Dense], float]
@@ -31,7 +33,7 @@ COLUMNS = (
 )
 """What every table has."""
 DISTANCES = ("e_distance_floor", "wasserstein", "wasserstein_floor")
-ASKED = (*DISTANCES, *CHANGED)
+ASKED = (*DISTANCES, *CHANGED, *WEIGHTED, *INTERACTIONS)
 """What a table has if asked for it."""
 
 
@@ -46,6 +48,8 @@ class Scoring:
     pds_leave_out: bool = False
     origin: pd.DataFrame | None = None
     changed: Correction | None = None
+    weighted: Against | None = None
+    singles: pd.DataFrame | None = None
     wasserstein: bool = False
     equal_cells: bool = False
     unbiased: bool = True

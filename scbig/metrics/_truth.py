@@ -11,14 +11,16 @@ from scipy import sparse
 
 from scbig.data import CONTROL, Condition, LabelledCells, check_one_scale
 
-from ._changed import changed_scores
+from ._changed import WEIGHTED, changed_scores, weighted_scores
 from ._discrimination import discrimination_scores, perturbed_genes
 from ._distances import distances
-from ._distribution import Matrix, Projection, fit_projection
-from ._origin import checked_origin
-from ._response import response_scores
+from ._distribution import Matrix, Projection, fit_projection, mean_profile
+from ._interaction import INTERACTIONS, interaction_scores
+from ._origin import Profile, checked_origin, checked_singles
+from ._response import response, response_scores
 from ._scoring import COLUMNS, Dense, Scoring
 from ._wanted import Wanted, check_measured, no_controls
+from ._weights import Spread, weights_of
 
 _APART = 2.0
 """Times by which the expression of the controls may differ from that of the conditions."""
@@ -30,16 +32,19 @@ class Truth:
 
     **Fields:** `observed` and `controls`, with the genes in one order; `wanted`, what is scored;
     `means`, of the wanted populations; `origins`, from which responses are measured, by context;
-    `level`, the mean of the controls over all genes; `projections`, by context; `scoring`, how.
+    `level`, the mean of the controls over all genes; `projections`, by context; `weights` of genes
+    and profiles of `singles`, if asked for; `scoring`, how.
     """
 
     observed: LabelledCells
     controls: LabelledCells
     wanted: Wanted
-    means: Mapping[tuple[str, str], Float[np.ndarray, " genes"]]
-    origins: Mapping[str, Float[np.ndarray, " genes"]]
+    means: Mapping[tuple[str, str], Profile]
+    origins: Mapping[str, Profile]
     level: float
     projections: Mapping[str, Projection]
+    weights: Mapping[tuple[str, str], Profile]
+    singles: Mapping[tuple[str, str], Profile]
     scoring: Scoring
 
     @classmethod
@@ -84,6 +89,7 @@ class Truth:
             basis = reference.ordered(observed.genes, what="reference")
             shared = fit_projection(basis.blocks(), scoring.components)
             projections = dict.fromkeys(wanted, shared)
+        given = scoring.singles
         return cls(
             observed=observed,
             controls=controls,
@@ -92,6 +98,8 @@ class Truth:
             origins=origins,
             level=level,
             projections=projections,
+            weights=_weights(observed, controls, wanted, scoring),
+            singles={} if given is None else checked_singles(given, observed.genes),
             scoring=scoring,
         )
 
@@ -106,8 +114,12 @@ class Truth:
         means, own = {}, {}
         for context, name, cells in populations:
             means[context, name] = mean_profile(cells)
-            apart = self._distances(context, name, cells)
-            own[context, name] = apart | self._more(context, name, cells)
+            own[context, name] = (
+                self._distances(context, name, cells)
+                | self._more(context, name, cells)
+                | self._weighted(context, name, means[context, name])
+                | self._interaction(context, name, means[context, name])
+            )
         tables = {}
         for context, names in self.wanted.items():
             origin = self.origins[context]
@@ -147,20 +159,29 @@ class Truth:
         dense = [_dense(values) for values in given] if own else []
         return found | {title: float(metric(*dense)) for title, metric in own.items()}
 
+    def _weighted(self, context: str, name: str, mean: Profile) -> dict[str, float]:
+        if self.scoring.weighted is None:
+            return {}
+        weights = self.weights[context, name]
+        if not (np.isfinite(weights).all() and weights.any()):
+            return dict.fromkeys(WEIGHTED, np.nan)
+        return weighted_scores(mean, self.means[context, name], self.origins[context], weights)
+
+    def _interaction(self, context: str, name: str, mean: Profile) -> dict[str, float]:
+        if self.scoring.singles is None:
+            return {}
+        parts = [(context, label) for label in Condition.parse(name).labels]
+        if len(parts) != 2 or not all(part in self.singles for part in parts):
+            return dict.fromkeys(INTERACTIONS, np.nan)
+        origin = self.origins[context]
+        profiles = mean, self.means[context, name], *(self.singles[part] for part in parts)
+        return interaction_scores(*(response(own, origin) for own in profiles))
+
     def _distances(self, context: str, name: str, cells: Matrix) -> dict[str, float]:
         # By name, so that a score does not depend on what else is scored.
         rng = np.random.default_rng([self.scoring.seed, zlib.crc32(name.encode())])
         measured = self.observed.cells(name, context)
         return distances(cells, measured, self.projections[context], self.scoring, rng)
-
-
-def mean_profile(values: Matrix) -> Float[np.ndarray, " genes"]:
-    """Mean over cells, accumulated in float64."""
-    if isinstance(values, np.ndarray):
-        return values.mean(axis=0, dtype=np.float64)
-    # SciPy's own mean of float32 is exact to float32 only, whatever `dtype` says.
-    count, genes = values.shape
-    return np.bincount(values.indices, weights=values.data, minlength=genes) / count
 
 
 def _overall(profiles: Iterable[Float[np.ndarray, " genes"]]) -> float:
@@ -173,6 +194,20 @@ def _measured(
     yield controls.cells(CONTROL, context)
     for name in names:
         yield observed.cells(name, context)
+
+
+def _weights(
+    observed: LabelledCells, controls: LabelledCells, wanted: Wanted, scoring: Scoring
+) -> dict[tuple[str, str], Profile]:
+    if scoring.weighted is None:
+        return {}
+    found: dict[tuple[str, str], Profile] = {}
+    for context, names in wanted.items():
+        spreads = {name: Spread.of(observed.cells(name, context)) for name in names}
+        beside = Spread.of(controls.cells(CONTROL, context))
+        own = weights_of(spreads, beside, scoring.weighted)
+        found |= {(context, name): weights for name, weights in own.items()}
+    return found
 
 
 def _dense(values: Matrix) -> Dense:
