@@ -26,6 +26,7 @@ def ceilings(
     *,
     round_trip: RoundTrip | None,
     controls: LabelledCells,
+    held: LabelledCells | None,
     reference: LabelledCells | None,
     scoring: Scoring,
 ) -> dict[str, pd.DataFrame]:
@@ -41,7 +42,8 @@ def ceilings(
     """
     names = next(iter(wanted.values()))
     half, other = halves(_within(measured, wanted), names, scoring.seed)
-    truth = Truth.of(other, wanted, controls=controls, reference=reference, scoring=scoring)
+    beside: Any = {"controls": controls, "held": held, "reference": reference}
+    truth = Truth.of(other, wanted, **beside, scoring=scoring)
     found = {CEILING: truth.table(_populations(half, wanted))}
     if round_trip is None:
         return found

@@ -1,5 +1,6 @@
 """Several predictors on the same held-out conditions, under the same metrics."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from anndata import AnnData
 from scbig._names import examples
 from scbig._typing import PRNGKeyArray
 from scbig.data import CONTROL, Columns, LabelledCells, Screen, control_cells
-from scbig.metrics import Scoring, Truth, named, reference_of
+from scbig.metrics import Scoring, Truth, few_controls, held_of, named, reference_of
 from scbig.priors import EmbeddingTable
 
 from ._ceilings import RoundTrip, ceilings
@@ -52,6 +53,7 @@ def compare(
     *,
     key: PRNGKeyArray,
     cells: int | None = None,
+    held_controls: Screen | AnnData | None = None,
     reference: Screen | AnnData | None = None,
     round_trip: RoundTrip | None = None,
     **options: Any,
@@ -75,6 +77,9 @@ def compare(
         from the same control cells.
     - `cells`: cells that are predicted for each condition in each context; by default one for each
         control cell.
+    - `held_controls`: other controls, of the same contexts, from which measured responses are then
+        measured, so that predictions share no noise with them: `scbig.metrics.hold_controls`. The
+        predictors must have been fitted without them.
     - `reference`: as for `scbig.metrics.evaluate`.
     - `round_trip`: of a model's autoencoder, `TrainedModel.round_trip`, for a row with what its
         latents can keep of a measurement.
@@ -84,6 +89,8 @@ def compare(
     and condition; the metrics in columns. The last predictor, `"split-half"`, is one half of the
     observed cells against the other; before it, with `round_trip`, `"autoencoder ceiling"` is the
     first of these halves, encoded and decoded, against the same other one.
+
+    It warns of contexts with fewer than 100 controls; `scbig.metrics.support` counts cells too.
 
     **Raises:** a ValueError for a condition that was not measured in one of the contexts; it names
     them. Leave the condition out, or compare those contexts in a call of their own. Also for a
@@ -102,9 +109,13 @@ def compare(
             "and at least one cell are needed."
         )
     wanted = dict.fromkeys(origins.populations, names)
-    chosen: Any = {"controls": origins, "reference": basis, "scoring": scoring}
+    held = held_of(held_controls, columns)
+    chosen: Any = {"controls": origins, "held": held, "reference": basis, "scoring": scoring}
     # The ceilings and the truth come first: bad arguments are found before a slow model predicts.
     truth = Truth.of(measured, wanted, **chosen)
+    few = few_controls(truth.held, wanted)
+    if few:
+        warnings.warn(few, stacklevel=2)
     beside = ceilings(measured, wanted, round_trip=round_trip, **chosen)
     # A screen has read its columns, whatever those of the other cells are.
     known = Columns() if isinstance(controls, Screen) else columns

@@ -39,6 +39,11 @@ class Evaluate:
     """Whether one half of the measured cells is also scored against the other half."""
     max_cells: int | None = 1000
     """Most cells of a population in an energy distance."""
+    wasserstein: bool = False
+    """Whether there is a Wasserstein distance beside the energy distance."""
+    equal_cells: bool = False
+    """Whether distances are of equal numbers of predicted and measured cells, and what one half of
+    the measured cells is from the other stands beside them."""
     seed: int = 0
     """Of the halves and of the cells drawn."""
 
@@ -60,8 +65,14 @@ class Evaluate:
         predicted, observed, unmeasured = _measured(predicted, observed)
         if unmeasured:
             print(f"Not measured, and left out: {examples(unmeasured, most=20)}.")
-        scoring = metrics.Scoring(max_cells=self.max_cells, seed=self.seed)
+        scoring = metrics.Scoring(
+            max_cells=self.max_cells,
+            wasserstein=self.wasserstein,
+            equal_cells=self.equal_cells,
+            seed=self.seed,
+        )
         tables = {"predicted": metrics.scored(predicted, observed, scoring=scoring)}
+        print(_support(predicted, observed))
         alone = tables["predicted"]["e_distance"].isna().to_numpy()
         if alone.any():
             names = tables["predicted"].index[alone]
@@ -80,6 +91,27 @@ class Evaluate:
         means = {name: metrics.summarise(table)["mean"] for name, table in tables.items()}
         print(pd.DataFrame(means).round(3).to_string())
         print(f"The score of each perturbation is in {self.out}.")
+
+
+def _support(predicted: "LabelledCells", observed: "LabelledCells") -> str:
+    """On how many perturbations, cells and controls the scores rest."""
+    from scbig import metrics
+    from scbig.data import CONTROL
+
+    wanted = {
+        c: [name for name in own if name != CONTROL] for c, own in predicted.populations.items()
+    }
+    table = metrics.counted(observed, observed, wanted)
+    cells, controls = (
+        f"{own.min()} to {own.max()}" if own.min() < own.max() else f"{own.min()}"
+        for own in (table["cells"], table["controls"])
+    )
+    said = (
+        f"{len(table)} perturbations are scored, of {cells} measured cells each, beside {controls} "
+        "controls."
+    )
+    few = metrics.few_controls(observed, wanted)
+    return f"{said}\n{few}" if few else said
 
 
 RECORD = "scbig_columns"

@@ -9,6 +9,13 @@ from ._changed import (
     top_overlap as top_overlap,
     weighted_scores as weighted_scores,
 )
+from ._controls import (
+    FEWEST_CONTROLS as FEWEST_CONTROLS,
+    counted as counted,
+    few_controls as few_controls,
+    hold_controls as hold_controls,
+    support as support,
+)
 from ._direction import ERRORS as ERRORS, RELIABILITIES as RELIABILITIES, ahead as ahead
 from ._discrimination import (
     discrimination_scores as discrimination_scores,
@@ -21,6 +28,7 @@ from ._distribution import (
 )
 from ._evaluate import (
     evaluate as evaluate,
+    held_of as held_of,
     reference_of as reference_of,
     scored as scored,
     summarise as summarise,

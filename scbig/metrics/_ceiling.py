@@ -11,7 +11,7 @@ from jaxtyping import Int
 from scbig._names import examples
 from scbig.data import CONTROL, Columns, Condition, LabelledCells, Screen
 
-from ._evaluate import reference_of, scored
+from ._evaluate import held_of, reference_of, scored
 from ._scoring import Scoring
 from ._wanted import named
 
@@ -21,6 +21,7 @@ def split_half(
     columns: Columns = Columns(),
     *,
     controls: Screen | AnnData | None = None,
+    held_controls: Screen | AnnData | None = None,
     reference: Screen | AnnData | None = None,
     conditions: Sequence[str | Condition] | None = None,
     seed: int = 0,
@@ -35,8 +36,9 @@ def split_half(
 
     **Arguments:**
 
-    - `observed`, `columns`, `controls`, `reference`: as for `evaluate`; the same controls are the
-        origin of both halves, and each context is split by itself.
+    - `observed`, `columns`, `controls`, `held_controls`, `reference`: as for `evaluate`; without
+        `held_controls` the same controls are the origin of both halves, and their noise is in both.
+        Each context is split by itself.
     - `conditions`: the perturbations to evaluate, spelled as in `observed`, in each context in
         which they were measured; by default all of them.
     - `seed`: of the split.
@@ -58,6 +60,7 @@ def split_half(
     return scored(
         *halves(cells, wanted, seed),
         controls=None if controls is None else LabelledCells.of_controls(controls, columns),
+        held=held_of(held_controls, columns),
         reference=reference_of(reference),
         scoring=Scoring(seed=seed, **options),
     )

@@ -42,20 +42,21 @@ def des(
     changed: Bool[np.ndarray, " genes"],
     *,
     fold: Fold = "difference",
+    start: Means | None = None,
 ) -> float:
     """Differential expression score (DES, A.4.4): Spearman of fold changes over changed genes.
 
     **Arguments:** the means of the predicted, the measured and the control cells; `changed`, the
-    genes that the measured cells call significant (`rank_sums(...).significant()`).
+    genes that the measured cells call significant (`rank_sums(...).significant()`); `start`, the
+    mean of the controls that the prediction starts from, if they are others.
 
     **Returns:** the correlation; NaN for fewer than five such genes, or where either side is
     constant over them.
     """
     if changed.sum() < FEWEST:
         return float("nan")
-    guess, truth = (
-        log_fold_changes(own, control, fold=fold)[changed] for own in (predicted, observed)
-    )
+    pairs = (predicted, control if start is None else start), (observed, control)
+    guess, truth = (log_fold_changes(*pair, fold=fold)[changed] for pair in pairs)
     if np.ptp(guess) == 0 or np.ptp(truth) == 0:
         return float("nan")
     found: Any = stats.spearmanr(guess, truth)
@@ -118,23 +119,35 @@ def top_overlap(
 
 
 def changed_scores(
-    predicted: Matrix, observed: Matrix, control: Matrix, *, correction: Correction = "bh"
+    predicted: Matrix,
+    observed: Matrix,
+    control: Matrix,
+    *,
+    correction: Correction = "bh",
+    start: Matrix | None = None,
 ) -> dict[str, float]:
     """All metrics of the genes that are changed, of one predicted and one measured population.
 
-    **Arguments:** cells by genes, dense or sparse; `correction`, for the number of genes.
+    **Arguments:** cells by genes, dense or sparse; `correction`, for the number of genes; `start`,
+    the controls that the prediction starts from, if they are others.
 
     **Returns:** `des` and the columns of `overlap`.
     """
-    both = predicted, observed
-    guess, truth = (rank_sums(own, control).significant(correction=correction) for own in both)
+    start = control if start is None else start
+    both = (predicted, start), (observed, control)
+    guess, truth = (rank_sums(*pair).significant(correction=correction) for pair in both)
     mean = lambda cells: np.asarray(cells.mean(axis=0), np.float64).ravel()
-    order = des(mean(predicted), mean(observed), mean(control), truth)
+    order = des(mean(predicted), mean(observed), mean(control), truth, start=mean(start))
     return {"des": order, **overlap(guess, truth)}
 
 
 def weighted_scores(
-    predicted: Means, observed: Means, control: Means, weights: Means
+    predicted: Means,
+    observed: Means,
+    control: Means,
+    weights: Means,
+    *,
+    start: Means | None = None,
 ) -> dict[str, float]:
     r"""Errors that count a gene by how much it is changed (Mejia et al. 2025).
 
@@ -143,7 +156,8 @@ def weighted_scores(
     \bar\delta)^2$ with the weighted mean $\bar\delta$: 1 at best, 0 of a constant change.
 
     **Arguments:** the means of the predicted, the measured and the control cells; `weights`, not
-    below zero, such as the absolute z-scores of the measured cells against the rest.
+    below zero, such as the absolute z-scores of the measured cells against the rest; `start`, the
+    mean of the controls that the prediction starts from, if they are others.
 
     **Returns:** both; `r2_delta` is NaN where the measured change is constant.
 
@@ -154,7 +168,8 @@ def weighted_scores(
     share = np.asarray(weights, np.float64) / np.sum(weights)
     error = np.asarray(predicted, np.float64) - observed
     delta = np.asarray(observed, np.float64) - control
+    change = np.asarray(predicted, np.float64) - (control if start is None else start)
     spread = float(share @ (delta - share @ delta) ** 2)
-    wmse = float(share @ error**2)
+    wmse, missed = float(share @ error**2), float(share @ (change - delta) ** 2)
     constant = spread <= _ROUNDING * float(share @ delta**2)
-    return {"wmse": wmse, "r2_delta": float("nan") if constant else 1 - wmse / spread}
+    return {"wmse": wmse, "r2_delta": float("nan") if constant else 1 - missed / spread}

@@ -23,6 +23,7 @@ def evaluate(
     columns: Columns = Columns(),
     *,
     controls: Screen | AnnData | None = None,
+    held_controls: Screen | AnnData | None = None,
     reference: Screen | AnnData | None = None,
     components: int = 50,
     top: int = 20,
@@ -56,6 +57,10 @@ def evaluate(
         and what `predict` returns records its columns in `uns["scbig_columns"]`.
     - `controls`: a screen or an AnnData, for its controls: of an AnnData without the column of
         conditions, all cells; by default those among `observed`.
+    - `held_controls`: other controls, from which the measured responses are then measured, and the
+        predicted ones from `controls`, so that no noise is common to both: see `hold_controls`.
+        That is so only if the predictor was fitted without them and started from `controls`, which
+        no table can check. Metrics of one's own get these.
     - `reference`: cells on which the principal components are fitted, for instance the training
         cells, the same for all contexts; by default the controls and the measured cells of the
         evaluated perturbations, in each context its own.
@@ -104,6 +109,7 @@ def evaluate(
         LabelledCells.of_predicted(predicted, measured, columns),
         measured,
         controls=None if controls is None else LabelledCells.of_controls(controls, columns),
+        held=held_of(held_controls, columns),
         reference=reference_of(reference),
         scoring=Scoring(
             components=components,
@@ -134,18 +140,25 @@ def reference_of(cells: Screen | AnnData | None) -> LabelledCells | None:
     return LabelledCells.of_unlabelled(cells, what="reference")
 
 
+def held_of(cells: Screen | AnnData | None, columns: Columns) -> LabelledCells | None:
+    """Controls that no predictor knows, if there are any."""
+    return None if cells is None else LabelledCells.of_controls(cells, columns, what="held control")
+
+
 def scored(
     predicted: LabelledCells,
     observed: LabelledCells,
     *,
     controls: LabelledCells | None = None,
+    held: LabelledCells | None = None,
     reference: LabelledCells | None = None,
     scoring: Scoring,
 ) -> pd.DataFrame:
     """`evaluate`, of cells whose labels have been read."""
     predicted = predicted.ordered(observed.genes, what="predicted")
     wanted = wanted_of(predicted)
-    truth = Truth.of(observed, wanted, controls=controls, reference=reference, scoring=scoring)
+    beside: Any = {"controls": controls, "held": held, "reference": reference}
+    truth = Truth.of(observed, wanted, **beside, scoring=scoring)
     means: list[float] = []
 
     def populations() -> Iterator[tuple[str, str, Any]]:

@@ -64,22 +64,28 @@ def interaction(double: Response, first: Response, second: Response) -> Interact
 
 
 def interaction_scores(
-    predicted: Response, observed: Response, first: Response, second: Response
+    predicted: Response,
+    observed: Response,
+    first: Response,
+    second: Response,
+    *,
+    start: tuple[Response, Response] | None = None,
 ) -> dict[str, float]:
     """How well a prediction knows what a double does beyond the sum of its singles.
 
     **Arguments:** `predicted` and `observed`, the double's responses; `first` and `second`, those
-    of its singles as they were measured.
+    of its singles as they were measured; `start`, these as they are from the origin of the
+    prediction, if it is another one.
 
     **Returns:** `gi_pearson`, the correlation of predicted and measured deviations from the sum
     (NaN of a prediction that is the sum); `gi_error`, the squared distance of the two deviations
     divided by the squared length of the measured one: 1 for the sum, 0 for the truth; and the error
     of each score of `interaction`, predicted less measured, as `gi_magnitude` and so on.
     """
-    total = np.asarray(first, np.float64) + second
-    guess, truth = (response(own, total) for own in (predicted, observed))
+    sides = (predicted, *(start or (first, second))), (observed, first, second)
+    guess, truth = (response(own, np.asarray(a, np.float64) + b) for own, a, b in sides)
     size = float(np.sum(truth**2))
-    scores = [interaction(own, first, second) for own in (predicted, observed)]
+    scores = [interaction(*side) for side in sides]
     errors = {
         f"gi_{name}": getattr(scores[0], name) - getattr(scores[1], name)
         for name in Interaction.__dataclass_fields__

@@ -73,6 +73,7 @@ def response_scores(
     control: Float[np.ndarray, " genes"],
     *,
     top: int = 20,
+    start: Float[np.ndarray, " genes"] | None = None,
 ) -> dict[str, float]:
     """All metrics that compare one predicted mean profile with one measured mean profile.
 
@@ -82,11 +83,13 @@ def response_scores(
     - `observed`: mean of the measured cells of the same perturbation.
     - `control`: mean of the measured control cells, the origin of both responses.
     - `top`: number of genes, by absolute true response, of the `_deg20` metrics.
+    - `start`: the origin of the predicted response, if it is another one.
 
     **Returns:** `pearson_delta`, `pearson_delta_deg20`, `acc`, `acc_deg20`, `l2`, `mse`, `mae`,
     `discr_cos` (A.4.4, Eq. 10 to 13 and 18).
     """
-    guess, truth = response(predicted, control), response(observed, control)
+    guess = response(predicted, control if start is None else start)
+    truth = response(observed, control)
     strongest = top_genes(truth, top)
     error = np.asarray(predicted, np.float64) - np.asarray(observed, np.float64)
     return {

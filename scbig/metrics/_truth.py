@@ -12,6 +12,7 @@ from scipy import sparse
 from scbig.data import CONTROL, Condition, LabelledCells, check_one_scale
 
 from ._changed import WEIGHTED, changed_scores, weighted_scores
+from ._controls import check_apart, controls_of
 from ._discrimination import discrimination_scores, perturbed_genes
 from ._distances import distances
 from ._distribution import Matrix, Projection, fit_projection, mean_profile
@@ -19,7 +20,7 @@ from ._interaction import INTERACTIONS, interaction_scores
 from ._origin import Profile, checked_origin, checked_singles
 from ._response import response, response_scores
 from ._scoring import COLUMNS, Dense, Scoring
-from ._wanted import Wanted, check_measured, no_controls
+from ._wanted import Wanted, check_measured
 from ._weights import Spread, weights_of
 
 _APART = 2.0
@@ -30,17 +31,20 @@ _APART = 2.0
 class Truth:
     """Measured populations, the controls of their contexts, and where distances are taken.
 
-    **Fields:** `observed` and `controls`, with the genes in one order; `wanted`, what is scored;
-    `means`, of the wanted populations; `origins`, from which responses are measured, by context;
+    **Fields:** `observed`, `controls` and `held` ones, with the genes in one order; `wanted`, what
+    is scored; `means`, of the wanted populations; by context `origins`, from which responses are
+    measured, and `starts`, from which predicted ones are;
     `level`, the mean of the controls over all genes; `projections`, by context; `weights` of genes
     and profiles of `singles`, if asked for; `scoring`, how.
     """
 
     observed: LabelledCells
     controls: LabelledCells
+    held: LabelledCells
     wanted: Wanted
     means: Mapping[tuple[str, str], Profile]
     origins: Mapping[str, Profile]
+    starts: Mapping[str, Profile]
     level: float
     projections: Mapping[str, Projection]
     weights: Mapping[tuple[str, str], Profile]
@@ -54,6 +58,7 @@ class Truth:
         wanted: Wanted,
         *,
         controls: LabelledCells | None,
+        held: LabelledCells | None = None,
         reference: LabelledCells | None,
         scoring: Scoring,
     ) -> "Truth":
@@ -67,21 +72,24 @@ class Truth:
         if controls is None:
             is_control = [c.is_control for c in observed.conditions]
             controls = observed.take(np.flatnonzero(np.array(is_control)[observed.condition_index]))
-        controls = controls.ordered(observed.genes, what="control")
-        lacking = [context for context in wanted if context not in controls.populations]
-        if lacking:
-            raise ValueError(no_controls(lacking))
+        controls = controls_of(controls, wanted, observed.genes, what="control")
         means = {
             (context, name): mean_profile(observed.cells(name, context))
             for context, names in wanted.items()
             for name in names
         }
-        origins = {own: mean_profile(controls.cells(CONTROL, own)) for own in wanted}
+        origins = starts = {own: mean_profile(controls.cells(CONTROL, own)) for own in wanted}
         level, measured_level = _overall(origins.values()), _overall(means.values())
         if apart:
             check_one_scale(level, measured_level, what="control", other="observed", most=_APART)
         if scoring.origin is not None:
-            origins = checked_origin(scoring.origin, list(wanted), observed.genes)
+            origins = starts = checked_origin(scoring.origin, list(wanted), observed.genes)
+        if held is not None:
+            held = controls_of(held, wanted, observed.genes, what="held control")
+            origins = {own: mean_profile(held.cells(CONTROL, own)) for own in wanted}
+            if scoring.origin is not None:
+                raise ValueError("Responses are from `origin` or `held_controls`: give only one.")
+            check_apart(controls, held, wanted)
         if reference is None:
             measured = {c: _measured(observed, controls, c, names) for c, names in wanted.items()}
             projections = {c: fit_projection(x, scoring.components) for c, x in measured.items()}
@@ -93,12 +101,14 @@ class Truth:
         return cls(
             observed=observed,
             controls=controls,
+            held=held or controls,
             wanted=wanted,
             means=means,
             origins=origins,
+            starts=starts,
             level=level,
             projections=projections,
-            weights=_weights(observed, controls, wanted, scoring),
+            weights=_weights(observed, held or controls, wanted, scoring),
             singles={} if given is None else checked_singles(given, observed.genes),
             scoring=scoring,
         )
@@ -122,16 +132,16 @@ class Truth:
             )
         tables = {}
         for context, names in self.wanted.items():
-            origin = self.origins[context]
+            origin, start = self.origins[context], self.starts[context]
             guess = [means[context, name] for name in names]
             truth = [self.means[context, name] for name in names]
             rows = [
-                response_scores(*pair, origin, top=self.scoring.top)
+                response_scores(*pair, origin, top=self.scoring.top, start=start)
                 for pair in zip(guess, truth, strict=True)
             ]
             table = pd.DataFrame(rows, index=pd.Index(list(names), name="condition"))
             table["pds"] = discrimination_scores(
-                np.stack(guess) - origin,
+                np.stack(guess) - start,
                 np.stack(truth) - origin,
                 distance=self.scoring.pds_distance,
                 denominator=self.scoring.pds_denominator,
@@ -154,8 +164,11 @@ class Truth:
         correction, own = self.scoring.changed, self.scoring.metrics
         if correction is None and not own:
             return {}
-        given = cells, self.observed.cells(name, context), self.controls.cells(CONTROL, context)
-        found = {} if correction is None else changed_scores(*given, correction=correction)
+        given = cells, self.observed.cells(name, context), self.held.cells(CONTROL, context)
+        found = {}
+        if correction is not None:
+            start = self.controls.cells(CONTROL, context)
+            found = changed_scores(*given, correction=correction, start=start)
         dense = [_dense(values) for values in given] if own else []
         return found | {title: float(metric(*dense)) for title, metric in own.items()}
 
@@ -165,7 +178,8 @@ class Truth:
         weights = self.weights[context, name]
         if not (np.isfinite(weights).all() and weights.any()):
             return dict.fromkeys(WEIGHTED, np.nan)
-        return weighted_scores(mean, self.means[context, name], self.origins[context], weights)
+        measured, start = self.means[context, name], self.starts[context]
+        return weighted_scores(mean, measured, self.origins[context], weights, start=start)
 
     def _interaction(self, context: str, name: str, mean: Profile) -> dict[str, float]:
         if self.scoring.singles is None:
@@ -173,9 +187,11 @@ class Truth:
         parts = [(context, label) for label in Condition.parse(name).labels]
         if len(parts) != 2 or not all(part in self.singles for part in parts):
             return dict.fromkeys(INTERACTIONS, np.nan)
-        origin = self.origins[context]
-        profiles = mean, self.means[context, name], *(self.singles[part] for part in parts)
-        return interaction_scores(*(response(own, origin) for own in profiles))
+        singles = [self.singles[part] for part in parts]
+        start, origin = self.starts[context], self.origins[context]
+        own, first, second = (response(profile, start) for profile in (mean, *singles))
+        measured = (response(x, origin) for x in (self.means[context, name], *singles))
+        return interaction_scores(own, *measured, start=(first, second))
 
     def _distances(self, context: str, name: str, cells: Matrix) -> dict[str, float]:
         # By name, so that a score does not depend on what else is scored.

@@ -9,15 +9,18 @@ Wanted = Mapping[str, Sequence[str]]
 """For each context the conditions to score there, by canonical name."""
 
 
-def wanted_of(predicted: LabelledCells) -> dict[str, list[str]]:
-    """The perturbed conditions of each context that has any."""
+def wanted_of(predicted: LabelledCells, *, what: str = "predicted") -> dict[str, list[str]]:
+    """The perturbed conditions of each context that has any.
+
+    **Raises:** a ValueError, which says whose cells these are, if there are none.
+    """
     found = {
         context: sorted(name for name in own if name != CONTROL)
         for context, own in predicted.populations.items()
     }
     found = {context: names for context, names in found.items() if names}
     if not found:
-        raise ValueError("The predicted cells have no perturbation to evaluate, only controls.")
+        raise ValueError(f"The {what} cells have no perturbation to evaluate, only controls.")
     return found
 
 
