@@ -88,7 +88,8 @@ def _rank_sums_and_ties(
     group = np.cumsum(new) - 1
     size = np.bincount(group)
     rank = place[new][group] + (size[group] + 1) / 2
-    sums = np.bincount(column, weights=rank * own, minlength=genes)
+    # Of no values at all NumPy counts whole numbers.
+    sums = np.bincount(column, weights=rank * own, minlength=genes).astype(np.float64)
     of_first = np.bincount(column, weights=own, minlength=genes)
     sums += (first.shape[0] - of_first) * (below + (zeros + 1) / 2)
     ties = np.bincount(column[new], weights=size.astype(float) ** 3 - size, minlength=genes)
