@@ -52,7 +52,7 @@ CASES = {
     "l2": ERROR,
     "mse": ERROR,
     "mae": ERROR,
-    "pds": Cases(ONE, SHARE, SHARE, (0.5, 0.5)),
+    "pds": Cases(ONE, (0.0, 0.5), SHARE, (0.5, 0.5)),
     "discr_cos": Cases(ONE, LEAST, NAN, NAN),
     "e_distance": Cases((-1e-6, 1.0), (0.3, math.inf), (0.1, math.inf), ZERO),
     "wasserstein": Cases((0.0, 1.2), (0.8, math.inf), (0.6, math.inf), ZERO),

@@ -76,7 +76,8 @@ class Evaluate:
         alone = tables["predicted"]["e_distance"].isna().to_numpy()
         if alone.any():
             names = tables["predicted"].index[alone]
-            print(f"One cell alone, and without an E-distance: {examples(names, most=20)}.")
+            few = "Too few cells" if self.equal_cells else "One cell alone"
+            print(f"{few}, and without an E-distance: {examples(names, most=20)}.")
         if self.ceiling:
             enough, names, few = _enough(observed)
             if few:

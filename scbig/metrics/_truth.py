@@ -90,6 +90,8 @@ class Truth:
             if scoring.origin is not None:
                 raise ValueError("Responses are from `origin` or `held_controls`: give only one.")
             check_apart(controls, held, wanted)
+            own = _overall(origins.values())
+            check_one_scale(own, level, what="held control", other="control")
         if reference is None:
             measured = {c: _measured(observed, controls, c, names) for c, names in wanted.items()}
             projections = {c: fit_projection(x, scoring.components) for c, x in measured.items()}

@@ -27,11 +27,16 @@ def test_what_was_not_measured_is_left_out_of_the_scores(tmp_path, capsys):
     files = ("--predicted", "guess.h5ad", "--data", "screen.h5ad", "--out", "scores.csv")
     named = [str(tmp_path / word) if "." in word else word for word in files]
     keys = ("--condition-key", "what", "--context-key", "line")
+    assert main(["evaluate", *named, *keys, "--equal-cells", "--no-ceiling"]) == 0
+    assert "Too few cells, and without an E-distance: \"('x', 'C')\"" in capsys.readouterr().out
+    assert "e_distance_floor" in pd.read_csv(tmp_path / "scores.csv")
     assert main(["evaluate", *named, *keys]) == 0
     said = capsys.readouterr().out
     assert "left out: 'B in y'" in said
     assert "without a ceiling: 'C'" in said
     assert "One cell alone" not in said
+    assert "5 perturbations are scored, of 3 to 9 measured cells each, beside 9 controls." in said
+    assert "2 contexts have too few control cells" in said
     scores = pd.read_csv(tmp_path / "scores.csv").set_index(["cells", "context", "condition"])
     scored = {*scores.loc["predicted"].index}
     assert scored == {("x", "A"), ("y", "A"), ("x", "B"), ("x", "C"), ("y", "C")}

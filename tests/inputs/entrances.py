@@ -149,6 +149,11 @@ def controls(cells: Any, columns: Columns, _: pathlib.Path) -> None:
     metrics.evaluate(made()[24:], made(), columns, controls=cells)
 
 
+def held_controls(cells: Any, columns: Columns, _: pathlib.Path) -> None:
+    # Most of the controls are not among those of the observed cells.
+    metrics.evaluate(made()[24:], made()[16:], columns, held_controls=cells)
+
+
 def reference(cells: Any, _: Columns, __: pathlib.Path) -> None:
     metrics.evaluate(made()[24:], made(), reference=cells)
 
@@ -209,5 +214,5 @@ COUNTED = (preprocessed, file_preprocessed, prepare, counts_inspected)
 MEASURED = (from_anndata, opened, inspected, observed, compared, fit, predict, evaluate)
 """What takes logarithms of measured cells, all of whose labels count."""
 GUESSED = (guessed, evaluate_guess)
-STARTS = (controls, compared_from, predicted)
+STARTS = (controls, held_controls, compared_from, predicted)
 """What takes controls, perhaps among other cells."""
