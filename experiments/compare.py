@@ -18,7 +18,7 @@ from typing import Any, Literal
 import pandas as pd
 
 import scbig
-from scbig import baselines, cli, comparison, data, plotting, priors, splits
+from scbig import baselines, cli, comparison, data, metrics, plotting, priors, splits
 
 Protocol = Literal[
     "additive", "holdout", "doubles", "singles", "genes", "gears", "contexts", "file"
@@ -138,7 +138,7 @@ def main(run: Compare) -> pd.DataFrame:
     text = comparison.page(
         scores,
         costs,
-        baselines.support(screen),
+        metrics.support(screen).assign(effect=baselines.effect_norms(screen)),
         failed=failed,
         published=published,
         published_split=run.published_split,

@@ -41,5 +41,5 @@ from ._simple import (
     MatchingMean as MatchingMean,
     PerturbedMean as PerturbedMean,
 )
-from ._strata import strata as strata, support as support
+from ._strata import effect_norms as effect_norms, strata as strata
 from ._uncertainty import Interval as Interval, interval as interval, paired as paired

@@ -4,59 +4,40 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
-from scbig.data import Screen
+from scbig.data import Responses, Screen
 
 from ._anchors import by_condition
 
 LEVELS = ("low", "middle", "high")
 
 
-def support(screen: Screen) -> pd.DataFrame:
-    """What the scores of each condition rest on.
+def effect_norms(screen: Screen) -> pd.Series:
+    """How large the effect of each perturbed condition is, in each context.
 
-    **Returns:** a row for each perturbed condition in each context: its `cells`; the `controls` of
-    the context; `effect`, the norm of its mean change less what the noise of its cells and of the
-    controls adds to it, in log units.
+    **Returns:** the norm of the mean change, in log units, less what the noise of its cells and of
+    the controls adds to it; 0 where that is all. Named as the rows of `scbig.metrics.evaluate`.
     """
     found = screen.responses()
     names = [found.conditions[place].name for place in found.condition_index]
     contexts = [found.contexts[place] for place in found.context_index]
-    squares = found.norms() ** 2 - _noise(screen)
-    controls = found.control_cells[found.context_index]
-    levels = [names] if found.contexts == ("",) else [contexts, names]
-    titles = ["condition"] if len(levels) == 1 else ["context", "condition"]
-    return pd.DataFrame(
-        {
-            "cells": found.cells,
-            "controls": controls,
-            "effect": np.sqrt(np.maximum(squares, 0.0)),
-        },
-        index=pd.MultiIndex.from_arrays(levels, names=titles) if len(levels) > 1
-        else pd.Index(names, name="condition"),
-    )  # fmt: skip
+    squares = found.norms() ** 2 - _noise(screen, found)
+    index = pd.MultiIndex.from_arrays([contexts, names], names=["context", "condition"])
+    sizes = pd.Series(np.sqrt(np.maximum(squares, 0.0)), index=index, name="effect")
+    return sizes.droplevel("context") if found.contexts == ("",) else sizes
 
 
-def _noise(screen: Screen) -> np.ndarray:
+def _noise(screen: Screen, found: Responses) -> Float[np.ndarray, " groups"]:
     """The expected squared norm of a mean change that is none, for each group."""
-    found = screen.responses()
-    number = np.array(
-        [
-            [len(screen.rows(condition, context)) for context in found.contexts]
-            for condition in found.conditions
-        ]
-    )
     spread = _variances(screen)
-    place = found.condition_index, found.context_index
     control = [c.is_control for c in found.conditions].index(True)
-    own = spread[place] / np.maximum(number[place], 1)
-    theirs = spread[control, found.context_index] / np.maximum(
-        number[control, found.context_index], 1
-    )
-    return own + theirs
+    own = spread[found.condition_index, found.context_index] / found.cells
+    theirs = spread[control] / found.control_cells
+    return own + theirs[found.context_index]
 
 
-def _variances(screen: Screen) -> np.ndarray:
+def _variances(screen: Screen) -> Float[np.ndarray, "conditions contexts"]:
     """The variance of a cell, summed over genes, for each condition and context; 0 of one cell."""
     found = np.zeros((len(screen.conditions), len(screen.contexts)))
     for row, condition in enumerate(screen.conditions):

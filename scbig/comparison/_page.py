@@ -58,7 +58,8 @@ def page(
     **Arguments:**
 
     - `scores`, `costs`: of `score_all` and `costs`.
-    - `support`: of `scbig.baselines.support`.
+    - `support`: for each condition its `cells`, the `controls` of its context (both of
+        `scbig.metrics.support`) and its `effect` (`scbig.baselines.effect_norms`).
     - `metrics`: of the first table.
     - `baselines`: simple rules, of whose best each predictor is subtracted.
     - `low`: the predictor that scaled scores are 0 at; they are 1 at `split-half`.

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import scbig
-from scbig import baselines, comparison, plotting
+from scbig import baselines, comparison, metrics, plotting
 from scbig.baselines import AbstractRecipe, Rule
 from scbig.data import Columns, Screen
 from scbig.priors import EmbeddingTable
@@ -53,6 +53,10 @@ def plan(four_genes: Screen, tmp_path: pathlib.Path) -> comparison.Comparison:
         seeds=(0, 1),
         out=tmp_path / "run",
     )
+
+
+def supported(screen: Screen) -> pd.DataFrame:
+    return metrics.support(screen).assign(effect=baselines.effect_norms(screen))
 
 
 def run(plan: comparison.Comparison) -> pd.DataFrame:
@@ -118,9 +122,7 @@ def test_what_cannot_be_made_is_told_and_the_others_go_on(plan):
     assert any("have no embedding" in line for line in told)
     scores = comparison.score_all(plan, max_cells=20)
     assert "linear, table" not in scores.index.get_level_values("predictor")
-    text = comparison.page(
-        scores, comparison.costs(plan), baselines.support(plan.screen), failed=failed
-    )
+    text = comparison.page(scores, comparison.costs(plan), supported(plan.screen), failed=failed)
     assert "have no embedding: 'g2', 'g3'" in text
 
 
@@ -142,7 +144,7 @@ def test_predicted_cells_say_what_they_rest_on(plan, four_genes):
 def test_the_page_has_a_row_for_each_and_says_what_it_rests_on(plan, tmp_path):
     scores = run(plan)
     text = comparison.page(
-        scores, comparison.costs(plan), baselines.support(plan.screen),
+        scores, comparison.costs(plan), supported(plan.screen),
         published={"noisy": 0.5}, published_split="a split of theirs",
     )  # fmt: skip
     assert "5 tested conditions, of 24 to 24 cells" in text
