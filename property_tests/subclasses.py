@@ -54,10 +54,12 @@ TABLE: dict[type, list[Any]] = {
             **BODY, latent=LATENT, norm=nn.PreNorm(), semantics=nn.WeightedSemantics(),
             position=nn.LearnedPosition(), pooling=nn.SeedPooling(heads=2),
         ),
+        nn.PCAEncoderSpec(LATENT),
     ],
     nn.AbstractDecoderSpec: [
         nn.GeneClusterDecoderSpec(**BODY),
         nn.GeneClusterDecoderSpec(**BODY, norm=nn.PreNorm(), position=nn.LearnedPosition()),
+        nn.PCADecoderSpec(),
     ],
     nn.AbstractConditionSpec: [
         nn.ConditionEncoderSpec(hidden=8, width=6, dropout=0.2, pooling=pooling)

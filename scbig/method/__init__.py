@@ -19,6 +19,8 @@ from ._config import (
 )
 from ._presets import (
     anchored as anchored,
+    cellflow as cellflow,
+    cellflow_like as cellflow_like,
     cpu as cpu,
     on_disk as on_disk,
     paper as paper,

@@ -9,11 +9,14 @@ from scbig._value import Weighted, but
 from scbig.alignment import CorrelationAlignment, PathwayAlignment
 from scbig.anchor import ResponseAnchor
 from scbig.flow import LinearPath, adaptive
-from scbig.model import Changed
+from scbig.model import Changed, Decoded
 from scbig.nn import (
     ConditionEncoderSpec,
     GeneClusterDecoderSpec,
     GeneClusterEncoderSpec,
+    PCADecoderSpec,
+    PCAEncoderSpec,
+    SeedPooling,
     SumPooling,
     VelocityFieldSpec,
 )
@@ -26,7 +29,7 @@ from scbig.objective import (
     ResponseCriterion,
 )
 from scbig.ot import SinkhornCoupling
-from scbig.programs import GRC, KMeansStart
+from scbig.programs import GRC, FileOrder, KMeansStart
 
 from ._config import AutoencoderTraining, FlowTraining, ScBIGConfig
 
@@ -103,6 +106,51 @@ def anchored(base: ScBIGConfig) -> ScBIGConfig:
     if isinstance(base.velocity, VelocityFieldSpec):
         changes["velocity.still"] = True
     return but(base, **changes)
+
+
+def cellflow_like(base: ScBIGConfig) -> ScBIGConfig:
+    """The same flow without gene programs: between 50 principal components, with no alignment.
+
+    What is left of the method is CellFlow (Klein et al. 2025): a set of perturbations encoded by
+    pooling, pairs by Sinkhorn, cells decoded from components. Components are as the cells have
+    them, centred and not scaled. `cellflow()` has the published sizes.
+    """
+    without = {
+        "programs": FileOrder(1),
+        "encoder": PCAEncoderSpec(),
+        "decoder": PCADecoderSpec(),
+        "terms": (),
+        "anchor": None,
+        "emission": Decoded(),
+        "standardise_latents": False,
+    }
+    return but(base, **without)
+
+
+def cellflow() -> ScBIGConfig:
+    """`cellflow_like`, with the sizes and the training of CellFlow's published experiments.
+
+    It differs in the networks' inner make: layer norms before streams are joined, one width for
+    all streams, and no dropout within the condition encoder but at its end.
+    """
+    return but(
+        cellflow_like(paper()),
+        condition=ConditionEncoderSpec(
+            hidden=1024, width=1024, dropout=0.9, pooling=SeedPooling(heads=8)
+        ),
+        velocity=VelocityFieldSpec(
+            # Its time encoder has the angles 2 pi k t, of k below 1,024.
+            frequencies=1024,
+            top_frequency=2048 * math.pi,
+            hidden=4096,
+            depth=3,
+            dropout=0.2,
+        ),
+        flow=FlowMatching(
+            path=LinearPath(sigma=1.0), coupling=SinkhornCoupling(0.1), groups=1, cells=1024
+        ),
+        **{"stage2.steps": 200_000},
+    )
 
 
 def cpu() -> ScBIGConfig:

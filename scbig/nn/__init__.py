@@ -6,6 +6,12 @@ from ._cells import (
     GeneClusterEncoder as GeneClusterEncoder,
     GeneClusterEncoderSpec as GeneClusterEncoderSpec,
 )
+from ._components import (
+    PCADecoder as PCADecoder,
+    PCADecoderSpec as PCADecoderSpec,
+    PCAEncoder as PCAEncoder,
+    PCAEncoderSpec as PCAEncoderSpec,
+)
 from ._conditions import (
     ConditionEncoder as ConditionEncoder,
     ConditionEncoderSpec as ConditionEncoderSpec,
@@ -49,6 +55,7 @@ from ._specs import (
     AbstractEncoderSpec as AbstractEncoderSpec,
     AbstractVelocity as AbstractVelocity,
     AbstractVelocitySpec as AbstractVelocitySpec,
+    InClosedForm as InClosedForm,
     Sizes as Sizes,
 )
 from ._velocity import (

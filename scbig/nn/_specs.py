@@ -1,7 +1,7 @@
 """What every network of the method is, and the specs that a configuration names them by."""
 
 import abc
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 
@@ -61,6 +61,22 @@ class AbstractDecoder(eqx.Module):
         self, latent: Latent, facts: ProgramFacts, *, key: PRNGKeyArray | None = None
     ) -> Slots:
         """Returns centred log expression by program and slot; unused slots hold anything."""
+
+
+@runtime_checkable
+class InClosedForm(Protocol):
+    """An encoder or a decoder that stage 1 fits to principal components, in place of training it.
+
+    It may train in stage 2 all the same.
+    """
+
+    def fitted(self, axes: Float[Array, "latent clusters slots"]) -> Any:
+        """Returns the network of these components.
+
+        **Arguments:** `axes`, of length one and at right angles, each gathered into programs as a
+        cell is, padding zero; the first has most of the training cells' variance.
+        """
+        ...
 
 
 class AbstractConditionEncoder(eqx.Module):

@@ -8,6 +8,7 @@ from scbig._typing import Array, ExpressionBatch, Int, LatentBatch, PRNGKeyArray
 from scbig.data import Screen
 from scbig.method import AutoencoderTraining
 from scbig.model import ScBIG
+from scbig.nn import InClosedForm
 from scbig.objective import AbstractOptimiser, Metrics, reconstruction_loss
 from scbig.sampling import Order
 
@@ -35,13 +36,15 @@ def autoencoder_stage(
 ) -> tuple[Stage, RunState, PyTree]:
     """Stage 1, compiled, with its first state; a call is an epoch, or a buffer's part of one.
 
+    Parts in closed form stay as they are: `with_components` fits them.
+
     **Arguments:** `cells` and `held_out`, screens to train and to validate on, in memory or on
     disk; `key`, orders the epochs.
 
     **Returns:** the stage, its state, and the rest of the model, with which `eqx.combine` makes
     the state's parameters whole.
     """
-    params, rest = eqx.partition(model, trainable(model, "encoder", "decoder"))
+    params, rest = eqx.partition(model, trainable(model, *learned_parts(model)))
     order = Order.of(cells.num_cells, config.batch, config.buffer, config.block, key=key)
     feed = make_feed(cells, order)
     size = config.buffer or held_out.num_cells
@@ -63,6 +66,12 @@ def autoencoder_stage(
         patience=config.patience,
     )
     return stage, initial_state(params, config.optimiser.build()), rest
+
+
+def learned_parts(model: ScBIG) -> tuple[str, ...]:
+    """What stage 1 trains: encoder and decoder, but for what is fitted in closed form."""
+    closed = lambda name: isinstance(getattr(model, name), InClosedForm)
+    return tuple(name for name in ("encoder", "decoder") if not closed(name))
 
 
 class _Reconstruct(eqx.Module):

@@ -16,7 +16,8 @@ from scbig.model import ScBIG, make_model, with_new_flow
 from scbig.programs import AbstractPartition
 from scbig.service import TrainedModel
 
-from ._autoencoder import autoencoder_stage, standardise
+from ._autoencoder import autoencoder_stage, learned_parts, standardise
+from ._components import with_components
 from ._flow import Prepared, flow_stage
 from ._latents import latents_of
 from ._loop import run
@@ -92,7 +93,13 @@ def _anchor(materials: Materials, cells: Screen) -> AbstractFittedAnchor | None:
 def _fit_autoencoder(
     model: ScBIG, materials: Materials, recorder: Recorder, *, key: PRNGKeyArray
 ) -> ScBIG:
-    """Stage 1 on the kept cells, validated on the held-out ones; returns the best model."""
+    """Stage 1 on the kept cells, validated on the held-out ones; returns the best model.
+
+    What is fitted in closed form is fitted first, and does not train.
+    """
+    model = with_components(model, materials.kept)
+    if not learned_parts(model):
+        return model
     order_key, run_key = jr.split(key)
     stage, state, rest = autoencoder_stage(
         model, materials.kept, materials.held_out, materials.config.stage1, key=order_key

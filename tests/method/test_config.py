@@ -23,7 +23,11 @@ def started() -> m.ScBIGConfig:
     return m.anchored(m.cpu())
 
 
-PRESETS = [m.paper, m.released, m.cpu, started, stored]
+def plain() -> m.ScBIGConfig:
+    return m.cellflow_like(m.cpu())
+
+
+PRESETS = [m.paper, m.released, m.cpu, m.cellflow, started, stored, plain]
 
 
 @pytest.fixture
@@ -67,6 +71,15 @@ def test_a_run_on_disk_changes_what_is_read_at_once_and_nothing_else(base):
     back = {"stage1.buffer": None, "stage1.block": 1, "terms.Consistency.losses.1.term.pool": None}
     assert m.but(found, **back) == base
     assert m.on_disk(m.but(base, terms=())).terms == ()
+
+
+@pytest.mark.parametrize("base", [m.paper(), m.anchored(m.cpu())])
+def test_a_flow_like_cellflow_is_between_components_without_programs_and_alignment(base):
+    found = m.cellflow_like(base)
+    assert (found.programs, found.terms, found.anchor) == (programs.FileOrder(1), (), None)
+    assert (found.encoder, found.decoder) == (nn.PCAEncoderSpec(50), nn.PCADecoderSpec())
+    for name in ("condition", "velocity", "transport", "stage2"):
+        assert getattr(found, name) == getattr(base, name)
 
 
 WRONG = [
