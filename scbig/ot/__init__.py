@@ -1,5 +1,6 @@
 """Plans of optimal transport and what is made of them: the one door to ott."""
 
+from ._cost import squared_distances as squared_distances
 from ._coupling import (
     AbstractCoupling as AbstractCoupling,
     IndependentCoupling as IndependentCoupling,
