@@ -111,7 +111,7 @@ TABLE: dict[type, list[Any]] = {
         programs.SideBySide(programs.Coexpression(2)),
     ],
     # Their laws are in tests/rivals.
-    rivals.AbstractNetworkRecipe: [rivals.LatentAdditive()],
+    rivals.AbstractNetworkRecipe: [rivals.LatentAdditive(), rivals.State()],
 }  # fmt: skip
 
 BUILT: dict[type, tuple[type, ...]] = {

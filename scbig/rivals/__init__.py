@@ -7,4 +7,5 @@ from ._network import (
     AbstractNetworkRecipe as AbstractNetworkRecipe,
     Rival as Rival,
 )
+from ._state import State as State
 from ._training import Fixed as Fixed, Training as Training

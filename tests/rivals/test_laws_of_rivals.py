@@ -10,6 +10,7 @@ import pytest
 import scbig
 from scbig import rivals
 from scbig._hints import subclasses
+from scbig._value import but
 from scbig.baselines import AbstractRecipe, Rule
 from scbig.data import Screen
 from scbig.objective import Adam
@@ -20,6 +21,7 @@ QUICK = rivals.Training(
 )
 SMALL: list[rivals.AbstractNetworkRecipe] = [
     rivals.LatentAdditive(latent=8, width=16, training=QUICK),
+    rivals.State(width=16, heads=2, layers=1, dropout=0.0, training=but(QUICK, groups=4, cells=16)),
 ]
 NAMES = [type(recipe).__name__ for recipe in SMALL]
 GENES = tuple(f"g{n}" for n in range(20))
