@@ -7,6 +7,7 @@ from ._anchors import (
     scaled as scaled,
     with_replicate as with_replicate,
 )
+from ._beside import simple_rules as simple_rules
 from ._ceilings import AUTOENCODER as AUTOENCODER, CEILING as CEILING, RoundTrip as RoundTrip
 from ._closed_form import AbstractEffects as AbstractEffects
 from ._compare import (

@@ -12,8 +12,10 @@ from ._options import TABLES, Labels, check_writes
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from pandas import DataFrame
 
     from scbig.data import Columns, LabelledCells
+    from scbig.metrics import Scoring
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,9 @@ class Evaluate:
     predicted_condition_key: str | None = None
     """The column of the predicted file with the perturbations, if it is another one there. Without
     it: that of --condition-key, or else 'condition'; what 'predict' wrote knows its own."""
+    training: pathlib.Path | None = None
+    """The cells that the model was trained on: the mean effect and the sum of single effects are
+    then scored beside it, as a prediction of no change always is."""
     ceiling: bool = True
     """Whether one half of the measured cells is also scored against the other half."""
     max_cells: int | None = 1000
@@ -56,7 +61,8 @@ class Evaluate:
         from scbig._names import examples
         from scbig.data import LabelledCells, Screen, read_h5ad
 
-        check_writes(self.out, self.predicted, self.data, suffixes=TABLES)
+        given = (self.predicted, self.data, *([] if self.training is None else [self.training]))
+        check_writes(self.out, *given, suffixes=TABLES)
         screen = Screen.open(self.data, self.labels.columns, layer=self.layer)
         observed = LabelledCells.of(screen, what="observed")
         guess = read_h5ad(self.predicted)
@@ -72,6 +78,7 @@ class Evaluate:
             seed=self.seed,
         )
         tables = {"predicted": metrics.scored(predicted, observed, scoring=scoring)}
+        tables |= self._beside(observed, scoring)
         print(_support(predicted, observed))
         alone = tables["predicted"]["e_distance"].isna().to_numpy()
         if alone.any():
@@ -92,6 +99,16 @@ class Evaluate:
         means = {name: metrics.summarise(table)["mean"] for name, table in tables.items()}
         print(pd.DataFrame(means).round(3).to_string())
         print(f"The score of each perturbation is in {self.out}.")
+
+    def _beside(self, observed: "LabelledCells", scoring: "Scoring") -> dict[str, "DataFrame"]:
+        """The scores of simple rules."""
+        from scbig.baselines import simple_rules
+        from scbig.data import Screen
+
+        training = None
+        if self.training is not None:
+            training = Screen.open(self.training, self.labels.columns, layer=self.layer)
+        return simple_rules(observed, training, scoring=scoring)
 
 
 def _support(predicted: "LabelledCells", observed: "LabelledCells") -> str:

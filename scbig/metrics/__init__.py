@@ -54,4 +54,4 @@ from ._response import (
 )
 from ._scoring import Metric as Metric, Scoring as Scoring
 from ._truth import Truth as Truth
-from ._wanted import named as named
+from ._wanted import named as named, wanted_of as wanted_of

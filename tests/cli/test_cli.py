@@ -113,7 +113,7 @@ def test_the_four_commands_lead_from_counts_to_scores(folder, capsys, way):
     assert main(words(folder, "evaluate")) == 0
     scores = pd.read_csv(folder / "scores.csv")
     assert set(scores["condition"]) == set(split.test)
-    assert set(scores["cells"]) == {"predicted", "split-half"}
+    assert set(scores["cells"]) == {"predicted", "control", "split-half"}
     assert np.isfinite(scores["mse"]).all()
     assert "pearson_delta" in capsys.readouterr().out
     if way == "in memory":

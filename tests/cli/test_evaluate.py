@@ -3,9 +3,11 @@
 from typing import Any
 
 import anndata as ad
+import jax.random as jr
 import numpy as np
 import pandas as pd
 
+from scbig import baselines
 from scbig.cli import main
 from scbig.data import record_columns
 
@@ -65,8 +67,8 @@ def test_predicted_cells_are_read_as_the_measured_ones(tmp_path, capsys):
         guess.write_h5ad(tmp_path / "guess.h5ad")
         assert main(["evaluate", *named, *keys]) == 0
         assert "left out" not in capsys.readouterr().out
-        scores = pd.read_csv(tmp_path / "scores.csv")
-        assert list(scores["condition"]) == ["A", "A+B", "B"]
+        scores = pd.read_csv(tmp_path / "scores.csv").set_index("cells")
+        assert list(scores.loc["predicted", "condition"]) == ["A", "A+B", "B"]
 
 
 def test_two_columns_that_could_be_the_labels_are_the_users_to_choose(tmp_path, capsys):
@@ -104,3 +106,35 @@ def test_conditions_of_other_contexts_are_named_with_both_sides(tmp_path, capsys
     errors = capsys.readouterr().err
     assert "predicted are 'A', 'B' in the contexts '1st'" in errors
     assert "and measured 'A', 'B' in the contexts 'first'" in errors
+
+
+def test_simple_rules_stand_beside_the_prediction(tmp_path, capsys, four_genes):
+    """The same scores as `compare` gives them; no training cell may be of what was predicted."""
+    test = ["g0+g1", "g2+g3"]
+    training = four_genes.without(test)
+    guess = baselines.Additive.fit(training).predict(four_genes.controls, test, key=jr.key(0))
+    paths = {name: tmp_path / f"{name}.h5ad" for name in ("predicted", "data", "training")}
+    guess.write_h5ad(paths["predicted"])
+    four_genes.to_anndata().write_h5ad(paths["data"])
+    training.to_anndata()[:, ::-1].copy().write_h5ad(paths["training"])
+    words = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+    run = ["evaluate", *words, "--out", str(tmp_path / "scores.csv")]
+    assert main(run) == 0
+    said = capsys.readouterr().out
+    for rule in ("control", "perturbed mean", "additive", "split-half"):
+        assert rule in said
+    scores = pd.read_csv(tmp_path / "scores.csv").set_index(["cells", "condition"])
+    asked: Any = four_genes, four_genes, test
+    rules: Any = {
+        "control": baselines.Control.fit(training),
+        "perturbed mean": baselines.PerturbedMean.fit(training),
+        "additive": baselines.Additive.fit(training),
+    }
+    table = baselines.compare(rules, *asked, key=jr.key(0))
+    for rule in rules:
+        mine, theirs = scores.loc[rule], table.xs(rule, level="predictor")
+        columns = ["pearson_delta", "acc", "l2", "mse", "pds", "e_distance"]
+        np.testing.assert_allclose(mine[columns], theirs[columns], rtol=2e-4, atol=1e-5)
+    leaking = [str(paths["data"]) if w == str(paths["training"]) else w for w in run]
+    assert main(leaking) == 1
+    assert "have 2 of the predicted conditions: 'g0+g1', 'g2+g3'" in capsys.readouterr().err
