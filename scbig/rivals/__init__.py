@@ -1,6 +1,7 @@
 """The paper's learned baselines, written anew: networks that are trained by descent."""
 
 from ._cells import Batch as Batch, Encoded as Encoded, Facts as Facts
+from ._counts import Counted as Counted, counts_of as counts_of, expression_of as expression_of
 from ._latent_additive import LatentAdditive as LatentAdditive
 from ._network import (
     AbstractNetwork as AbstractNetwork,
