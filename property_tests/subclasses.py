@@ -112,6 +112,7 @@ TABLE: dict[type, list[Any]] = {
     ],
     # Their laws are in tests/rivals.
     rivals.AbstractNetworkRecipe: [rivals.LatentAdditive(), rivals.State()],
+    rivals.AbstractLikelihood: [rivals.NegativeBinomial(), rivals.Gaussian()],
 }  # fmt: skip
 
 BUILT: dict[type, tuple[type, ...]] = {

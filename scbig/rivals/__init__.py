@@ -3,6 +3,11 @@
 from ._cells import Batch as Batch, Encoded as Encoded, Facts as Facts
 from ._counts import Counted as Counted, counts_of as counts_of, expression_of as expression_of
 from ._latent_additive import LatentAdditive as LatentAdditive
+from ._likelihoods import (
+    AbstractLikelihood as AbstractLikelihood,
+    Gaussian as Gaussian,
+    NegativeBinomial as NegativeBinomial,
+)
 from ._network import (
     AbstractNetwork as AbstractNetwork,
     AbstractNetworkRecipe as AbstractNetworkRecipe,
