@@ -111,7 +111,9 @@ TABLE: dict[type, list[Any]] = {
         programs.SideBySide(programs.Coexpression(2)),
     ],
     # Their laws are in tests/rivals.
-    rivals.AbstractNetworkRecipe: [rivals.LatentAdditive(), rivals.State()],
+    rivals.AbstractNetworkRecipe: [
+        rivals.LatentAdditive(), rivals.State(), rivals.SamsVAE(), rivals.CPA(),
+    ],
     rivals.AbstractLikelihood: [rivals.NegativeBinomial(), rivals.Gaussian()],
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from ._cells import Batch as Batch, Encoded as Encoded, Facts as Facts
 from ._counts import Counted as Counted, counts_of as counts_of, expression_of as expression_of
+from ._cpa import CPA as CPA
 from ._latent_additive import LatentAdditive as LatentAdditive
 from ._likelihoods import (
     AbstractLikelihood as AbstractLikelihood,
@@ -14,4 +15,5 @@ from ._network import (
     Rival as Rival,
 )
 from ._state import State as State
+from ._sams_vae import SamsVAE as SamsVAE
 from ._training import Fixed as Fixed, Training as Training
