@@ -159,6 +159,7 @@ class CPA(AbstractNetworkRecipe):
     decoder; `likelihood`; `training`.
     """
 
+    by_name: ClassVar[bool] = True
     latent: int = whole(32)
     width: int = whole(256)
     layers: int = whole(1)
@@ -166,7 +167,7 @@ class CPA(AbstractNetworkRecipe):
     strength: float = real(10.0, least=0)
     dropout: float = real(0.0, least=0, below=1)
     likelihood: AbstractLikelihood = NegativeBinomial()
-    training: Training = Training(optimiser=Adam(3e-3), groups=128, steps=2000)
+    training: Training = Training(optimiser=Adam(3e-3), groups=128, steps=1500)
 
     def build(self, facts: Facts, *, key: PRNGKeyArray) -> CPANetwork:
         """The untrained network.

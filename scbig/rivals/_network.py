@@ -24,6 +24,8 @@ from ._training import Training, trained
 
 AT_ONCE = 256
 """Control cells that a network carries in one compiled call."""
+LEAST = 4
+"""Training conditions that are set aside to choose parameters: fewer tell no gain from noise."""
 
 
 class AbstractNetwork(eqx.Module):
@@ -51,9 +53,11 @@ class AbstractNetwork(eqx.Module):
 class AbstractNetworkRecipe(Value, AbstractRecipe):
     """How a network is built and trained, as a value.
 
-    **Fields:** `training`, how it descends.
+    **Fields:** `training`, how it descends; `by_name`, whether its networks know a perturbation by
+    its name alone: a condition with one that training never sees then cannot choose parameters.
     """
 
+    by_name: ClassVar[bool] = False
     training: eqx.AbstractVar[Training]
 
     @abc.abstractmethod
@@ -76,11 +80,17 @@ class AbstractNetworkRecipe(Value, AbstractRecipe):
         """Trains the network; validation conditions choose the best parameters.
 
         They are those of the split, or else some of the training conditions, drawn as `scbig.fit`
-        draws them; where there are too few, the last parameters are taken.
+        draws them; where there are too few, or too few that can be known, the last parameters are
+        taken.
         """
         build_key, train_key, draw_key = jr.split(key, 3)
         cells = split.cells(screen, "train")
-        judging = split.validation or hold_out_conditions(cells, 0.15, key=draw_key)
+        drawn = () if split.validation else hold_out_conditions(cells, 0.15, key=draw_key)
+        judging = split.validation or drawn
+        if self.by_name:
+            judging = covered(cells, judging)
+            if drawn and len(judging) < LEAST:
+                judging = ()
         names = {condition.name for condition in cells.conditions}
         cells = cells.without([name for name in judging if name in names])
         asked = [Condition.parse(name) for name in (*split.validation, *split.test, *judging)]
@@ -98,6 +108,12 @@ class AbstractNetworkRecipe(Value, AbstractRecipe):
             key=train_key,
         )
         return Rival(screen.genes, facts.perturbations, facts.contexts, network)
+
+
+def covered(cells: Screen, names: Sequence[str]) -> tuple[str, ...]:
+    """The conditions whose perturbations all are in training conditions that are not among them."""
+    others = {label for own in cells.conditions if own.name not in names for label in own.labels}
+    return tuple(name for name in names if others.issuperset(Condition.parse(name).labels))
 
 
 class Rival(eqx.Module):

@@ -45,6 +45,13 @@ def test_the_gradient_is_finite_in_any_cell_and_at_any_outputs(outputs: float) -
     assert float(likelihood.log_prob(jnp.zeros(5), jnp.zeros(5), jnp.zeros(5))) == 0
 
 
+def test_a_spread_without_end_is_that_of_poisson() -> None:
+    counts = np.array([0.0, 1, 7, 30])
+    cell = expression_of(jnp.asarray(counts), jnp.asarray(1.0))
+    got = rivals.NegativeBinomial().log_prob(cell, jnp.full(4, np.log(5.0)), jnp.full(4, 20.0))
+    np.testing.assert_allclose(got, stats.poisson.logpmf(counts, 5.0).sum(), rtol=0.03)
+
+
 def test_counts_are_drawn_with_the_mean_and_variance_of_the_distribution() -> None:
     size, rate, spread = 0.5, 8.0, np.log(2.0)
     cell = expression_of(jnp.asarray([1.0, 0.0, 3.0]), jnp.asarray(size))
