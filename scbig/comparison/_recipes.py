@@ -9,19 +9,21 @@ from scbig.baselines import (
     Control,
     LinearEmbedding,
     MatchingMean,
+    MeanOfPredictors,
     Method,
     MixedResponses,
     MovedControls,
     PerturbedMean,
     Predictor,
+    ResidualProcess,
     ResidualTransfer,
     Rule,
     ScaledAdditive,
 )
 from scbig.data import Screen
-from scbig.method import ScBIGConfig, anchored, cpu
+from scbig.method import ScBIGConfig, anchored, cellflow_like, cpu
 from scbig.priors import EmbeddingTable
-from scbig.rivals import LatentAdditive
+from scbig.rivals import CPA, LatentAdditive, SamsVAE, State
 from scbig.train import Priors
 
 _MEAN: Any = {"missing": "perturbed_mean"}
@@ -79,6 +81,26 @@ def vectors_of(priors: Priors) -> EmbeddingTable:
     return table
 
 
+def linear(screen: Screen, priors: Priors) -> Predictor:
+    """The linear model as published, on principal components of the training conditions."""
+    return LinearEmbedding.published(screen)
+
+
+def linear_of_genes(screen: Screen, priors: Priors) -> Predictor:
+    """The same with the given vectors of genes: with scGPT's, the paper's Linear-scGPT."""
+    return LinearEmbedding.published(screen, vectors_of(priors))
+
+
+def process(screen: Screen, priors: Priors) -> Predictor:
+    """The sum, and what a Gaussian process says that pairs do besides."""
+    return ResidualProcess.fit(screen)
+
+
+def mean_of_three(screen: Screen, priors: Priors) -> Predictor:
+    """The mean of residual transfer, mixed effects and the process."""
+    return MeanOfPredictors.fit(screen)
+
+
 RULES: dict[str, Callable[[Screen, Priors], Predictor]] = {
     "control": control,
     "perturbed mean": perturbed_mean,
@@ -87,8 +109,12 @@ RULES: dict[str, Callable[[Screen, Priors], Predictor]] = {
     "additive x slope": scaled_additive,
     "residual transfer": residual_transfer,
     "mixed effects": mixed,
+    "Gaussian process": process,
+    "mean of three": mean_of_three,
     "anchor": moved,
-    "linear, table": linear_embedding,
+    "ridge on vectors": linear_embedding,
+    "Linear": linear,
+    "Linear, gene vectors": linear_of_genes,
 }
 
 
@@ -101,6 +127,10 @@ def native(config: ScBIGConfig | None = None) -> dict[str, AbstractRecipe]:
     return {
         **{name: Rule(rule) for name, rule in RULES.items()},
         "latent additive": LatentAdditive(),
+        "samsVAE": SamsVAE(),
+        "CPA": CPA(),
+        "STATE-like": State(),
+        "CellFlow-like": Method(cellflow_like(base)),
         "scBIG, as published": Method(base),
         "scBIG": Method(anchored(base)),
     }

@@ -14,6 +14,6 @@ from ._network import (
     AbstractNetworkRecipe as AbstractNetworkRecipe,
     Rival as Rival,
 )
-from ._state import State as State
 from ._sams_vae import SamsVAE as SamsVAE
+from ._state import State as State
 from ._training import Fixed as Fixed, Training as Training

@@ -113,15 +113,15 @@ def test_a_folder_of_other_settings_is_refused(plan):
 
 
 def test_what_cannot_be_made_is_told_and_the_others_go_on(plan):
-    lacking = {**plan.recipes, "linear, table": Rule(comparison.RULES["linear, table"])}
+    lacking = {**plan.recipes, "ridge on vectors": Rule(comparison.RULES["ridge on vectors"])}
     plan = dataclasses.replace(plan, recipes=lacking)
     told: list[str] = []
     failed = comparison.predict_all(plan, progress=False, say=told.append)
-    assert [path for path in failed if "linear" in path] == list(failed)
+    assert [path for path in failed if "ridge" in path] == list(failed)
     assert all("have no embedding: 'g2', 'g3'" in why for why in failed.values())
     assert any("have no embedding" in line for line in told)
     scores = comparison.score_all(plan, max_cells=20)
-    assert "linear, table" not in scores.index.get_level_values("predictor")
+    assert "ridge on vectors" not in scores.index.get_level_values("predictor")
     text = comparison.page(scores, comparison.costs(plan), supported(plan.screen), failed=failed)
     assert "have no embedding: 'g2', 'g3'" in text
 

@@ -11,7 +11,6 @@ import scbig
 from scbig import rivals
 from scbig._hints import subclasses
 from scbig._value import but
-from scbig.baselines import AbstractRecipe, Rule
 from scbig.data import Screen
 from scbig.objective import Adam
 from scbig.priors import EmbeddingTable, InteractionGraph
@@ -29,8 +28,6 @@ NAMES = [type(recipe).__name__ for recipe in SMALL]
 GENES = tuple(f"g{n}" for n in range(20))
 TEST, VALIDATION = ["g0+g1"], ["g2+g3"]
 TRAIN = ["g0", "g1", "g2", "g3", "g0+g2", "g1+g3", "g0+g3"]
-
-
 SPLIT = scbig.Split.of(name="small", train=TRAIN, validation=VALIDATION, test=TEST)
 PRIORS = scbig.Priors(
     genes=EmbeddingTable(
@@ -42,8 +39,6 @@ PRIORS = scbig.Priors(
         np.ones(2 * len(GENES), np.float32),
     ),
 )
-
-
 FITTED: dict[int, rivals.Rival] = {}
 
 
@@ -55,11 +50,9 @@ def predict(screen: Screen, place: int, conditions: list[str], **options: Any) -
 
 
 def test_every_recipe_is_in_the_table() -> None:
-    known = {kind for kind in subclasses(AbstractRecipe) if kind.__module__.startswith("scbig.")}
-    others = {Rule, scbig.baselines.Method}
-    assert {type(recipe) for recipe in SMALL} == {
-        kind for kind in known - others if not kind.__abstractmethods__
-    }
+    kinds = subclasses(rivals.AbstractNetworkRecipe)
+    known = {kind for kind in kinds if kind.__module__.startswith("scbig.")}
+    assert {type(recipe) for recipe in SMALL} == known
 
 
 @pytest.fixture(params=range(len(SMALL)), ids=NAMES)
