@@ -9,7 +9,7 @@ import jax.random as jr
 import numpy as np
 
 from scbig._names import examples
-from scbig._typing import Array, Float, PRNGKeyArray
+from scbig._typing import Array, Float, Int, PRNGKeyArray
 from scbig.data import Condition, Screen
 from scbig.sampling import CellIndex
 from scbig.train import Priors
@@ -29,12 +29,14 @@ class Encoded(eqx.Module):
 class Batch(eqx.Module):
     """Cells of some groups, and as many controls of their contexts.
 
-    **Fields:** `controls` and `perturbed`, log expression; `condition`, of each group.
+    **Fields:** `controls` and `perturbed`, log expression; `condition`, of each group; `group`, its
+    place among those of the training cells.
     """
 
     controls: Float[Array, "drawn cells genes"]
     perturbed: Float[Array, "drawn cells genes"]
     condition: Encoded
+    group: Int[Array, " drawn"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -121,13 +123,12 @@ class TrainingCells(eqx.Module):
         """Cells of some groups, all drawn uniformly with replacement."""
         return self.of_groups(self.index.draw_groups(groups, key=key), cells, key=key)
 
-    def of_groups(
-        self, groups: Float[Array, " drawn"] | Array, cells: int, *, key: PRNGKeyArray
-    ) -> Batch:
+    def of_groups(self, groups: Int[Array, " drawn"], cells: int, *, key: PRNGKeyArray) -> Batch:
         """Cells of these groups, drawn uniformly with replacement."""
         own, other = jr.split(jr.fold_in(key, 1))
         return Batch(
             controls=self.expression[self.index.draw_controls(groups, cells, key=own)],
             perturbed=self.expression[self.index.draw_cells(groups, cells, key=other)],
             condition=Encoded(self.condition.counts[groups], self.condition.context[groups]),
+            group=groups,
         )

@@ -34,7 +34,9 @@ class AbstractNetwork(eqx.Module):
     Arrays that it reads and does not train are `Fixed`.
 
     **Fields:** `emits`, whether what it makes of each control is a cell, or of all of them only the
-    mean counts: a network without noise of its own, whose cells would have no dispersion.
+    mean counts: a network without noise of its own, whose cells would have no dispersion. Cells
+    are made non-negative one by one; of others only their mean is, so that negative entries, such
+    as those of a control's zero with a fall added, do not raise it.
     """
 
     emits: ClassVar[Literal["cells", "mean"]]
@@ -157,7 +159,7 @@ class Rival(eqx.Module):
             made = carried(self.network, starts, one, key=population_key(key, condition, context))
             if self.network.emits == "mean":
                 return shift_cells(starts, made.mean(axis=0, dtype=np.float64))
-            return made
+            return np.maximum(made, 0.0)
 
         given: Any = controls, conditions, columns
         return move_controls(move, self.genes, *given, key=key, cells=cells)
@@ -170,7 +172,7 @@ def carried(
     *,
     key: PRNGKeyArray,
 ) -> Float[np.ndarray, "cells genes"]:
-    """What a network makes of any number of controls, without negative expression."""
+    """What a network makes of any number of controls."""
     parts = []
     for number, start in enumerate(range(0, len(starts), AT_ONCE)):
         # Whole blocks, so that one shape is compiled: the last is filled with cells from the start.
@@ -178,7 +180,7 @@ def carried(
         block = jnp.asarray(starts[rows], jnp.float32)
         made = _carry(network, block, condition, jr.fold_in(key, number))
         parts.append(np.asarray(made)[: len(starts) - start])
-    return np.maximum(np.concatenate(parts), 0.0)
+    return np.concatenate(parts)
 
 
 @eqx.filter_jit

@@ -148,9 +148,11 @@ def judging_score(params: Any, rest: Any, judging: Judging | None) -> Scalar:
 
     def error(own: tuple[Array, Encoded, Array, Array]) -> tuple[Scalar, Scalar]:
         controls, condition, mean, origin = own
-        made = jnp.maximum(network.carry(controls, condition, key=judging.key), 0.0)
+        made = network.carry(controls, condition, key=judging.key)
+        if network.emits == "cells":
+            made = jnp.maximum(made, 0.0)
         change = mean - origin
-        found = jnp.mean(made, axis=0) - jnp.mean(controls, axis=0)
+        found = jnp.maximum(jnp.mean(made, axis=0), 0.0) - jnp.mean(controls, axis=0)
         return jnp.sum((found - change) ** 2), jnp.sum(change**2)
 
     given = judging.controls, judging.condition, judging.means, judging.origins
