@@ -17,13 +17,15 @@ def covered(
     embeddings: EmbeddingTable | None = None,
     missing: Literal["error", "zero", "mean"] = "error",
     tokens: EmbeddingTable | None = None,
+    relatives: InteractionGraph | None = None,
     interactions: InteractionGraph | None = None,
     pathways: PathwayLibrary | None = None,
 ) -> tuple[Covered, ...]:
     """What each prior that is given knows of a screen.
 
     **Arguments:** `genes` and `perturbations` of the screen; `embeddings`, of genes, with the
-    policy for `missing` ones, and of perturbations unless `tokens` are given.
+    policy for `missing` ones, and of perturbations unless `tokens` are given; `relatives`, a graph
+    between perturbations.
     """
     found = []
     if embeddings is not None:
@@ -31,6 +33,8 @@ def covered(
         found.append(of_embeddings(embeddings, genes, asked, missing=missing))
     if tokens is not None:
         found.append(of_perturbations(tokens, perturbations))
+    if relatives is not None:
+        found.append(of_relatives(relatives, perturbations))
     if interactions is not None:
         found.append(of_interactions(interactions, genes, perturbations))
     if pathways is not None:
@@ -73,6 +77,14 @@ def of_perturbations(table: EmbeddingTable, perturbations: Sequence[str]) -> Cov
         line=f"embeddings of perturbations: {counted}{_without(perturbations, table.names)}",
         problems=tuple(lacking_vectors(perturbations, table.names)),
     )
+
+
+def of_relatives(graph: InteractionGraph, perturbations: Sequence[str]) -> Covered:
+    """A graph between perturbations."""
+    known = dict.fromkeys((*graph.first, *graph.second))
+    counted = _counted("perturbations", perturbations, known)
+    without = _without(perturbations, tuple(known))
+    return Covered(line=f"graph of perturbations: {counted} are named{without}")
 
 
 def lacking_vectors(perturbations: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -29,14 +29,16 @@ class Priors:
 
     What the configuration's algorithms read must be here; what none of them reads is not looked at.
 
-    **Fields:** `genes`, embeddings of the screen's genes, with `missing`, the policy for genes
-    that the table lacks (`EmbeddingTable.align`); `interactions`, a graph between genes;
-    `pathways`, gene sets for the pathway alignment; `perturbations`, embeddings of what can be
-    perturbed (genes, drugs), `genes` by default; `contexts`, a vector for each context of the
-    screen, and for others that are to be predicted in (`one_hot_contexts` and `control_profiles`
-    make such tables). Every feature of `perturbations` and of `contexts` is standardised over its
-    table. Without `contexts` the model does not tell contexts apart, though controls are still
-    drawn from the context of the cells that they are matched with.
+    **Fields:** `genes`, embeddings of the screen's genes, with `missing`, the policy for genes that
+    the table lacks (`EmbeddingTable.align`); `interactions`, a graph between genes; `pathways`,
+    gene sets for the pathway alignment; `perturbations`, embeddings of what can be perturbed
+    (genes, drugs), `genes` by default; `perturbation_graph`, edges between these, which only
+    learned baselines read (GEARS; `Annotations.graph` makes the one of shared GO terms), and which
+    is apart from `interactions` so that both can be given; `contexts`, a vector for each context of
+    the screen, and for others that are to be predicted in (`one_hot_contexts` and
+    `control_profiles` make such tables). Every feature of `perturbations` and of `contexts` is
+    standardised over its table. Without `contexts` the model does not tell contexts apart, though
+    controls are still drawn from the context of the cells that they are matched with.
 
     **Raises:** `ValueError` without `perturbations` and without `genes`.
     """
@@ -45,13 +47,14 @@ class Priors:
     interactions: InteractionGraph | None = None
     pathways: PathwayLibrary | None = None
     perturbations: EmbeddingTable | None = None
+    perturbation_graph: InteractionGraph | None = None
     contexts: EmbeddingTable | None = None
     missing: Missing = "error"
 
     def __post_init__(self) -> None:
         kinds = {
             **dict.fromkeys(("genes", "perturbations", "contexts"), EmbeddingTable),
-            "interactions": InteractionGraph,
+            **dict.fromkeys(("interactions", "perturbation_graph"), InteractionGraph),
             "pathways": PathwayLibrary,
         }
         for name, kind in kinds.items():
@@ -94,6 +97,7 @@ class Priors:
             embeddings=self.genes,
             missing=self.missing,
             tokens=self.perturbations,
+            relatives=self.perturbation_graph,
             interactions=self.interactions,
             pathways=self.pathways,
         )
@@ -106,7 +110,7 @@ class Priors:
         read = readers(config, given=given)
         kept = {kind: getattr(self, kind) if kind in read else None for kind in _KINDS}
         table = self.perturbations or (self.genes if kept["genes"] is None else None)
-        return dataclasses.replace(self, **kept, perturbations=table)
+        return dataclasses.replace(self, **kept, perturbations=table, perturbation_graph=None)
 
     def provenance(self, config: ScBIGConfig) -> dict[str, Any]:
         """What gene programs were made with: configuration, and a checksum of each prior read."""

@@ -60,6 +60,14 @@ def test_the_coverage_of_every_prior_is_told(screen, priors):
         f"embeddings of perturbations: {len(perturbed)} of {len(perturbed)} perturbations (100.0%)"
     )
     assert "perturbations" not in screen.report(own).priors[0].line
+    ends = (perturbed[0],), ("elsewhere",)
+    related = dataclasses.replace(known, perturbation_graph=InteractionGraph(*ends))
+    assert (
+        screen.report(related)
+        .priors[1]
+        .line.startswith(f"graph of perturbations: 1 of {len(perturbed)} perturbations (")
+    )
+    assert related.read_by(TINY).perturbation_graph is None
 
 
 def test_names_that_fail_come_with_the_nearest_known_one(screen, priors):
