@@ -23,6 +23,7 @@ SMALL: list[rivals.AbstractNetworkRecipe] = [
     rivals.State(width=16, heads=2, layers=1, dropout=0.0, training=but(QUICK, groups=4, cells=16)),
     rivals.SamsVAE(latent=8, width=16, training=but(QUICK, steps=400, optimiser=Adam(2e-2))),
     rivals.CPA(latent=8, width=16, accuser=8, training=but(QUICK, steps=240)),
+    rivals.GEARS(width=16, training=QUICK),
 ]
 NAMES = [type(recipe).__name__ for recipe in SMALL]
 GENES = tuple(f"g{n}" for n in range(20))
