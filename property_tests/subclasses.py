@@ -113,7 +113,7 @@ TABLE: dict[type, list[Any]] = {
     # Their laws are in tests/rivals.
     rivals.AbstractNetworkRecipe: [
         rivals.LatentAdditive(), rivals.State(), rivals.SamsVAE(), rivals.CPA(),
-        rivals.GEARS(),
+        rivals.GEARS(), rivals.GeneTransformer(),
     ],
     rivals.AbstractLikelihood: [rivals.NegativeBinomial(), rivals.Gaussian()],
 }  # fmt: skip

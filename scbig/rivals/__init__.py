@@ -4,6 +4,7 @@ from ._cells import Batch as Batch, Encoded as Encoded, Facts as Facts
 from ._counts import Counted as Counted, counts_of as counts_of, expression_of as expression_of
 from ._cpa import CPA as CPA
 from ._gears import GEARS as GEARS
+from ._gene_transformer import GeneTransformer as GeneTransformer
 from ._latent_additive import LatentAdditive as LatentAdditive
 from ._likelihoods import (
     AbstractLikelihood as AbstractLikelihood,

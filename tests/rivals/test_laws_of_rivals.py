@@ -24,6 +24,7 @@ SMALL: list[rivals.AbstractNetworkRecipe] = [
     rivals.SamsVAE(latent=8, width=16, training=but(QUICK, steps=400, optimiser=Adam(2e-2))),
     rivals.CPA(latent=8, width=16, accuser=8, training=but(QUICK, steps=240)),
     rivals.GEARS(width=16, training=QUICK),
+    rivals.GeneTransformer(width=16, mlp_width=16, layers=1, sampled=12, training=QUICK),
 ]
 NAMES = [type(recipe).__name__ for recipe in SMALL]
 GENES = tuple(f"g{n}" for n in range(20))
