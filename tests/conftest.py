@@ -31,7 +31,8 @@ DOUBLES = ("g0+g1", "g0+g2", "g0+g3", "g1+g3", "g2+g3")
 
 
 @functools.cache
-def _four_genes() -> Screen:
+def four_genes_screen() -> Screen:
+    """See `four_genes`."""
     rng = np.random.default_rng(0)
     names = sorted([(), *(tuple(label.split("+")) for label in (*SINGLES, *DOUBLES))])
     group = np.repeat(np.arange(len(names)), 24)
@@ -57,4 +58,4 @@ def four_genes() -> Screen:
 
     24 cells of each of four singles, five doubles and the controls.
     """
-    return _four_genes()
+    return four_genes_screen()

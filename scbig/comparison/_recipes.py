@@ -23,7 +23,7 @@ from scbig.baselines import (
 from scbig.data import Screen
 from scbig.method import ScBIGConfig, anchored, cellflow_like, cpu
 from scbig.priors import EmbeddingTable
-from scbig.rivals import CPA, LatentAdditive, SamsVAE, State
+from scbig.rivals import CPA, GEARS, GeneTransformer, LatentAdditive, SamsVAE, State
 from scbig.train import Priors
 
 _MEAN: Any = {"missing": "perturbed_mean"}
@@ -130,6 +130,8 @@ def native(config: ScBIGConfig | None = None) -> dict[str, AbstractRecipe]:
         "samsVAE": SamsVAE(),
         "CPA": CPA(),
         "STATE-like": State(),
+        "GEARS": GEARS(),
+        "scGPT-style": GeneTransformer(),
         "CellFlow-like": Method(cellflow_like(base)),
         "scBIG, as published": Method(base),
         "scBIG": Method(anchored(base)),

@@ -1,17 +1,18 @@
 """The scores of all predictions of a comparison, in one table."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import anndata as ad
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from scbig._files import atomic
 from scbig.baselines import CEILING
 from scbig.data import CONTROL, LabelledCells
-from scbig.metrics import Scoring, halves, scored
+from scbig.metrics import Scoring, Truth, halves, scored
 
 from ._plan import Comparison, Evaluation, Unit
 from ._stamp import read_prediction
@@ -52,16 +53,15 @@ def _runs(comparison: Comparison, evaluation: Evaluation) -> Iterator[tuple[str,
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Judge:
-    """The measured cells of an evaluation, and those that no split of it tests."""
+    """What was measured of the test conditions of an evaluation, under its name."""
 
     name: str
-    observed: LabelledCells
+    truth: Truth
     reference: LabelledCells
-    wanted: Mapping[str, tuple[str, ...]]
-    scoring: Scoring
 
     @classmethod
     def of(cls, comparison: Comparison, evaluation: Evaluation, scoring: Scoring) -> "_Judge":
+        """Components are fitted on the cells that no split of the evaluation tests."""
         screen = comparison.screen
         cells = LabelledCells.of(screen, what="observed")
         wanted: dict[str, list[str]] = {}
@@ -69,25 +69,33 @@ class _Judge:
             for context in split.test_contexts or screen.contexts:
                 measured = cells.populations[context]
                 wanted.setdefault(context, []).extend(n for n in split.test if n in measured)
-        rows = [cells.populations[c][n] for c, names in wanted.items() for n in names]
-        tested = np.sort(np.concatenate(rows))
+        tested = _rows(cells, wanted)
         controls = [cells.populations[context][CONTROL] for context in wanted]
-        return cls(
-            name=evaluation.name,
-            observed=cells.take(np.sort(np.concatenate([tested, *controls]))),
-            reference=cells.take(np.setdiff1d(np.arange(screen.num_cells), tested)),
-            wanted={context: tuple(names) for context, names in wanted.items()},
-            scoring=scoring,
-        )
+        reference = cells.take(np.setdiff1d(np.arange(screen.num_cells), tested))
+        observed = cells.take(np.sort(np.concatenate([tested, *controls])))
+        given: Any = {"controls": None, "reference": reference, "scoring": scoring}
+        return cls(evaluation.name, Truth.of(observed, wanted, **given), reference)
 
     def scores(self, predicted: LabelledCells) -> pd.DataFrame:
-        return scored(predicted, self.observed, reference=self.reference, scoring=self.scoring)
+        """A poor prediction has poor scores: its scale is not a reason to have none."""
+        wanted = self.truth.wanted
+        cells = predicted.ordered(self.truth.observed.genes, what="predicted")
+        pairs = [(context, name) for context, names in wanted.items() for name in names]
+        return self.truth.table((c, name, cells.cells(name, c)) for c, name in pairs)
 
     def ceiling(self) -> pd.DataFrame:
-        names = sorted({name for own in self.wanted.values() for name in own})
-        half, other = halves(self.observed, names, self.scoring.seed)
-        table = scored(half, other, reference=self.reference, scoring=self.scoring)
+        """One half of the measured cells against the other."""
+        names = sorted({name for own in self.truth.wanted.values() for name in own})
+        scoring = self.truth.scoring
+        half, other = halves(self.truth.observed, names, scoring.seed)
+        table = scored(half, other, reference=self.reference, scoring=scoring)
         return _named(table, self.name, CEILING, 0)
+
+
+def _rows(cells: LabelledCells, wanted: Mapping[str, Sequence[str]]) -> Int[np.ndarray, " rows"]:
+    """The rows of the wanted populations."""
+    own = cells.populations
+    return np.sort(np.concatenate([own[c][name] for c, names in wanted.items() for name in names]))
 
 
 def _once(
@@ -96,15 +104,8 @@ def _once(
     """The scores of one predictor under one seed."""
     parts = [read_prediction(comparison.out / u.path.with_suffix(".h5ad"))[0] for u in units]
     together = ad.concat(parts, index_unique="-", uns_merge="first")
-    cells = LabelledCells.of_predicted(together, judge.observed)
-    kept = [
-        cells.populations[context][name]
-        for context, names in judge.wanted.items()
-        for name in names
-    ]
-    return _named(
-        judge.scores(cells.take(np.sort(np.concatenate(kept)))), judge.name, predictor, seed
-    )
+    cells = LabelledCells.of_predicted(together, judge.truth.observed)
+    return _named(judge.scores(cells), judge.name, predictor, seed)
 
 
 def _named(table: pd.DataFrame, evaluation: str, predictor: str, seed: int) -> pd.DataFrame:

@@ -58,7 +58,8 @@ def batch(of: rivals.Facts, conditions: list[str], *, cells: int = 3) -> rivals.
         len(conditions), cells, -1
     )
     context = [of.contexts[0]] * len(conditions)
-    return rivals.Batch(drawn(0), drawn(20), of.encode(parsed, context))
+    place = jnp.arange(len(conditions))
+    return rivals.Batch(drawn(0), drawn(20), of.encode(parsed, context), place)
 
 
 @pytest.mark.parametrize("recipe", [SAMS, CPA], ids=["SamsVAE", "CPA"])

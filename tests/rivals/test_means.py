@@ -11,7 +11,8 @@ from scbig.rivals import AbstractNetwork, Rival
 from scbig.rivals._cells import Facts, TrainingCells
 from scbig.rivals._training import Judging, judging_score
 
-from .test_laws_of_rivals import GENES, PRIORS, screen
+from ..conftest import four_genes_screen as screen
+from .test_laws_of_rivals import GENES, PRIORS
 
 
 class Fall(AbstractNetwork):

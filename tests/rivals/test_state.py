@@ -17,7 +17,8 @@ from scbig.priors import EmbeddingTable
 from scbig.rivals import Encoded, Facts
 from scbig.rivals._state import StateNetwork, energy, perturbation_vectors
 
-from .test_laws_of_rivals import GENES, PRIORS, QUICK, SPLIT, screen
+from ..conftest import four_genes_screen as screen
+from .test_laws_of_rivals import GENES, PRIORS, QUICK, SPLIT
 
 RECIPE = rivals.State(
     width=8, heads=2, layers=2, dropout=0.2, training=dataclasses.replace(QUICK, cells=6)
