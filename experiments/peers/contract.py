@@ -75,12 +75,13 @@ def save(cells: ad.AnnData, path: pathlib.Path) -> None:
     # It would make categories of text, under pandas 3 of a type that old anndata cannot read.
     option = "convert_strings_to_categoricals"
     known = option in inspect.signature(ad.AnnData.write_h5ad).parameters
+    given: dict[str, Any] = {option: False} if known else {}
     with atomic(path) as temporary:
-        plain(cells).write_h5ad(temporary, **({option: False} if known else {}))
+        plain(cells).write_h5ad(temporary, **given)
 
 
 def read_cells(path: pathlib.Path) -> ad.AnnData:
-    """Cells with `obs["condition"]` and log1p expression, checked."""
+    """Cells with `obs["condition"]`, in one spelling, and log1p expression, checked."""
     if not path.exists():
         raise ValueError(f"{path} is missing: export.py writes the folder that a peer reads.")
     cells = plain(ad.read_h5ad(path))
@@ -89,6 +90,7 @@ def read_cells(path: pathlib.Path) -> ad.AnnData:
     if not cells.var_names.is_unique:
         raise ValueError(f"{path} names a gene twice.")
     check_values(dense(cells), list(cells.var_names), str(path))
+    cells.obs["condition"] = np.array([*map(canonical, cells.obs["condition"])], object)
     return cells
 
 
@@ -162,7 +164,7 @@ class Folder:
 
     @functools.cached_property
     def validation(self) -> "ad.AnnData | None":
-        """The cells that may choose the model, or None."""
+        """The cells that may choose the model, controls not among them, or None."""
         path = self.path / "validation.h5ad"
         return self._of_these_genes(path) if path.exists() else None
 
@@ -229,11 +231,17 @@ class Folder:
             )
 
     def vectors(self, genes: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-        """Embeddings of genes, and which have none and get the mean of the others."""
+        """Embeddings of genes, and which have none and get the mean of the others.
+
+        Each feature has mean 0 and deviation 1 over the table: its unit does not matter.
+        """
         table = read_embeddings(self.prior("genes.npz"))
         lacking = check_coverage(table, genes, "The embedding table")
+        every = np.stack([*table.values()])
+        scale = every.std(0)
         mean = np.asarray(np.mean([table[gene] for gene in genes if gene in table], 0))
-        return np.stack([table.get(gene, mean) for gene in genes]), lacking
+        found = np.stack([table.get(gene, mean) for gene in genes])
+        return (found - every.mean(0)) / np.where(scale > 0, scale, 1), lacking
 
     def divided(self, most: int = 2) -> "tuple[list[str], list[str]]":
         """The conditions to train on, without controls, and those that choose the model.
@@ -257,10 +265,22 @@ class Folder:
         return ad.concat([self.train, self.validation], index_unique="-")
 
     def shifted(self, means: Mapping[str, np.ndarray]) -> "tuple[np.ndarray, list[str]]":
-        """Cells for a peer that predicts a mean alone: controls moved by the mean's change."""
+        """Cells for a peer that predicts a mean alone: controls moved so that they have it."""
         cells = dense(self.controls)
-        moved = [np.maximum(cells + (means[name] - cells.mean(0)), 0) for name in self.test]
+        moved = [moved_to(cells, means[name]) for name in self.test]
         return np.concatenate(moved), np.repeat(self.test, len(cells)).tolist()
+
+
+def moved_to(cells: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Cells plus one number for each gene, cut off at 0, with this mean (0 where it is negative).
+
+    Adding the difference of the means and cutting off would raise the mean of rare genes.
+    """
+    falling = np.sort(cells.astype(np.float64), 0)[::-1]
+    kept = np.arange(1, len(cells) + 1)[:, None]  # that many cells stay above 0
+    shift = (len(cells) * np.maximum(mean, 0) - falling.cumsum(0)) / kept
+    above = np.maximum((falling + shift > 0).sum(0), 1)
+    return np.maximum(cells + np.take_along_axis(shift, above[None] - 1, 0)[0], 0)
 
 
 def check_prediction(cells: ad.AnnData, genes: Sequence[str], test: Sequence[str]) -> None:

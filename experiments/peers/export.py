@@ -101,20 +101,21 @@ def main(run: Export) -> scbig.Split:
     split = split_of(run, screen)
     run.out.mkdir(parents=True, exist_ok=True)
     parts = {
-        "train": split.cells(screen, "train"),
-        "controls": split.cells(screen, "test").controls,
+        "train": split.cells(screen, "train").to_anndata(),
+        "controls": split.cells(screen, "test").controls.to_anndata(),
     }
     if split.validation:
-        parts["validation"] = split.cells(screen, "validation").select(split.validation)
+        held = split.cells(screen, "validation").to_anndata()
+        # Its controls are those of the training cells.
+        parts["validation"] = held[held.obs["condition"] != contract.CONTROL]
     for name, part in parts.items():
-        contract.save(part.to_anndata(), run.out / f"{name}.h5ad")
+        contract.save(part, run.out / f"{name}.h5ad")
     split.save(run.out / "split.json")
     (run.out / "conditions.json").write_text(json.dumps(split.test) + "\n", encoding="utf-8")
     labels = (*split.train, *split.validation, *split.test)
     write_priors(run, {g for label in labels for g in contract.genes_of(label)}, [*screen.genes])
     print(
-        f"{run.out}: "
-        + ", ".join(f"{part.num_cells} cells of {name}" for name, part in parts.items())
+        f"{run.out}: " + ", ".join(f"{part.n_obs} cells of {name}" for name, part in parts.items())
     )
     return split
 

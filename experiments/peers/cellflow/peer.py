@@ -63,7 +63,7 @@ def small() -> dict[str, Any]:
             "gene": ({"layer_type": "mlp", "dims": [64, 64], "dropout_rate": 0.1},)
         },
         "layers_after_pool": ({"layer_type": "mlp", "dims": [64], "dropout_rate": 0.1},),
-        "optimizer": optax.adam(3e-4),
+        "optimizer": optax.adam(1e-3),
         "probability_path": {"constant_noise": 0.1},
     }
 

@@ -4,7 +4,6 @@ PerturBench learns a code for each perturbed gene: it predicts combinations of g
 perturbed in training. Its own command wants measured test cells; this drives its classes.
 """
 
-import os
 import pathlib
 import sys
 import tempfile
@@ -84,8 +83,7 @@ def cells_of(cells: ad.AnnData) -> ad.AnnData:
     """Cells as PerturBench reads them: sparse, and categories in `obs`."""
     made = ad.AnnData(sparse.csr_matrix(contract.dense(cells)))
     made.obs_names, made.var_names = list(cells.obs_names), list(cells.var_names)
-    labels = [contract.canonical(label) for label in cells.obs["condition"]]
-    made.obs["condition"] = pd.Categorical(labels)
+    made.obs["condition"] = pd.Categorical(cells.obs["condition"])
     made.obs["cell_type"] = pd.Categorical(["cells"] * cells.n_obs)
     return made
 
@@ -103,8 +101,7 @@ def data_module(folder: contract.Folder, *, controls: bool) -> types.SimpleNames
         parts[part], context = getattr(datasets, kind).from_anndata(own, **KEYS)
         if part == "train":
             first = context
-    known = {"perturbation_uniques", "covariate_uniques"}
-    transform = SingleCellPipeline(**{name: first[name] for name in known})
+    transform = SingleCellPipeline(first["perturbation_uniques"], first["covariate_uniques"])
     for part in parts.values():
         part.transform = transform
     return types.SimpleNamespace(
@@ -165,7 +162,6 @@ def main() -> None:
     name, controls, sizes = architecture(options.model)
     source = contract.require(options.source, ["src/perturbench"], **SOURCE)
     sys.path.insert(0, str(source / "src"))
-    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     clock = contract.Clock()
     with clock.part("import"):
         import lightning

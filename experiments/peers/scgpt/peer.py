@@ -84,7 +84,7 @@ class Pairs:
     """What the training loop draws from: controls, and perturbed cells by condition."""
 
     def __init__(self, folder: contract.Folder, axis: list[str], seed: int):
-        self.labels = np.array([contract.canonical(c) for c in folder.train.obs["condition"]])
+        self.labels = np.array(folder.train.obs["condition"])
         self.values = contract.dense(folder.train)
         self.controls = np.flatnonzero(self.labels == contract.CONTROL)
         self.perturbed = np.flatnonzero(self.labels != contract.CONTROL)

@@ -44,7 +44,7 @@ def screen_file(folder: contract.Folder, path: pathlib.Path) -> None:
         [contract.dense(measured), *[contract.dense(starts)] * len(folder.test)]
     )
     labels = [
-        *map(contract.canonical, measured.obs["condition"]),
+        *measured.obs["condition"],
         *np.repeat(folder.test, starts.n_obs).tolist(),
     ]
     cells = ad.AnnData(values, obsm={"X_hvg": values})
