@@ -198,7 +198,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(
                 json.dumps({k: said[k] for k in ("peer", "version", "seconds", "peak_memory_gb")})
             )
-    except (ValueError, subprocess.CalledProcessError) as error:
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"{given.name} stopped, status {error.returncode}: see above.") from error
+    except ValueError as error:
         raise SystemExit(str(error)) from error
 
 

@@ -14,8 +14,7 @@ import contract
 import numpy as np
 import pandas as pd
 
-import scbig
-from scbig import cli, data
+from scbig import cli, data, metrics
 
 METRICS = ("pearson_delta", "pds", "e_distance")
 
@@ -32,12 +31,25 @@ class Score:
     """Folder for the tables."""
 
 
-def scores_of(run: pathlib.Path, screen: data.Screen) -> pd.DataFrame:
-    """The scores of every condition, responses from the measured controls."""
-    return scbig.evaluate(contract.read_cells(run / "pred.h5ad"), screen)
+def scores_of(run: pathlib.Path, screen: data.Screen) -> tuple[pd.DataFrame, float]:
+    """The scores of every condition, as `evaluate` gives them, and the level of the prediction.
+
+    The level is the mean expression over that of the measured cells: `evaluate` refuses one far
+    from 1 as another scale, which a peer that has hardly been trained may have.
+    """
+    cells = contract.read_cells(run / "pred.h5ad")
+    measured = data.LabelledCells.of(screen, what="observed")
+    predicted = data.LabelledCells.of_predicted(cells, measured, data.Columns())
+    predicted = predicted.ordered(measured.genes, what="predicted")
+    names = tuple(dict.fromkeys(cells.obs["condition"]))
+    scoring = metrics.Scoring()
+    truth = metrics.Truth.of(measured, {"": names}, controls=None, reference=None, scoring=scoring)
+    table = truth.table(("", name, predicted.cells(name, "")) for name in names)
+    level = np.mean([predicted.cells(name, "").mean() for name in names])
+    return table, float(level / np.mean([mean.mean() for mean in truth.means.values()]))
 
 
-def row_of(run: pathlib.Path, scores: pd.DataFrame) -> dict[str, object]:
+def row_of(run: pathlib.Path, scores: pd.DataFrame, level: float) -> dict[str, object]:
     """One line of the table: who, what it cost, and the averages."""
     said = json.loads((run / "result.json").read_text(encoding="utf-8"))
     seconds = said["seconds"]
@@ -47,6 +59,7 @@ def row_of(run: pathlib.Path, scores: pd.DataFrame) -> dict[str, object]:
         "version": said["version"],
         "conditions": len(scores),
         **{metric: round(float(np.mean(scores[metric])), 3) for metric in METRICS},
+        "level": round(level, 2),
         **costs,
         "memory GB": said["peak_memory_gb"],
     }
@@ -57,9 +70,10 @@ def main(run: Score) -> pd.DataFrame:
     screen = data.Screen.from_anndata(data.read_h5ad(run.data))
     scores = {folder: scores_of(folder, screen) for folder in run.runs}
     run.out.mkdir(parents=True, exist_ok=True)
-    everything = pd.concat({str(folder): one for folder, one in scores.items()}, names=["run"])
+    tables = {str(folder): one for folder, (one, _) in scores.items()}
+    everything = pd.concat(tables, names=["run"])
     everything.to_csv(run.out / "peers.csv")
-    table = pd.DataFrame([row_of(folder, one) for folder, one in scores.items()])
+    table = pd.DataFrame([row_of(folder, *one) for folder, one in scores.items()])
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in table.itertuples(index=False)]
     head = "| " + " | ".join(table.columns) + " |\n|" + "---|" * len(table.columns)
     print("\n".join([head, *lines]))
