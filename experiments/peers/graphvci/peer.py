@@ -127,7 +127,7 @@ def main() -> None:
         values,
         list(labels),
         peer="graphvci",
-        package="checkout of graphVCI",
+        package=contract.checkout(source, "graphVCI"),
         trained_on=trained_on,
         clock=clock,
         options={**vars(options), **json.loads((source / "hparams.json").read_text())},

@@ -187,7 +187,7 @@ def main() -> None:
         np.maximum(contract.dense(cells), 0),
         cells.obs["condition"].tolist(),
         peer=options.model,
-        package="checkout of perturbench",
+        package=contract.checkout(source, "perturbench"),
         trained_on=trained_on,
         clock=clock,
         options={**vars(options), **sizes, "set aside": folder.divided()[1]},

@@ -1,7 +1,8 @@
 """scGPT (scgpt): a transformer over genes with a flag at the perturbed ones, py3.10.
 
 From scratch, or from a released checkpoint by `--weights`. A control and a perturbed cell are
-paired at random. Perturbed genes that are not measured are tokens of value 0.
+paired at random. Perturbed genes that are not measured are tokens of value 0. Genes that a
+checkpoint's vocabulary lacks share the token of padding; the result has their number.
 """
 
 import json
@@ -179,7 +180,11 @@ def main() -> None:
         package="scgpt",
         trained_on=trained_on,
         clock=clock,
-        options={**vars(options), "parameters": parameters},
+        options={
+            **vars(options),
+            "parameters": parameters,
+            "genes without a token": int((tokens == model.pad_token_id).sum()),
+        },
     )
 
 
