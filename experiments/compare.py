@@ -44,6 +44,9 @@ class Compare:
     """Gene pairs, two columns."""
     pathways: pathlib.Path
     """Gene sets, GMT."""
+    annotations: pathlib.Path | None = None
+    """Gene Ontology, a table or Bioconductor's sqlite file: the graph of perturbations that GEARS
+    reads; without it, that of `interactions`."""
     out: pathlib.Path
     """Folder for predictions, tables and the figure."""
     split: Protocol = "doubles"
@@ -108,6 +111,12 @@ def chosen(run: Compare) -> dict[str, baselines.AbstractRecipe]:
     return found
 
 
+def graph_of(annotations: pathlib.Path, screen: data.Screen) -> priors.InteractionGraph:
+    """The genes that are measured or perturbed, linked by the terms that they share."""
+    genes = tuple(sorted({*screen.genes, *screen.perturbations}))
+    return priors.read_annotations(annotations).graph(genes)
+
+
 def main(run: Compare) -> pd.DataFrame:
     """Runs the comparison; returns its scores."""
     columns = data.Columns(condition=run.condition_key, context=run.context_key)
@@ -116,6 +125,7 @@ def main(run: Compare) -> pd.DataFrame:
         genes=priors.read_embeddings(run.embeddings, duplicates="mean"),
         interactions=priors.read_interactions(run.interactions),
         pathways=priors.read_pathways(run.pathways),
+        perturbation_graph=None if run.annotations is None else graph_of(run.annotations, screen),
         missing="mean",
     )
     plan = comparison.Comparison(

@@ -117,7 +117,8 @@ class Comparison:
 
         The priors are told by their checksums, a recipe as it tells itself.
         """
-        tables = self.priors.genes, self.priors.perturbations, self.priors.interactions
+        own = self.priors
+        tables = own.genes, own.perturbations, own.interactions, own.perturbation_graph
         facts = {
             "screen": self.screen.checksum,
             "genes": self.screen.genes,
