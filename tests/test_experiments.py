@@ -1,5 +1,6 @@
 """Every script runs from end to end, small, and says what it promises to say."""
 
+import dataclasses
 import json
 import pathlib
 import runpy
@@ -317,3 +318,75 @@ def test_counts_with_other_columns_are_compared_too(shared_file, tmp_path):
         )
     )
     assert means.e_distance["shift"] < 0.5 * means.e_distance["controls"]
+
+
+def write_priors(folder: pathlib.Path, genes: tuple[str, ...]) -> dict[str, pathlib.Path]:
+    """Files of priors of these genes, as the comparison asks for them."""
+    names = {"embeddings": "genes.csv", "interactions": "pairs.csv", "pathways": "sets.gmt"}
+    files = {kind: folder / name for kind, name in names.items()}
+    vectors = np.random.default_rng(0).normal(size=(len(genes), 4))
+    pd.DataFrame(vectors, index=pd.Index(genes, name="gene")).to_csv(files["embeddings"])
+    pairs = [(genes[i], genes[(i + k) % len(genes)]) for i in range(len(genes)) for k in (1, 2)]
+    lines = ["first,second", *(",".join(pair) for pair in pairs)]
+    files["interactions"].write_text("\n".join(lines) + "\n")
+    files["pathways"].write_text("SET\tx\t" + "\t".join(genes[:12]) + "\n")
+    return files
+
+
+def test_any_predictors_are_compared_and_stand_in_the_page(four_genes, tmp_path, capsys):
+    script = runpy.run_path(str(EXPERIMENTS / "compare.py"))
+    four_genes.to_anndata().write_h5ad(tmp_path / "cells.h5ad")
+    files = write_priors(tmp_path, four_genes.genes)
+    published = tmp_path / "published.csv"
+    published.write_text("method,pearson_delta\nadditive,0.123\nother,\n")
+    run = script["Compare"](
+        data=tmp_path / "cells.h5ad", out=tmp_path / "run", folds=2, **files,
+        predictors=("control", "perturbed mean", "additive", "Linear, gene vectors"),
+        published=published,
+    )  # fmt: skip
+    scores = script["main"](run)
+    tested = scores.xs("additive", level="predictor").index.get_level_values("condition")
+    assert sorted(tested) == ["g0+g1", "g0+g2", "g0+g3", "g1+g3", "g2+g3"]
+    assert {"comparison.md", "comparison.png", "scores.csv", "costs.csv"} <= {
+        path.name for path in run.out.iterdir()
+    }
+    said = capsys.readouterr().out
+    assert "published (their own split)" in said
+    assert "0.123" in said
+    again = script["main"](run)
+    pd.testing.assert_frame_equal(scores, again)
+    assert "fold 0" not in capsys.readouterr().out
+
+    page = tmp_path / "page.md"
+    page.write_text("Before.\n\n<!-- compare: small -->\nold\n<!-- end -->\n\nAfter.\n")
+    results = runpy.run_path(str(EXPERIMENTS / "results.py"))
+    text = results["main"](results["Results"](runs=(f"small={run.out}",), out=page))
+    assert text.startswith("Before.\n\n<!-- compare: small -->\n5 tested conditions")
+    assert text.endswith("<!-- end -->\n\nAfter.\n")
+    assert "old" not in text
+    with pytest.raises(SystemExit, match="one place <!-- compare: other -->"):
+        results["main"](results["Results"](runs=(f"other={run.out}",), out=page))
+
+
+@pytest.mark.parametrize("protocol", ["additive", "singles", "contexts"])
+def test_protocols_of_the_comparison_test_every_condition_once(four_genes, protocol):
+    script = runpy.run_path(str(EXPERIMENTS / "compare.py"))
+    place = (np.arange(four_genes.num_cells) % 2).astype(np.int32)
+    screen = four_genes
+    if protocol == "contexts":
+        screen = dataclasses.replace(screen, contexts=("a", "b"), context_index=place)
+    nowhere = pathlib.Path("nowhere")
+    files = dict.fromkeys(("data", "embeddings", "interactions", "pathways", "out"), nowhere)
+    run = script["Compare"](**files, split=protocol, folds=2, split_seeds=(1, 2))
+    found = list(script["evaluations"](run, screen))
+    assert [own.name for own in found] == [f"{protocol}-1", f"{protocol}-2"]
+    sizes = {"additive": 1, "singles": 4, "contexts": 18}
+    for own in found:
+        assert sum(len(split.test) for split in own.splits) == sizes[protocol]
+
+
+def test_a_predictor_that_is_not_there_is_named(tmp_path):
+    script = runpy.run_path(str(EXPERIMENTS / "compare.py"))
+    files = dict.fromkeys(("data", "embeddings", "interactions", "pathways", "out"), tmp_path)
+    with pytest.raises(SystemExit, match="No predictor 'magic'"):
+        script["chosen"](script["Compare"](**files, predictors=("magic",)))
