@@ -11,6 +11,7 @@ from scipy.stats import wilcoxon
 
 LEVEL = 0.95
 DRAWS = 2000
+SEED = "seed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,7 @@ def paired(
 
     Scores of the same condition under several seeds are subtracted seed by seed, and count once, as
     their mean: they are no conditions of their own. Where either is undefined both are left out.
+    One that has a single seed where the other has several draws nothing, and stands beside all.
     Conditions that share a training are not independent of one another: the interval is that of
     other conditions under the same trainings.
 
@@ -81,6 +83,8 @@ def paired(
             f"No scores of {missing[0]!r}; the table has {', '.join(map(str, known))}."
         )
     left, right = (scores.xs(name, level="predictor")[metric] for name in (one, other))
+    if SEED not in over and _one_against_many(left, right):
+        left, right = (_over_seeds(side) for side in (left, right))
     differences: Any = (left - right).dropna()
     kept = [level for level in differences.index.names if level in over]
     apart = differences.groupby(level=kept, sort=False).mean().to_numpy(np.float64)
@@ -90,3 +94,17 @@ def paired(
     found = interval(apart, seed=seed)
     test: Any = wilcoxon(apart) if np.any(apart) else None
     return Interval(**{**vars(found), "chance": 1.0 if test is None else float(test.pvalue)})
+
+
+def _one_against_many(left: Any, right: Any) -> bool:
+    """Whether one side has one seed and the other several."""
+    if SEED not in left.index.names:
+        return False
+    fewer, more = sorted(side.index.get_level_values(SEED).nunique() for side in (left, right))
+    return fewer == 1 < more
+
+
+def _over_seeds(side: Any) -> Any:
+    """Means over the seeds, where they are defined."""
+    rest = [level for level in side.index.names if level != SEED]
+    return side.groupby(level=rest, sort=False).mean()

@@ -86,6 +86,20 @@ def test_seeds_of_unlike_difficulty_are_subtracted_one_by_one():
     assert (found.mean, found.chance) == (0.0, 1.0)
 
 
+def test_what_draws_nothing_is_held_against_every_seed():
+    scores, noise = table(np.random.default_rng(0), seeds=3)
+    rule = (scores.index.get_level_values("predictor") == "other") & (
+        scores.index.get_level_values("seed") > 0
+    )
+    found = paired(scores[~rule], "one", "other")
+    each = 0.1 + noise.mean(axis=0)  # of all three seeds, not of the one that the rule has
+    assert found.mean == pytest.approx(each.mean())
+    test: Any = stats.wilcoxon(each)
+    assert found.chance == pytest.approx(test.pvalue)
+    back = paired(scores[~rule], "other", "one")
+    assert back.mean == pytest.approx(-each.mean())
+
+
 def test_small_scores_have_differences_too():
     scores, _ = table(np.random.default_rng(0))
     found = paired(scores * 1e-6, "one", "other")
