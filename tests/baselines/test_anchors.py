@@ -49,6 +49,25 @@ def test_two_halves_say_what_two_measurements_would():
     assert found["mse"].isna().all()
 
 
+def test_genes_chosen_by_one_half_have_no_replicate():
+    # Forty genes alike, measured with noise: the strongest 20 of a half are those of its noise.
+    rng = np.random.default_rng(1)
+    found: dict[str, list[float]] = {"halves": [], "wholes": []}
+    for _ in range(100):
+        truth = np.where(np.arange(2000) < 40, 1 + 0.2 * rng.normal(size=2000), 0.0)
+        a, b, c, d = (truth + 0.4 * rng.normal(size=2000) for _ in range(4))
+        for name, one, other in (("halves", a, b), ("wholes", (a + b) / 2, (c + d) / 2)):
+            top = np.argsort(-np.abs(other))[:20]
+            found[name].append(np.corrcoef(one[top], other[top])[0, 1])
+    half, whole = np.mean(found["halves"]), np.mean(found["wholes"])
+    assert whole < half  # where the formula would have it larger
+    own = scores(**{"split-half": np.full(12, half)}).rename(
+        columns={"pearson_delta": "pearson_delta_deg20"}
+    )
+    told: Any = baselines.with_replicate(own).xs("replicate", level="predictor")
+    assert told["pearson_delta_deg20"].isna().all()
+
+
 def test_a_negative_correlation_of_halves_stays_one():
     own = scores(**{"split-half": np.full(12, -0.2)})
     found = baselines.with_replicate(own).xs("replicate", level="predictor")
