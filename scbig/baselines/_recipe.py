@@ -1,13 +1,18 @@
 """How predictors are made, as values, so that a comparison can make all of them alike."""
 
 import abc
+import hashlib
+import json
+import pathlib
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.random as jr
+import numpy as np
 
 from scbig._typing import PRNGKeyArray
+from scbig._value import plain
 from scbig.data import Screen
 from scbig.method import ScBIGConfig
 from scbig.splits import Split
@@ -28,8 +33,18 @@ class AbstractRecipe(eqx.Module):
     draws: ClassVar[bool] = True
 
     def told(self) -> str:
-        """What it is, so that two that differ in anything are told differently."""
-        return repr(self)
+        """What it is, so that two that differ in anything are told differently.
+
+        Defaults are told too: those of another version of this library are other settings.
+        """
+        arrays: list[np.ndarray] = []
+        said = json.dumps(plain(self, type(self).__name__, arrays), sort_keys=True)
+        digests = [hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest() for x in arrays]
+        return " ".join([said, *digests])
+
+    def files(self, split: Split) -> tuple[pathlib.Path, ...]:
+        """The files that it reads for a split: other content makes another predictor."""
+        return ()
 
     @abc.abstractmethod
     def fit(

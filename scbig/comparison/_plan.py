@@ -1,5 +1,8 @@
 """What is compared: splits, predictors, seeds."""
 
+import collections
+import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
@@ -7,6 +10,9 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from scbig._names import examples
 from scbig.baselines import AbstractRecipe
@@ -36,7 +42,8 @@ class Evaluation:
             for context in split.test_contexts or ("",)
             for name in split.test
         ]
-        twice = sorted({name for c, name in tested if tested.count((c, name)) > 1})
+        times = collections.Counter(tested)
+        twice = sorted({name for (_, name), number in times.items() if number > 1})
         if twice:
             raise ValueError(
                 f"Two splits of {self.name!r} test {examples(twice)}: make an evaluation of each."
@@ -115,17 +122,40 @@ class Comparison:
     def told(self, unit: Unit) -> str:
         """What a unit's files rest on, as 16 digits: other cells or settings are other files.
 
-        The priors are told by their checksums, a recipe as it tells itself.
+        The priors are told by their checksums, a recipe as it tells itself, files by their content.
         """
-        own = self.priors
-        tables = own.genes, own.perturbations, own.interactions, own.perturbation_graph
+        recipe = self.recipes[unit.predictor]
         facts = {
-            "screen": self.screen.checksum,
-            "genes": self.screen.genes,
+            **self._given,
             "split": unit.split.hash,
-            "recipe": self.recipes[unit.predictor].told(),
+            "recipe": recipe.told(),
+            "files": [_digest(path) for path in recipe.files(unit.split)],
             "seed": unit.seed,
             "cells": self.cells,
-            "priors": [None if table is None else table.checksum for table in tables],
         }
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+    @functools.cached_property
+    def _given(self) -> dict[str, Any]:
+        """What all units rest on: the cells with their labels, and all priors."""
+        screen, own = self.screen, self.priors
+        labels = hashlib.sha256()
+        for places in (screen.condition_index, screen.context_index):
+            labels.update(np.ascontiguousarray(places, np.int64).tobytes())
+        tables = {f.name: getattr(own, f.name) for f in dataclasses.fields(own)}
+        return {
+            "screen": screen.checksum,
+            "genes": screen.genes,
+            "conditions": [condition.name for condition in screen.conditions],
+            "contexts": screen.contexts,
+            "labels": labels.hexdigest(),
+            "priors": {name: getattr(x, "checksum", x) for name, x in tables.items()},
+        }
+
+
+def _digest(path: pathlib.Path) -> str | None:
+    """Of a file's content; `None` if it is not there."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

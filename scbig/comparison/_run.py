@@ -30,17 +30,17 @@ def predict_all(
     **Arguments:** `progress`, whether to draw bars; `say`, what is told of each training.
 
     **Returns:** for each training that could not be made, by its path, why: a prior that was not
-    given, a condition that it cannot know, a loss that was not finite.
+    given, a condition that it cannot know, a loss that was not finite, a file that is not there.
 
     **Raises:** a ValueError for a folder with predictions of other cells or settings.
     """
     units, failed = list(comparison.units()), {}
     with in_use(comparison.out), ProgressBar("trainings", len(units), enabled=progress) as bar:
-        for done, unit in enumerate(units):
+        for number, unit in enumerate(units):
             why = _once(comparison, unit, say)
             if why is not None:
                 failed[str(unit.path)] = why
-            bar.show(done + 1, {}, float("nan"))
+            bar.show(number + 1, {}, float("nan"))
     return failed
 
 
@@ -48,31 +48,41 @@ def costs(comparison: Comparison) -> pd.DataFrame:
     """Seconds and megabytes of each training that was made: a row for each."""
     rows = []
     for unit in comparison.units():
-        path = comparison.out / unit.path.with_suffix(".json")
-        if path.exists():
-            known = json.loads(path.read_text())
-            if "failed" not in known:
-                levels = {"evaluation": unit.evaluation, "predictor": unit.predictor}
-                rows.append({**levels, "fold": unit.fold, "seed": unit.seed, **known["cost"]})
+        cost = done(comparison, unit)
+        if cost is not None:
+            levels = {"evaluation": unit.evaluation, "predictor": unit.predictor}
+            rows.append({**levels, "fold": unit.fold, "seed": unit.seed, **cost})
     return pd.DataFrame(rows)
 
 
-def _once(comparison: Comparison, unit: Unit, say: Callable[[str], None]) -> str | None:
-    """Makes a unit unless it is there; says why if it cannot be made."""
-    path, told = comparison.out / unit.path.with_suffix(".json"), comparison.told(unit)
+def done(comparison: Comparison, unit: Unit) -> dict[str, float] | None:
+    """What a training cost, if it was made and its predicted cells are there.
+
+    **Raises:** a ValueError if they are of other cells or settings.
+    """
+    path = comparison.out / unit.path.with_suffix(".json")
     known = json.loads(path.read_text()) if path.exists() else {}
-    if known and known["told"] != told:
+    # What could not be made is tried again, perhaps with what it lacked.
+    if not known or "failed" in known:
+        return None
+    if known["told"] != comparison.told(unit):
         raise ValueError(
             f"{path.with_suffix('')} was made from other cells, priors or settings. Choose another "
             "folder, or remove it."
         )
-    if known and "failed" not in known:
+    return known["cost"] if path.with_suffix(".h5ad").exists() else None
+
+
+def _once(comparison: Comparison, unit: Unit, say: Callable[[str], None]) -> str | None:
+    """Makes a unit unless it is there; says why if it cannot be made."""
+    if done(comparison, unit) is not None:
         return None
+    path, told = comparison.out / unit.path.with_suffix(".json"), comparison.told(unit)
     say(f"{unit.evaluation}, fold {unit.fold}, seed {unit.seed}: {unit.predictor}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         cost = _make(comparison, unit, told)
-    except (ValueError, FloatingPointError, NumericalFailure) as error:
+    except (ValueError, FileNotFoundError, FloatingPointError, NumericalFailure) as error:
         record: dict[str, Any] = {"told": told, "failed": str(error)}
         say(f"  {type(error).__name__}: {error}")
     else:

@@ -15,6 +15,7 @@ from scbig.data import CONTROL, LabelledCells
 from scbig.metrics import Scoring, Truth, halves, scored
 
 from ._plan import Comparison, Evaluation, Unit
+from ._run import done
 from ._stamp import read_prediction
 
 
@@ -22,8 +23,7 @@ def score_all(comparison: Comparison, **options: Any) -> pd.DataFrame:
     """Scores each predictor on all test conditions of each evaluation, under each seed.
 
     Folds are scored together, so that a condition is told from those of the other folds. A
-    predictor that lacks a fold has no scores in that evaluation. Scores that the folder has are
-    read, not made again; with other options they are made again.
+    predictor that lacks a fold has no scores in that evaluation.
 
     **Arguments:** `options`, of `scbig.metrics.evaluate` but its cells.
 
@@ -36,7 +36,7 @@ def score_all(comparison: Comparison, **options: Any) -> pd.DataFrame:
     for evaluation in comparison.evaluations:
         judge = _Judge.of(comparison, evaluation, scoring)
         for predictor, seed, units in _runs(comparison, evaluation):
-            if all((comparison.out / u.path.with_suffix(".h5ad")).exists() for u in units):
+            if all(done(comparison, unit) is not None for unit in units):
                 tables.append(_once(comparison, judge, predictor, seed, units))
         tables.append(judge.ceiling())
     found = pd.concat(tables)

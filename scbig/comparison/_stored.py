@@ -1,5 +1,6 @@
 """Cells that something else predicted, as a predictor: a released package, a run of one's own."""
 
+import pathlib
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ from scbig.data import (
     read_h5ad,
     record_columns,
 )
+from scbig.metrics import named
 from scbig.splits import Split
 from scbig.train import Priors
 
@@ -36,6 +38,10 @@ class StoredPredictions(AbstractRecipe):
     path: str
     draws: ClassVar[bool] = False
 
+    def files(self, split: Split) -> tuple[pathlib.Path, ...]:
+        """The file of the split."""
+        return (pathlib.Path(self.path.format(split=split.hash)),)
+
     def fit(
         self,
         screen: Screen,
@@ -47,16 +53,23 @@ class StoredPredictions(AbstractRecipe):
     ) -> Predictor:
         """Reads the file.
 
-        **Raises:** a ValueError if it is not there, or lacks a test condition or a gene.
+        **Raises:** a FileNotFoundError without it; a ValueError if it lacks a gene, or a test
+            condition in a context in which it was measured, has NaN or another scale than log1p.
         """
-        cells = read_h5ad(self.path.format(split=split.hash))
+        (path,) = self.files(split)
+        cells = read_h5ad(path)
         contexts = () if screen.contexts == ("",) else screen.contexts
         columns = Columns(context="context" if contexts else None)
         read = LabelledCells.of(cells, columns, what="predicted")
         known = {name for own in read.populations.values() for name in own}
         lacking = sorted({*split.test} - known)
+        if not lacking and contexts:
+            tested = LabelledCells.of(split.cells(screen, "test"), what="observed").populations
+            pairs = [(c, n) for c in split.test_contexts or contexts for n in tested[c]]
+            own = read.populations
+            lacking = [named(n, c) for c, n in pairs if n in split.test and n not in own.get(c, ())]
         if lacking:
-            raise ValueError(f"{self.path} lacks {len(lacking)} conditions: {examples(lacking)}.")
+            raise ValueError(f"{path} lacks {len(lacking)} conditions: {examples(lacking)}.")
         return Stored(read.ordered(screen.genes, what="predicted"))
 
 
@@ -77,9 +90,12 @@ class Stored(eqx.Module):
         key: PRNGKeyArray,
         cells: int | None = None,
     ) -> AnnData:
-        """All predicted cells of the conditions in every context, or the first `cells` of each."""
+        """All predicted cells of each condition in the controls' contexts, or the first `cells`."""
         parts, places = [], []
+        asked = None if columns.context is None else {*controls.obs[columns.context].astype(str)}
         for context, own in self.known.populations.items():
+            if asked is not None and context not in asked:
+                continue
             for label in conditions:
                 name = Columns().parse(label).name
                 if name in own and name != CONTROL:

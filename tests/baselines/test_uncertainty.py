@@ -91,12 +91,12 @@ def test_what_draws_nothing_is_held_against_every_seed():
     rule = (scores.index.get_level_values("predictor") == "other") & (
         scores.index.get_level_values("seed") > 0
     )
-    found = paired(scores[~rule], "one", "other")
+    found = paired(scores.loc[~rule], "one", "other")
     each = 0.1 + noise.mean(axis=0)  # of all three seeds, not of the one that the rule has
     assert found.mean == pytest.approx(each.mean())
     test: Any = stats.wilcoxon(each)
     assert found.chance == pytest.approx(test.pvalue)
-    back = paired(scores[~rule], "other", "one")
+    back = paired(scores.loc[~rule], "other", "one")
     assert back.mean == pytest.approx(-each.mean())
 
 
