@@ -43,4 +43,9 @@ from ._simple import (
     PerturbedMean as PerturbedMean,
 )
 from ._strata import effect_norms as effect_norms, strata as strata
-from ._uncertainty import Interval as Interval, interval as interval, paired as paired
+from ._uncertainty import (
+    Interval as Interval,
+    decimals as decimals,
+    interval as interval,
+    paired as paired,
+)

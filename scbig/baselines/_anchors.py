@@ -133,7 +133,11 @@ def against_best(
 
 
 def by_condition(scores: pd.DataFrame, metric: str, over: Sequence[str]) -> pd.DataFrame:
-    """A row for each condition, a column for each predictor: means over seeds and splits."""
+    """A row for each condition, a column for each predictor: means over seeds and splits.
+
+    What is undefined under one of them is undefined.
+    """
     kept = [level for level in scores.index.names if level in over]
-    means = scores[metric].groupby(level=[*kept, "predictor"], sort=False).mean()
+    own = scores[metric].groupby(level=[*kept, "predictor"], sort=False)
+    means = own.mean().where(own.count() == own.size())
     return pd.DataFrame(means.unstack("predictor"))

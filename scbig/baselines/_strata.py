@@ -59,15 +59,18 @@ def strata(
     the scores of a simple rule.
 
     **Returns:** a row for each predictor, and columns by what divides and by third: `low`,
-    `middle`, `high`; `conditions` in a last row. Conditions without a number are in no third.
+    `middle`, `high`; `conditions` in a last row. Conditions without a number are in no third, those
+    of one number are in the same one, and a metric that is undefined for one is undefined in it.
     """
     wide = by_condition(scores, metric, ("context", "condition"))
     columns = {}
     for name, numbers in of.items():
         known = numbers.reindex(wide.index).dropna()
-        ranks = known.rank(method="first").to_numpy()
-        third = np.minimum((len(LEVELS) * (ranks - 1) / max(len(ranks), 1)).astype(int), 2)
+        ranks = known.rank(method="average").to_numpy()
+        third = (len(LEVELS) * (ranks - 0.5) / max(len(ranks), 1)).astype(int)
         for place, level in enumerate(LEVELS):
             part = wide.loc[known.index[third == place]]
-            columns[name, level] = pd.concat([part.mean(), pd.Series({"conditions": len(part)})])
+            columns[name, level] = pd.concat(
+                [part.mean(skipna=False), pd.Series({"conditions": len(part)})]
+            )
     return pd.DataFrame(columns).rename_axis("predictor")

@@ -30,13 +30,23 @@ class Interval:
 
     def __str__(self) -> str:
         """As tables print it; nothing where it is undefined."""
+        return self.told(decimals([self]))
+
+    def told(self, digits: int) -> str:
+        """The same with so many decimals."""
         if not np.isfinite(self.mean):
             return ""
-        largest = max(abs(self.low), abs(self.high), abs(self.mean))
-        digits = 3 if largest >= 0.01 or largest == 0 else 2 - int(np.floor(np.log10(largest)))
         sign = "" if self.chance is None else "+"
         told = f"{self.mean:{sign}.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
         return told if self.chance is None else f"{told}, p {self.chance:.1g}"
+
+
+def decimals(found: Sequence[Interval]) -> int:
+    """How many decimals a column of them needs: 3, or more if most of them are small."""
+    sizes = [max(abs(x.low), abs(x.high), abs(x.mean)) for x in found if np.isfinite(x.mean)]
+    sizes = [size for size in sizes if size > 0]
+    usual = float(np.median(sizes)) if sizes else 1.0
+    return 3 if usual >= 0.01 else 2 - int(np.floor(np.log10(usual)))
 
 
 def interval(values: Float[np.ndarray, " conditions"], *, seed: int = 0) -> Interval:

@@ -9,6 +9,7 @@ from scipy import sparse
 from scipy.stats import wilcoxon
 
 from scbig import baselines
+from scbig.baselines import by_condition
 from scbig.data import Condition, Screen
 
 CONDITIONS = [f"c{n}" for n in range(12)]
@@ -140,6 +141,32 @@ def test_conditions_without_a_number_are_in_no_third():
     numbers = pd.Series([1.0, 2.0, np.nan], index=CONDITIONS[:3])
     found = baselines.strata(TABLE, {"x": numbers})
     assert found.loc["conditions"].sum() == 2
+
+
+def test_conditions_of_one_number_are_in_one_third():
+    numbers = pd.Series([0.0] * 8 + [1.0, 2.0, 3.0, 4.0], index=CONDITIONS)
+    found = baselines.strata(TABLE, {"effect": numbers})
+    assert sorted(found.loc["conditions"]) == [0, 4, 8]
+    back = baselines.strata(TABLE.iloc[::-1], {"effect": numbers.iloc[::-1]})
+    pd.testing.assert_frame_equal(found, back.loc[found.index])
+
+
+def test_what_is_undefined_for_a_condition_is_undefined_in_its_third():
+    own = TABLE.copy()
+    own.loc[("model", "c0"), "pearson_delta"] = np.nan
+    numbers = pd.Series(np.arange(12.0), index=CONDITIONS)
+    found = baselines.strata(own, {"effect": numbers}).loc["model"]
+    assert np.isnan(found["effect", "low"])
+    assert np.isfinite(found["effect", "high"])
+
+
+def test_what_is_undefined_under_one_seed_is_undefined():
+    seeds: Any = pd.concat([TABLE, TABLE], keys=["0", "1"], names=["seed"])
+    seeds.loc[("1", "model", "c0"), "pearson_delta"] = np.nan
+    wide = by_condition(seeds, "pearson_delta", ("condition",))
+    assert np.isnan(wide.loc["c0", "model"])
+    assert np.isfinite(wide["model"].to_numpy()).sum() == 11
+    assert np.isfinite(wide["additive"].to_numpy()).all()
 
 
 def test_effects_are_told_from_the_noise_of_few_cells():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from scbig.baselines import interval, paired
+from scbig.baselines import decimals, interval, paired
 
 
 def table(rng, *, seeds=2, conditions=12, ahead=0.1):
@@ -105,6 +105,17 @@ def test_small_scores_have_differences_too():
     found = paired(scores * 1e-6, "one", "other")
     assert found.chance == paired(scores, "one", "other").chance
     assert "0.00000 [" not in str(found)
+
+
+def test_a_column_has_as_many_decimals_as_most_of_it_needs():
+    sizes = (0.004, 0.0042, 0.03, 0.0, np.nan)
+    column = [interval(np.array([size, 1.1 * size])) for size in sizes]
+    assert decimals(column) == 5
+    assert decimals([interval(np.array([0.5])), *column[:1], interval(np.array([0.9]))]) == 3
+    assert decimals(column[3:]) == 3
+    assert str(column[2]).startswith("0.032 [")
+    assert column[2].told(5) == "0.03150 [0.03000, 0.03300]"
+    assert column[4].told(5) == ""
 
 
 def test_a_difference_is_printed_with_its_sign_and_chance():
