@@ -1,6 +1,7 @@
 """Many predictors on the same held-out conditions, run after run, to one table."""
 
 from ._page import page as page, summary as summary
+from ._paper import PAPER as PAPER, lacking as lacking
 from ._plan import Comparison as Comparison, Evaluation as Evaluation
 from ._recipes import RULES as RULES, native as native, vectors_of as vectors_of
 from ._run import costs as costs, predict_all as predict_all

@@ -8,14 +8,18 @@ import pandas as pd
 
 from scbig.baselines import (
     CEILING,
+    REPLICATE,
     Interval,
     against_best,
     by_condition,
+    decimals,
     interval,
     scaled,
     strata,
     with_replicate,
 )
+
+from ._paper import lacking, rows_of
 
 LINES = ("control", "perturbed mean", "matching mean", "additive", "additive x slope",
          "residual transfer")  # fmt: skip
@@ -28,17 +32,28 @@ def summary(scores: pd.DataFrame, metrics: Sequence[str] = SHOWN) -> dict[str, d
     """For each predictor and metric the mean over conditions, with its interval.
 
     A condition under several seeds and splits counts once. Where a metric is undefined for some
-    condition, it is undefined.
+    condition, or a predictor has no score of it, it is undefined; halves and replicates are of the
+    conditions with cells enough for halves.
     """
-    whole = with_replicate(scores)
+    names = list(dict.fromkeys(scores.index.get_level_values("predictor")))
+    whole = with_replicate(scores) if CEILING in names else scores
     wide = {metric: by_condition(whole, metric, LEVELS) for metric in metrics if metric in whole}
     names = list(dict.fromkeys(whole.index.get_level_values("predictor")))
-    return {
-        str(name): {
-            metric: interval(table[name].to_numpy(np.float64)) for metric, table in wide.items()
+    found: dict[str, dict[str, Interval]] = {}
+    for name in names:
+        halved = name in (CEILING, REPLICATE)
+        own = {m: table.loc[_scored(whole, name)] if halved else table for m, table in wide.items()}
+        found[str(name)] = {
+            metric: interval(table[name].to_numpy(np.float64)) for metric, table in own.items()
         }
-        for name in names
-    }
+    return found
+
+
+def _scored(scores: pd.DataFrame, name: str) -> pd.Index:
+    """The conditions that a predictor has a row for."""
+    own = scores.xs(name, level="predictor").index
+    rest = [level for level in own.names if level not in LEVELS]
+    return own.droplevel(rest).unique()
 
 
 def page(
@@ -63,19 +78,19 @@ def page(
     - `metrics`: of the first table.
     - `baselines`: simple rules, of whose best each predictor is subtracted.
     - `low`: the predictor that scaled scores are 0 at; they are 1 at `split-half`.
-    - `failed`: trainings that could not be made, and why.
-    - `published`: Pearson deltas from elsewhere, for a column of their own; `published_split`, of
-        which split they are.
+    - `failed`: trainings that could not be made, and why, as `predict_all` returns it.
+    - `published`: Pearson deltas from elsewhere by the name of a row or of a baseline of the paper,
+        for a column of their own; `published_split`, of which split they are.
+
+    An empty field is undefined for some condition, or does not apply.
     """
     found = summary(scores, metrics)
     known = [name for name in baselines if name in found]
     parts = [
         _rests_on(scores, support),
-        _rows(
-            ["predictor", *metrics],
-            [[name, *(own.get(m, "") for m in metrics)] for name, own in found.items()],
-        ),
+        _scores(found, scores, support, metrics),
         _standing(scores, known, low, published, published_split),
+        _without(found, failed, published, published_split),
         _strata(scores, support, known),
         _costs(costs),
     ]
@@ -95,8 +110,44 @@ def _rests_on(scores: pd.DataFrame, support: pd.DataFrame) -> str:
         f"{len(wide)} tested conditions, of {cells.min():.0f} to {cells.max():.0f} cells (median "
         f"{cells.median():.0f}), against {controls.min():.0f} to {controls.max():.0f} controls; "
         f"{evaluations} split(s), {seeds} model seed(s). In brackets the 95 % bootstrap interval "
-        "of the mean over conditions, which are drawn anew, and not the cells or the trainings."
+        "of the mean over conditions, which are drawn anew, and not the cells or the trainings. A "
+        "field is empty where a metric is undefined for some condition." + _not_halved(scores, wide)
     )
+
+
+def _not_halved(scores: pd.DataFrame, wide: pd.DataFrame) -> str:
+    """How many conditions have too few cells for halves."""
+    few = len(wide) if CEILING not in wide else len(wide) - len(_scored(scores, CEILING))
+    if not few:
+        return ""
+    return (
+        f" {few} condition(s) have fewer than 4 cells: {CEILING}, {REPLICATE} and scaled scores "
+        "are of the others."
+    )
+
+
+def _scores(
+    found: Mapping[str, Mapping[str, Interval]],
+    scores: pd.DataFrame,
+    support: pd.DataFrame,
+    metrics: Sequence[str],
+) -> str:
+    """Means with intervals, beside what each row rests on."""
+    columns = {m: _column([own[m] for own in found.values()]) for m in metrics if m in scores}
+    rows = []
+    for place, name in enumerate(found):
+        own = support.reindex(_scored(scores, CEILING if name == REPLICATE else name))
+        low, high = own["controls"].min(), own["controls"].max()
+        controls = f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
+        rests = [str(len(own)), f"{own['cells'].sum():.0f}", controls]
+        rows.append([name, *rests, *(column[place] for column in columns.values())])
+    return _rows(["predictor", "conditions", "cells", "controls", *columns], rows)
+
+
+def _column(values: Sequence[Interval]) -> list[str]:
+    """With the same decimals in all rows."""
+    digits = decimals(values)
+    return [value.told(digits) for value in values]
 
 
 def _standing(
@@ -108,32 +159,77 @@ def _standing(
 ) -> str:
     """Scaled scores, the difference from the best simple rule, and spread over seeds and splits."""
     names = list(dict.fromkeys(map(str, scores.index.get_level_values("predictor"))))
-    places = {m: scaled(scores, m, low=low) for m in ("pearson_delta", "mse", "pds")}
-    titles = [f"{m} scaled" for m in places]
-    title = f"published ({published_split})" if published else ""
-    rows = []
-    for name in names:
-        rows.append(
-            [
-                name,
-                *(places[m][name] for m in places),
-                _less_best(scores, name, baselines),
-                _spread(scores, name, "seed"),
-                _spread(scores, name, "evaluation"),
-                *([published.get(name, "")] if published else []),
-            ]
-        )
-    heads = ["predictor", *titles, "pearson_delta less best rule", "sd of seeds", "sd of splits"]
-    return _rows([*heads, *([title] if title else [])], rows)
+    columns: dict[str, list[str]] = {}
+    if low in names and CEILING in names:
+        for metric in ("pearson_delta", "mse", "pds"):
+            places = scaled(scores, metric, low=low)
+            columns[f"{metric} scaled"] = _column([places[name] for name in names])
+    columns["pearson_delta less best rule"] = _less_best(scores, names, baselines)
+    columns["sd of seeds"] = [_spread(scores, name, "seed") for name in names]
+    columns["sd of splits"] = [_spread(scores, name, "evaluation") for name in names]
+    if published:
+        column = [_published(name, published) for name in names]
+        columns[_title(published_split)] = column
+    rows = [[name, *own] for name, *own in zip(names, *columns.values(), strict=True)]
+    return _rows(["predictor", *columns], rows)
 
 
-def _less_best(scores: pd.DataFrame, name: str, baselines: Sequence[str]) -> str:
-    """By how much a predictor is ahead of the best simple rule, if both have scores."""
-    others = [rule for rule in baselines if rule != name]
-    if name == CEILING or not others:
+def _title(published_split: str) -> str:
+    return f"published ({published_split})"
+
+
+def _published(row: str, published: Mapping[str, float]) -> str:
+    """The figure of this name, or of the paper's baseline that the row is."""
+    for name in (row, *(name for name in published if row in rows_of(name))):
+        if name in published:
+            return f"{published[name]:.3f}"
+    return ""
+
+
+def _without(
+    found: Mapping[str, object],
+    failed: Mapping[str, str],
+    published: Mapping[str, float],
+    published_split: str,
+) -> str:
+    """The paper's baselines without a row, and what they lack; figures of what has no row."""
+    needs = lacking(found, failed)
+    shown = {*found, *needs}
+    others = [name for name in published if not shown.intersection((name, *rows_of(name)))]
+    if not needs and not others:
         return ""
-    best, ahead = against_best(scores, name, others)
-    return f"{ahead} ({best})" if ahead.number else ""
+    rows = [[name, needs.get(name, "no row here")] for name in (*needs, *others)]
+    heads = ["not run", "because it"]
+    if published:
+        heads = [*heads, _title(published_split)]
+        rows = [[*row, _published(row[0], published)] for row in rows]
+    return _rows(heads, rows)
+
+
+def _less_best(scores: pd.DataFrame, names: Sequence[str], baselines: Sequence[str]) -> list[str]:
+    """By how much each predictor is ahead of the best simple rule, if both have scores."""
+    found: dict[str, tuple[str, Interval]] = {}
+    for name in names:
+        others = [rule for rule in baselines if rule != name]
+        if name == CEILING or not _any_defined(scores, others):
+            continue
+        best, ahead = against_best(scores, name, others)
+        if ahead.number:
+            found[name] = best, ahead
+    digits = decimals([ahead for _, ahead in found.values()])
+    whole = len(by_condition(scores, "mse", LEVELS))
+    said = {name: f"{ahead.told(digits)} ({best}{_of(ahead.number, whole)})"
+            for name, (best, ahead) in found.items()}  # fmt: skip
+    return [said.get(name, "") for name in names]
+
+
+def _any_defined(scores: pd.DataFrame, names: Sequence[str]) -> bool:
+    wide = by_condition(scores, "pearson_delta", LEVELS)
+    return any(bool(wide[name].notna().all()) for name in names if name in wide)
+
+
+def _of(number: int, whole: int) -> str:
+    return "" if number == whole else f"; {number} of {whole} conditions"
 
 
 def _spread(scores: pd.DataFrame, name: str, level: str) -> str:
@@ -156,7 +252,10 @@ def _strata(scores: pd.DataFrame, support: pd.DataFrame, baselines: Sequence[str
         of[rule] = wide[rule]
     table = strata(scores, of)
     names = [f"{name}, {level}" for name, level in table]
-    rows = [[name, *(f"{x:.3f}" for x in row)] for name, row in table.iloc[:-1].iterrows()]
+    rows = [
+        [name, *("" if np.isnan(x) else f"{x:.3f}" for x in row)]
+        for name, row in table.iloc[:-1].iterrows()
+    ]
     rows.append(["conditions", *(f"{x:.0f}" for x in table.iloc[-1])])
     return _rows(["pearson_delta", *names], rows)
 

@@ -10,13 +10,17 @@ import pandas as pd
 from jaxtyping import Int
 
 from scbig._files import atomic
+from scbig._names import examples
 from scbig.baselines import CEILING
 from scbig.data import CONTROL, LabelledCells
-from scbig.metrics import Scoring, Truth, halves, scored
+from scbig.metrics import Scoring, Truth, halves, named, scored
 
 from ._plan import Comparison, Evaluation, Unit
 from ._run import done
 from ._stamp import read_prediction
+
+LEAST = 4
+"""Measured cells of a condition that can be halved."""
 
 
 def score_all(comparison: Comparison, **options: Any) -> pd.DataFrame:
@@ -29,7 +33,11 @@ def score_all(comparison: Comparison, **options: Any) -> pd.DataFrame:
 
     **Returns:** a row for each evaluation, predictor, seed, context (if there are contexts) and
     condition; the last predictor of an evaluation is one half of the measured cells against the
-    other, where all have four cells at least.
+    other, of the conditions with four cells at least. What a test condition has no measured cell
+    of, in a context, has no row there.
+
+    **Raises:** a ValueError if no test condition of an evaluation was measured, and for predictions
+    of other cells or settings, or that lack a condition.
     """
     scoring = Scoring(**options)
     tables = []
@@ -38,7 +46,7 @@ def score_all(comparison: Comparison, **options: Any) -> pd.DataFrame:
         for predictor, seed, units in _runs(comparison, evaluation):
             if all(done(comparison, unit) is not None for unit in units):
                 tables.append(_once(comparison, judge, predictor, seed, units))
-        tables.append(judge.ceiling())
+        tables += judge.ceiling()
     found = pd.concat(tables)
     with atomic(comparison.out / "scores.csv") as temporary:
         found.to_csv(temporary)
@@ -68,9 +76,14 @@ class _Judge:
         for split in evaluation.splits:
             for context in split.test_contexts or screen.contexts:
                 measured = cells.populations[context]
-                wanted.setdefault(context, []).extend(n for n in split.test if n in measured)
+                names = [name for name in split.test if name in measured]
+                wanted.setdefault(context, []).extend(names)
+        wanted = {context: names for context, names in wanted.items() if names}
+        if not wanted:
+            raise ValueError(f"No test condition of {evaluation.name!r} has a measured cell.")
         tested = _rows(cells, wanted)
-        controls = [cells.populations[context][CONTROL] for context in wanted]
+        none = np.zeros(0, int)  # Truth names contexts without controls
+        controls = [cells.populations[context].get(CONTROL, none) for context in wanted]
         reference = cells.take(np.setdiff1d(np.arange(screen.num_cells), tested))
         observed = cells.take(np.sort(np.concatenate([tested, *controls])))
         given: Any = {"controls": None, "reference": reference, "scoring": scoring}
@@ -81,15 +94,25 @@ class _Judge:
         wanted = self.truth.wanted
         cells = predicted.ordered(self.truth.observed.genes, what="predicted")
         pairs = [(context, name) for context, names in wanted.items() for name in names]
+        have = cells.populations
+        lacking = [named(n, c) for c, n in pairs if n not in have.get(c, ())]
+        if lacking:
+            raise ValueError(f"Predictions lack {len(lacking)} conditions: {examples(lacking)}.")
         return self.truth.table((c, name, cells.cells(name, c)) for c, name in pairs)
 
-    def ceiling(self) -> pd.DataFrame:
-        """One half of the measured cells against the other."""
-        names = sorted({name for own in self.truth.wanted.values() for name in own})
-        scoring = self.truth.scoring
-        half, other = halves(self.truth.observed, names, scoring.seed)
+    def ceiling(self) -> list[pd.DataFrame]:
+        """One half of the measured cells against the other; of no condition, if all have few."""
+        observed, wanted, scoring = self.truth.observed, self.truth.wanted, self.truth.scoring
+        sizes = observed.populations
+        enough = {c: [n for n in names if len(sizes[c][n]) >= LEAST] for c, names in wanted.items()}
+        names = sorted({name for own in enough.values() for name in own})
+        if not names:
+            return []
+        controls = [sizes[context][CONTROL] for context in enough]
+        kept = observed.take(np.sort(np.concatenate([_rows(observed, enough), *controls])))
+        half, other = halves(kept, names, scoring.seed)
         table = scored(half, other, reference=self.reference, scoring=scoring)
-        return _named(table, self.name, CEILING, 0)
+        return [_named(table, self.name, CEILING, 0)]
 
 
 def _rows(cells: LabelledCells, wanted: Mapping[str, Sequence[str]]) -> Int[np.ndarray, " rows"]:

@@ -1,0 +1,93 @@
+"""The paper's baselines in the page: a row, or what it lacks."""
+
+import pathlib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scbig import comparison
+
+PEARSON = {"control": 0.0, "perturbed mean": 0.2, "additive": 0.6, "GEARS": 0.5, "split-half": 0.8}
+
+
+def scores(names, conditions=8):
+    rng = np.random.default_rng(0)
+    index = pd.Index([f"g{n}" for n in range(conditions)], name="condition")
+    parts = {}
+    for name in names:
+        own = PEARSON[name] + 0.05 * rng.normal(size=conditions)
+        values = {"pearson_delta": own, "pds": own, "mse": 0.004 * (1 - own)}
+        parts["one", name, 0] = pd.DataFrame(values, index=index)
+    return pd.concat(parts, names=["evaluation", "predictor", "seed"])
+
+
+def page(names, **options):
+    table = scores(names)
+    index = table.xs(names[0], level="predictor").index.get_level_values("condition")
+    support = pd.DataFrame({"cells": 20, "controls": 300, "effect": 1.0}, index=index)
+    return comparison.page(table, pd.DataFrame(), support, **options)
+
+
+def row_of(text, name):
+    return [line for line in text.splitlines() if line.startswith(f"| {name} |")]
+
+
+def test_the_paper_has_thirteen_baselines():
+    assert len(comparison.PAPER) == 13
+    own = {*comparison.native()}
+    for name in ("Control", "Linear", "GEARS", "samsVAE", "STATE", "CellFlow"):
+        assert comparison.PAPER[name][0][0] in own
+
+
+def test_each_baseline_has_a_row_or_what_it_lacks():
+    text = page([*PEARSON])
+    for name in comparison.PAPER:
+        ran = name in ("Control", "GEARS")
+        lines = [line for line in row_of(text, name) if "needs" in line]
+        assert len(lines) == (0 if ran else 1), name
+    assert "`--tables CellFM=FILE`" in row_of(text, "CellFM")[0]
+    assert "`experiments/peers/run.py run graphvci`" in row_of(text, "GraphVCI")[0]
+
+
+def test_the_peers_that_are_named_are_there():
+    folder = pathlib.Path(__file__).parents[2] / "experiments" / "peers"
+    for name in ("celloracle", "graphvci"):
+        assert (folder / name).is_dir()
+
+
+def test_a_baseline_that_failed_says_why():
+    failed = {"one/samsVAE/fold0-seed0": "no counts", "one/STATE-like/fold0-seed0": "no cells"}
+    found = comparison.lacking({"control"}, failed)
+    assert found["samsVAE"] == "could not be made: no counts"
+    assert found["STATE"] == "could not be made: no cells"
+    assert "Control" not in found
+    assert "needs" in found["CellFM"]
+
+
+def test_published_figures_stand_beside_the_rows_and_what_has_none():
+    published = {"GEARS": 0.4567, "CellFM": 0.3, "another": 0.1}
+    text = page([*PEARSON], published=published, published_split="theirs")
+    assert row_of(text, "GEARS")[1].endswith("| 0.457 |")
+    assert row_of(text, "CellFM")[0].endswith("| 0.300 |")
+    assert row_of(text, "another")[0].endswith("| no row here | 0.100 |")
+
+
+def test_a_column_has_one_number_of_decimals():
+    text = page([*PEARSON], metrics=("mse",))
+    shown = [row_of(text, name)[0].split("|")[5].strip() for name in PEARSON]
+    assert {len(value.split(" ")[0]) for value in shown} == {7}
+
+
+@pytest.mark.parametrize("names", [["GEARS"], ["GEARS", "split-half"], ["GEARS", "additive"]])
+def test_a_page_without_anchors(names):
+    assert "| GEARS | 8 | 160 | 300 |" in page(names)
+
+
+def test_a_comparison_over_some_conditions_says_so():
+    table = scores([*PEARSON])
+    table.loc[("one", "GEARS", 0, "g0"), "pearson_delta"] = np.nan
+    index = table.xs("GEARS", level="predictor").index.get_level_values("condition")
+    support = pd.DataFrame({"cells": 20, "controls": 300, "effect": 1.0}, index=index)
+    text = comparison.page(table, pd.DataFrame(), support)
+    assert "(additive; 7 of 8 conditions)" in row_of(text, "GEARS")[1]
