@@ -5,8 +5,10 @@
         --pathways ReactomePathways.gmt --out runs/compare
 
 `--predictors` names rows (all by default), or cells that something else predicted, as
-`peer=FILE.h5ad`, where `{split}` in FILE stands for the hash of each split. What was made is not
-made again: a run that was stopped goes on. Predicted cells, scores (csv), the page (Markdown) and
+`peer=FILE.h5ad`, where `{split}` in FILE stands for the hash of each split. `--tables
+scFoundation=FILE` adds rows on the gene embeddings of a pretrained model. The page names each of
+the paper's baselines that has no row, and what it lacks. What was made is not made again: a run
+that was stopped goes on. Predicted cells, scores (csv), the page (Markdown) and
 the figure are in the folder.
 """
 
@@ -60,7 +62,10 @@ class Compare:
     seeds: tuple[int, ...] = (0,)
     """Of the predictors that draw."""
     predictors: tuple[str, ...] = ()
-    """Names of rows, or `name=FILE.h5ad`; by default all rows of this library."""
+    """Names of rows, or `name=FILE.h5ad`; by default all rows of this library and of `--tables`."""
+    tables: tuple[str, ...] = ()
+    """`name=FILE`: gene embeddings of a pretrained model, read as `--embeddings` is, for the rows
+    `Linear + name` and `GEARS + name`."""
     condition_key: str = "condition"
     context_key: str | None = None
     cells: int | None = None
@@ -102,6 +107,11 @@ def _splits(run: Compare, screen: data.Screen, seed: int) -> Sequence[scbig.Spli
 def chosen(run: Compare) -> dict[str, baselines.AbstractRecipe]:
     """The recipes of the named rows."""
     known = comparison.native(run.model)
+    for given in run.tables:
+        name, sign, path = given.partition("=")
+        if not (name and sign and path):
+            raise SystemExit(f"--tables takes name=FILE; got {given!r}.")
+        known |= comparison.with_table(name, priors.read_embeddings(path, duplicates="mean"))
     found = {}
     for asked in run.predictors or tuple(known):
         name, given, path = asked.partition("=")

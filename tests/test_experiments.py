@@ -392,6 +392,17 @@ def test_protocols_of_the_comparison_test_every_condition_once(four_genes, proto
         assert sum(len(split.test) for split in own.splits) == sizes[protocol]
 
 
+def test_a_table_of_a_gene_model_makes_rows(four_genes, tmp_path):
+    script = runpy.run_path(str(EXPERIMENTS / "compare.py"))
+    files = write_priors(tmp_path, four_genes.genes)
+    given = {"data": tmp_path, "out": tmp_path, **files}
+    made = lambda *tables: script["chosen"](script["Compare"](**given, tables=tables))
+    rows = made(f"scFoundation={files['embeddings']}")
+    assert {"Linear + scFoundation", "GEARS + scFoundation"} == {*rows} - {*made()}
+    with pytest.raises(SystemExit, match="--tables takes name=FILE; got 'scFoundation'"):
+        made("scFoundation")
+
+
 def test_a_predictor_that_is_not_there_is_named(tmp_path):
     script = runpy.run_path(str(EXPERIMENTS / "compare.py"))
     files = dict.fromkeys(("data", "embeddings", "interactions", "pathways", "out"), tmp_path)

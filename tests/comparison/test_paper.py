@@ -1,12 +1,23 @@
 """The paper's baselines in the page: a row, or what it lacks."""
 
+import dataclasses
 import pathlib
+from typing import Any
 
+import jax.random as jr
 import numpy as np
 import pandas as pd
 import pytest
 
-from scbig import comparison
+import scbig
+from scbig import baselines, comparison
+from scbig.baselines import AbstractRecipe
+from scbig.data import Condition
+from scbig.priors import EmbeddingTable
+
+GENES = tuple(f"g{n}" for n in range(20))
+TABLE = EmbeddingTable(GENES, np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32))
+PRIORS = scbig.Priors(genes=EmbeddingTable(("g0",), np.ones((1, 2), np.float32)), missing="mean")
 
 PEARSON = {"control": 0.0, "perturbed mean": 0.2, "additive": 0.6, "GEARS": 0.5, "split-half": 0.8}
 
@@ -54,6 +65,53 @@ def test_the_peers_that_are_named_are_there():
     folder = pathlib.Path(__file__).parents[2] / "experiments" / "peers"
     for name in ("celloracle", "graphvci"):
         assert (folder / name).is_dir()
+
+
+def test_a_table_makes_the_rows_of_the_paper():
+    made = {
+        row
+        for name in ("scGPT", "scFoundation", "GeneCompass", "CellFM")
+        for row in comparison.with_table(name, TABLE)
+    }
+    found = comparison.lacking(made, {})
+    assert {"Linear-scGPT", "scFoundation", "GeneCompass", "CellFM"}.isdisjoint(found)
+    assert len(found) == 9
+
+
+def test_rows_of_a_table_rest_on_its_vectors():
+    other = EmbeddingTable(TABLE.names, 2 * TABLE.vectors)
+    for row, recipe in comparison.with_table("X", TABLE).items():
+        assert recipe.told() != comparison.with_table("X", other)[row].told()
+
+
+def test_the_linear_row_of_a_table_is_the_published_model_on_it(four_genes):
+    split = scbig.Split.of(
+        name="s", train=["g0", "g1", "g2", "g3", "g0+g1", "g1+g3", "g2+g3"], test=["g0+g2", "g0+g3"]
+    )
+    recipe = comparison.with_table("X", TABLE)["Linear + X"]
+    model: Any = recipe.fit(four_genes, split, PRIORS, progress=False, key=jr.key(0))
+    training = four_genes.without(["g0+g2", "g0+g3"])
+    other = baselines.LinearEmbedding.published(training, TABLE)
+    asked = [Condition(("g0", "g2"))]
+    np.testing.assert_allclose(model.effects(asked), other.effects(asked), rtol=1e-6)
+    assert not recipe.draws
+
+
+def test_gears_on_a_table_reads_that_table(four_genes):
+    given = []
+
+    class Reads(AbstractRecipe):
+        def fit(self, screen, split, priors, *, progress=True, key) -> Any:
+            given.append(priors)
+            return baselines.Control.fit(screen)
+
+    split = scbig.Split.of(name="s", train=["g0"], test=["g1"])
+    row: Any = comparison.with_table("X", TABLE)["GEARS + X"]
+    other = dataclasses.replace(row, recipe=Reads())
+    other.fit(four_genes, split, PRIORS, progress=False, key=jr.key(0))
+    assert given[0].genes is TABLE
+    assert given[0].missing == PRIORS.missing
+    assert row.recipe.gene_embedding == "X"
 
 
 def test_a_baseline_that_failed_says_why():

@@ -1,0 +1,79 @@
+"""Rows that a user's table of gene embeddings makes, as the paper makes those of gene models."""
+
+import dataclasses
+from typing import ClassVar
+
+from scbig._typing import PRNGKeyArray
+from scbig.baselines import AbstractRecipe, LinearEmbedding, Predictor, known_cells
+from scbig.data import Screen
+from scbig.priors import EmbeddingTable
+from scbig.rivals import GEARS
+from scbig.splits import Split
+from scbig.train import Priors
+
+
+class LinearOn(AbstractRecipe):
+    """The published linear model on a table of genes.
+
+    **Fields:** `table`, vectors of genes, measured and perturbed.
+    """
+
+    table: EmbeddingTable
+    draws: ClassVar[bool] = False
+
+    def told(self) -> str:
+        """Its name, and the checksum of the table."""
+        return f"LinearOn {self.table.checksum}"
+
+    def fit(
+        self,
+        screen: Screen,
+        split: Split,
+        priors: Priors,
+        *,
+        progress: bool = True,
+        key: PRNGKeyArray,
+    ) -> Predictor:
+        """Fits to the training and validation cells."""
+        return LinearEmbedding.published(known_cells(screen, split), self.table)
+
+
+class OnGenes(AbstractRecipe):
+    """Another recipe, which finds a table as the priors' embeddings of genes.
+
+    **Fields:** `recipe`; `table`.
+    """
+
+    recipe: AbstractRecipe
+    table: EmbeddingTable
+
+    def told(self) -> str:
+        """The recipe, and the checksum of the table."""
+        return f"{self.recipe.told()} {self.table.checksum}"
+
+    def fit(
+        self,
+        screen: Screen,
+        split: Split,
+        priors: Priors,
+        *,
+        progress: bool = True,
+        key: PRNGKeyArray,
+    ) -> Predictor:
+        """Fits the recipe."""
+        given = dataclasses.replace(priors, genes=self.table)
+        return self.recipe.fit(screen, split, given, progress=progress, key=key)
+
+
+def with_table(name: str, table: EmbeddingTable) -> dict[str, AbstractRecipe]:
+    """The rows of a table of gene embeddings: the linear model on it, and GEARS on it, frozen.
+
+    With the tables of scGPT, scFoundation, GeneCompass and CellFM they are the paper's rows
+    Linear-scGPT, scFoundation, GeneCompass and CellFM.
+
+    **Arguments:** `name`, of the model that made the table.
+    """
+    return {
+        f"Linear + {name}": LinearOn(table),
+        f"GEARS + {name}": OnGenes(GEARS(gene_embedding=name), table),
+    }
