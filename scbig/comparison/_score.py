@@ -69,7 +69,11 @@ class _Judge:
 
     @classmethod
     def of(cls, comparison: Comparison, evaluation: Evaluation, scoring: Scoring) -> "_Judge":
-        """Components are fitted on the cells that no split of the evaluation tests."""
+        """Components are fitted on the cells that no split of the evaluation tests.
+
+        Where these are controls alone, as where folds test all there is, they are fitted on the
+        measured test cells and their controls: what only perturbed cells do is else not seen.
+        """
         screen = comparison.screen
         cells = LabelledCells.of(screen, what="observed")
         wanted: dict[str, list[str]] = {}
@@ -84,8 +88,9 @@ class _Judge:
         tested = _rows(cells, wanted)
         none = np.zeros(0, int)  # Truth names contexts without controls
         controls = [cells.populations[context].get(CONTROL, none) for context in wanted]
-        reference = cells.take(np.setdiff1d(np.arange(screen.num_cells), tested))
         observed = cells.take(np.sort(np.concatenate([tested, *controls])))
+        rest = np.setdiff1d(np.arange(screen.num_cells), tested)
+        reference = observed if screen.is_control[rest].all() else cells.take(rest)
         given: Any = {"controls": None, "reference": reference, "scoring": scoring}
         return cls(evaluation.name, Truth.of(observed, wanted, **given), reference)
 

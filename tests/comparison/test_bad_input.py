@@ -207,3 +207,25 @@ def test_a_sparse_prediction_is_read_as_a_dense_one(four_genes, tmp_path):
     cells.X = sparse.csr_matrix(np.asarray(cells.X))
     other, _ = scored(cells, four_genes, tmp_path / "b")
     np.testing.assert_allclose(scores, other, rtol=1e-6)
+
+
+def test_where_all_is_tested_components_are_of_the_tested_cells(four_genes, tmp_path):
+    # Of controls alone they would not see what perturbed cells do.
+    label = np.array([c.name for c in four_genes.conditions])[four_genes.condition_index]
+    screen = four_genes.take(np.flatnonzero(np.char.find(label, "+") < 0))
+    folds = scbig.splits.kfold(screen, folds=2, seed=0, of="singles", validation=0.0)
+    plan = dataclasses.replace(
+        plan_of(screen, tmp_path, {"additive": Rule(comparison.RULES["additive"])}),
+        evaluations=(comparison.Evaluation("all", tuple(folds)),),
+    )
+    assert comparison.predict_all(plan, **quiet) == {}
+    scores = comparison.score_all(plan, max_cells=None, components=3)
+    paths = sorted((tmp_path / "all" / "additive").glob("*.h5ad"))
+    parts = [comparison.read_prediction(path)[0] for path in paths]
+    own = scores.xs("additive", level="predictor").droplevel(["evaluation", "seed"])
+    options: Any = {"max_cells": None, "components": 3}
+    for part in parts:
+        table = scbig.evaluate(part, screen, reference=screen, **options)
+        np.testing.assert_allclose(
+            own.loc[table.index, "e_distance"], table["e_distance"], rtol=1e-5
+        )
