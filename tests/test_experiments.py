@@ -307,9 +307,15 @@ def test_counts_with_other_columns_are_compared_too(shared_file, tmp_path):
     cells = ad.read_h5ad(shared_file("data/papalexi21_thp1_20729x299.h5ad"))
     few = ["non-targeting", "STAT1", "IFNGR2", "SMAD4", "MYC", "JAK2"]
     chosen = cells[cells.obs["target"].isin(few)][::2]
-    obs, var = pd.DataFrame(chosen.obs).astype(object), pd.DataFrame(chosen.var).astype(object)
-    obs.index, var.index = obs.index.astype(object), var.index.astype(object)
-    part = ad.AnnData(chosen.X, obs=obs, var=var)
+    # As text that any anndata writes.
+    obs, var = (
+        pd.DataFrame(chosen.obs),
+        pd.DataFrame(index=pd.Index([*chosen.var_names], dtype=object)),
+    )
+    obs = obs.astype({name: object for name in ("target", "batch")})
+    obs.index = obs.index.astype(object)
+    kept = pd.DataFrame(obs[["target", "batch", "top_guide_frac"]])
+    part = ad.AnnData(chosen.X, obs=kept, var=var)
     part.write_h5ad(tmp_path / "cells.h5ad")
     means = script["main"](
         script["Shapes"](
