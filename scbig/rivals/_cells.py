@@ -44,8 +44,9 @@ class Facts:
     """What the data decide of a network, and what it may read before it is trained.
 
     **Fields:** `screen`, the training cells; `perturbations`, every label that can be asked for,
-    with its dose, sorted; `seen`, whether each is in a training condition; `contexts`, of the
-    training cells; `priors`.
+    with its dose, sorted; `seen`, whether each is in a training condition; `contexts`, of perturbed
+    training cells: one that has only controls trains nothing, and is as unknown as any other;
+    `priors`.
     """
 
     screen: Screen
@@ -60,11 +61,12 @@ class Facts:
         own = {label for condition in screen.conditions for label in condition.labels}
         names = tuple(sorted({*own, *(label for c in asked for label in c.labels)}))
         seen = np.array([name in own for name in names])
+        trained = np.unique(screen.context_index[~screen.is_control])
         return cls(
             screen=screen,
             perturbations=names,
             seen=seen,
-            contexts=screen.contexts,
+            contexts=tuple(screen.contexts[place] for place in trained),
             priors=priors,
         )
 

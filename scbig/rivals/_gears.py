@@ -234,6 +234,6 @@ def _expressed(facts: Facts) -> Float[np.ndarray, "groups genes"]:
 
 
 def _origins(facts: Facts) -> Float[np.ndarray, "contexts genes"]:
-    screen = facts.screen
-    number = np.where(screen.is_control, screen.context_index, -1)
-    return screen.means(number, len(screen.contexts))
+    screen, place = facts.screen, {name: n for n, name in enumerate(facts.contexts)}
+    number = np.array([place.get(name, -1) for name in screen.contexts])[screen.context_index]
+    return screen.means(np.where(screen.is_control, number, -1), len(facts.contexts))
