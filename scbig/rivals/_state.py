@@ -58,13 +58,14 @@ class AttentionBlock(eqx.Module):
 class StateNetwork(AbstractNetwork):
     """A transformer over a set of cells.
 
-    **Fields:** `vectors`, what is read of each perturbation; `control`, `perturbation` and
-    `context`, whose sum is the token of a cell; `blocks`; `norm` and `out`, from a token to the
-    change of its cell; `cells`, of a set.
+    **Fields:** `vectors`, what is read of each perturbation, and `seen`, 1 for those that have an
+    entry of their own besides; `control`, `perturbation` and `context`, whose sum is the token of a
+    cell; `blocks`; `norm` and `out`, from a token to the change of its cell; `cells`, of a set.
     """
 
     emits: ClassVar[Literal["cells", "mean"]] = "cells"
-    vectors: Fixed
+    vectors: Fixed | None
+    seen: Fixed | None
     control: eqx.nn.Linear
     perturbation: Perceptron
     context: eqx.nn.Linear
@@ -96,13 +97,21 @@ class StateNetwork(AbstractNetwork):
         """What one set of controls becomes; dropout acts only if a key is given."""
         keys = [None] * (len(self.blocks) + 2)
         keys = keys if key is None else list(jr.split(key, len(keys)))
-        known = condition.counts @ self.vectors.value
+        known = self.known(condition.counts)
         added = self.perturbation(known, key=keys[-1]) + self.context(condition.context)
         tokens = jax.vmap(self.control)(controls) + added[None, :]
         for block, own in zip(self.blocks, keys, strict=False):
             tokens = block(tokens, key=own)
         change = jax.vmap(lambda x: self.out(self.norm(x)))(tokens)
-        return jax.nn.relu(controls + change)
+        # Of two equal values a maximum has half the slope of each, and relu has none at 0: a gene
+        # that no control expresses, unchanged at first, would never be trained.
+        return jnp.maximum(controls + change, 0.0)
+
+    def known(self, counts: Float[Array, " perturbations"]) -> Float[Array, " features"]:
+        """What is read of a condition: sums of vectors, and which of the seen are in it."""
+        parts = [] if self.vectors is None else [counts @ self.vectors.value]
+        parts += [] if self.seen is None else [counts * self.seen.value]
+        return jnp.concatenate(parts)
 
 
 class State(AbstractNetworkRecipe):
@@ -142,8 +151,8 @@ class State(AbstractNetworkRecipe):
 
     def build(self, facts: Facts, *, key: PRNGKeyArray) -> StateNetwork:
         names, genes = facts.perturbations, facts.screen.num_genes
-        own = np.diag(facts.seen.astype(float)) if self.own else np.zeros((len(names), 0))
-        known = np.hstack([perturbation_vectors(facts), own]) if self.vectors else own
+        vectors = perturbation_vectors(facts) if self.vectors else np.zeros((len(names), 0))
+        features = vectors.shape[1] + self.own * len(names)
         control, perturbation, context, out, blocks = jr.split(key, 5)
         perceptron = lambda inputs, outputs, key: Perceptron.of(
             inputs, self.width, outputs, 1, dropout=self.dropout, key=key
@@ -151,9 +160,10 @@ class State(AbstractNetworkRecipe):
         linear = lambda inputs, key: eqx.nn.Linear(inputs, self.width, key=key)
         last = perceptron(self.width, genes, out)
         return StateNetwork(
-            vectors=Fixed(jnp.asarray(known, jnp.float32)),
+            vectors=Fixed(jnp.asarray(vectors, jnp.float32)) if self.vectors else None,
+            seen=Fixed(jnp.asarray(facts.seen, jnp.float32)) if self.own else None,
             control=linear(genes, control),
-            perturbation=perceptron(known.shape[1], self.width, perturbation),
+            perturbation=perceptron(features, self.width, perturbation),
             context=linear(len(facts.contexts), context),
             blocks=tuple(
                 AttentionBlock.of(self.width, self.heads, self.dropout, key=own)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.spatial.distance import cdist
 
 import scbig
@@ -96,8 +97,8 @@ def test_an_unseen_perturbation_is_read_by_its_vector_alone():
     wanted = PRIORS.tokens.select(known.perturbations).vectors
     np.testing.assert_allclose(vectors[:, :-1], wanted)
     np.testing.assert_array_equal(vectors[:, -1], 0)
-    own = np.asarray(network(known=known).vectors.value)[:, vectors.shape[1] :]
-    np.testing.assert_array_equal(own, np.diag(known.seen))
+    read = jax.vmap(network(known=known).known)(jnp.eye(len(known.perturbations)))
+    np.testing.assert_allclose(read, np.hstack([vectors, np.diag(known.seen)]), rtol=1e-6)
     assert not known.seen[known.perturbations.index("g9")]
     like = np.array(vectors[known.perturbations.index("g9"), :-1])
     # The same vector under another name, unseen too, is the same prediction.
@@ -122,7 +123,9 @@ def test_a_perturbation_without_a_vector_is_named_unless_vectors_are_not_read():
     with pytest.raises(ValueError, match=r"1 perturbations have no vector: .*drug.*vectors=False"):
         RECIPE.build(facts("drug"), key=jr.key(0))
     names = dataclasses.replace(RECIPE, vectors=False)
-    assert names.build(facts("drug"), key=jr.key(0)).vectors.value.shape == (5, 5)
+    made = names.build(facts("drug"), key=jr.key(0))
+    assert made.vectors is None
+    np.testing.assert_array_equal(made.known(jnp.ones(5)), facts("drug").seen)
 
 
 def test_what_makes_no_network_is_refused():
@@ -147,3 +150,14 @@ def test_an_unseen_gene_that_is_like_a_seen_one_is_predicted_to_act_like_it():
     change = mean("g9") - screen().mean(screen().rows("control"))
     np.testing.assert_allclose(mean("g9"), mean("g3"), atol=0.1)
     assert np.abs(change).max() > 0.3
+
+
+def test_a_gene_that_no_control_expresses_is_learned_all_the_same():
+    values = screen().dense()
+    values[screen().is_control, 10:13] = 0.0
+    cells = dataclasses.replace(screen(), expression=sparse.csr_matrix(values))
+    training = dataclasses.replace(QUICK, groups=4, cells=16)
+    recipe = rivals.State(width=16, heads=2, dropout=0.0, training=training)
+    model = recipe.fit(cells, SPLIT, PRIORS, progress=False, key=jr.key(0))
+    made = np.asarray(model.predict(cells.controls, ["g2"], key=jr.key(1)).X).mean(axis=0)
+    assert (made[10:13] > 0.5 * cells.mean(cells.rows("g2"))[10:13]).all()
