@@ -10,9 +10,11 @@ import numpy as np
 
 from scbig._typing import (
     Array,
+    Bool,
     Expression,
     ExpressionBatch,
     Float,
+    Int,
     Latent,
     PRNGKeyArray,
     Scalar,
@@ -24,6 +26,7 @@ from scbig.response import DoseScale
 
 from ._cell_decoder import CellDecoder
 from ._cells import Batch, Encoded, Facts
+from ._gene_table import bare_names
 from ._likelihoods import AbstractLikelihood, NegativeBinomial
 from ._mlp import Perceptron
 from ._network import AbstractNetwork, AbstractNetworkRecipe
@@ -34,47 +37,45 @@ class Codes(eqx.Module):
     """A code of each perturbation, of which there is more or less by its dose.
 
     **Fields:** `table`; `half`, logarithm of the dose with half of the code, and `steep`, logarithm
-    of the steepness there, of each perturbation; `owner`, one for the perturbation of each label;
+    of the steepness there, of each perturbation; `owner`, the perturbation of each label;
     `logs`, of each label's dose over the usual one, infinite without a dose.
     """
 
     table: Float[Array, "names latent"]
     half: Float[Array, " names"]
     steep: Float[Array, " names"]
-    owner: Fixed
+    owner: Int[Array, " perturbations"]
     logs: Fixed
 
     @classmethod
     def of(cls, facts: Facts, latent: int) -> "Codes":
         """Zeros, which is what a perturbation keeps that training never sees."""
-        labels = [Condition.parse(label) for label in facts.perturbations]
-        owners = [label.perturbations[0] for label in labels]
-        names = sorted(set(owners))
+        names, owner, _ = bare_names(facts)
         scale = DoseScale.of(facts.screen.conditions)
-        owner = np.array([[own == name for name in names] for own in owners], np.float32)
+        labels = [Condition.parse(label) for label in facts.perturbations]
         logs = np.array([scale.logs(label)[0] for label in labels], np.float32)
         blank = jnp.zeros(len(names))
         return cls(
             table=jnp.zeros((len(names), latent)),
             half=blank,
             steep=blank,
-            owner=Fixed(jnp.asarray(owner.reshape(len(labels), len(names)))),
+            owner=jnp.asarray(owner, jnp.int32),
             logs=Fixed(jnp.asarray(logs)),
         )
 
     def __call__(self, counts: Float[Array, " perturbations"]) -> Latent:
         """The sum of the codes of a condition's perturbations."""
-        return (counts * self._shares()) @ self.owner.value @ self.table
+        return (counts * self._shares()) @ self.table[self.owner]
 
     def names(self, counts: Float[Array, " perturbations"]) -> Float[Array, " names"]:
         """One for each perturbation of a condition, whatever its dose."""
-        return counts @ self.owner.value
+        return jnp.zeros(len(self.table)).at[self.owner].add(counts)
 
     def _shares(self) -> Float[Array, " perturbations"]:
         dosed = jnp.isfinite(self.logs.value)
         logs = jnp.where(dosed, self.logs.value, 0.0)
-        owner = self.owner.value
-        share = jax.nn.sigmoid((owner @ jnp.exp(self.steep)) * (logs - owner @ self.half))
+        steep, half = jnp.exp(self.steep)[self.owner], self.half[self.owner]
+        share = jax.nn.sigmoid(steep * (logs - half))
         return jnp.where(dosed, share, 1.0)
 
 
@@ -159,7 +160,6 @@ class CPA(AbstractNetworkRecipe):
     decoder; `likelihood`; `training`.
     """
 
-    by_name: ClassVar[bool] = True
     latent: int = whole(32)
     width: int = whole(256)
     layers: int = whole(1)
@@ -168,6 +168,11 @@ class CPA(AbstractNetworkRecipe):
     dropout: float = real(0.0, least=0, below=1)
     likelihood: AbstractLikelihood = NegativeBinomial()
     training: Training = Training(optimiser=Adam(3e-3), groups=128, steps=1500)
+
+    def knows(self, facts: Facts) -> Bool[np.ndarray, " perturbations"]:
+        """Also other doses of what training has."""
+        _, owner, seen = bare_names(facts)
+        return seen[owner]
 
     def build(self, facts: Facts, *, key: PRNGKeyArray) -> CPANetwork:
         """The untrained network.

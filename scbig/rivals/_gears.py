@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from scbig._typing import Array, Expression, ExpressionBatch, Float, Int, PRNGKeyArray, Scalar
+from scbig._typing import Array, Bool, Expression, ExpressionBatch, Float, Int, PRNGKeyArray, Scalar
 from scbig._value import real, whole
 from scbig.objective import Adam, Metrics
 from scbig.priors import InteractionGraph
@@ -16,7 +16,7 @@ from scbig.sampling import CellIndex
 
 from ._cells import Batch, Encoded, Facts
 from ._gene_table import GeneTable, bare_names, drawn, normalised, table_of
-from ._graph import Edges, coexpression_edges, perturbation_edges
+from ._graph import Edges, coexpression_edges, perturbation_edges, reached
 from ._mlp import Perceptron
 from ._network import AbstractNetwork, AbstractNetworkRecipe
 from ._training import Fixed, Training
@@ -181,10 +181,13 @@ class GEARS(AbstractNetworkRecipe):
         optimiser=Adam(1e-3, weight_decay=5e-4), groups=16, cells=8, steps=1000
     )
 
+    def knows(self, facts: Facts) -> Bool[np.ndarray, " perturbations"]:
+        names, nodes, seen = bare_names(facts)
+        return reached(self._graph(facts), names, seen)[nodes]
+
     def build(self, facts: Facts, *, key: PRNGKeyArray) -> GEARSNetwork:
         genes, width = facts.screen.num_genes, self.width
-        names, nodes = bare_names(facts)
-        seen = np.bincount(nodes, facts.seen, minlength=len(names)) > 0
+        names, nodes, seen = bare_names(facts)
         related, many = perturbation_edges(self._graph(facts), names, seen)
         table = table_of("GEARS", self.gene_embedding, facts.screen.genes, facts.priors)
         near = coexpression_edges(facts.screen, neighbours=self.neighbours, above=self.correlation)

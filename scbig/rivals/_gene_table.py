@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from scbig._typing import Array, PRNGKeyArray
 from scbig.data import Condition
@@ -65,12 +65,15 @@ def table_of(
     return priors.genes.align(names, missing=priors.missing).vectors
 
 
-def bare_names(facts: Facts) -> tuple[tuple[str, ...], Int[np.ndarray, " labels"]]:
-    """The perturbations without their doses, and the place of each label among them."""
+def bare_names(
+    facts: Facts,
+) -> tuple[tuple[str, ...], Int[np.ndarray, " labels"], Bool[np.ndarray, " names"]]:
+    """The perturbations without their doses, each label's place among them, and which are seen."""
     bare = [Condition.parse(label).perturbations[0] for label in facts.perturbations]
     names = tuple(dict.fromkeys(bare))
     place = {name: row for row, name in enumerate(names)}
-    return names, np.array([place[name] for name in bare], np.int64)
+    places = np.array([place[name] for name in bare], np.int64)
+    return names, places, np.bincount(places, facts.seen, minlength=len(names)) > 0
 
 
 def drawn(key: PRNGKeyArray, rows: int, width: int) -> Float[Array, "rows width"]:

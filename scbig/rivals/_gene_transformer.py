@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
 from scbig._typing import Array, Bool, Expression, ExpressionBatch, Float, Int, PRNGKeyArray, Scalar
 from scbig._value import require, whole
@@ -153,10 +154,15 @@ class GeneTransformer(AbstractNetworkRecipe):
     def __check_init__(self) -> None:
         require(self.width % self.heads == 0, self, "width must be a multiple of heads")
 
+    def knows(self, facts: Facts) -> Bool[np.ndarray, " perturbations"]:
+        bare, places, seen = bare_names(facts)
+        measured = np.isin(bare, facts.screen.genes) | (self.gene_embedding is not None)
+        return (seen | measured)[places]
+
     def build(self, facts: Facts, *, key: PRNGKeyArray) -> GeneTransformerNetwork:
         most = max(len(c.perturbations) for c in facts.screen.conditions)
         require(most <= self.targets, self, f"targets must be at least {most}, as in training")
-        genes, (bare, places) = facts.screen.genes, bare_names(facts)
+        genes, (bare, places, _) = facts.screen.genes, bare_names(facts)
         names = tuple(dict.fromkeys((*genes, *bare)))
         row = {name: place for place, name in enumerate(names)}
         table = table_of("GeneTransformer", self.gene_embedding, names, facts.priors)

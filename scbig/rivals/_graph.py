@@ -135,6 +135,26 @@ def perturbation_edges(
     **Raises:** a ValueError if the graph names none of the perturbations, or for one that training
     has not and that no trained node leads to, named.
     """
+    edges, many = _linked(graph, names)
+    found = _reached(edges, many, seen)
+    if not found.all():
+        lost = [name for name, there in zip(names, found, strict=True) if not there]
+        raise ValueError(
+            f"{len(lost)} perturbations are in no training condition, and none of their neighbours "
+            f"in the graph of perturbations is trained: {examples(lost)}. Leave out their "
+            "conditions, or give a graph that links them."
+        )
+    return edges, many
+
+
+def reached(
+    graph: InteractionGraph, names: Sequence[str], seen: Bool[np.ndarray, " names"]
+) -> Bool[np.ndarray, " names"]:
+    """Whether training has a perturbation, or a trained node leads to it in the graph."""
+    return _reached(*_linked(graph, names), seen)
+
+
+def _linked(graph: InteractionGraph, names: Sequence[str]) -> tuple[Edges, int]:
     ends = tuple(dict.fromkeys((*graph.first, *graph.second)))
     if not set(ends) & set(names):
         raise ValueError(
@@ -148,16 +168,15 @@ def perturbation_edges(
         found.source.astype(np.int64), found.target, found.weight, nodes=len(nodes)
     )
     edges, kept = whole.into(len(names))
-    source, target = np.asarray(edges.source), np.asarray(edges.target)
-    trained = np.zeros(len(kept), bool)
-    trained[source[seen[target]]] = True
-    reached = np.zeros(len(names), bool)
-    reached[target[trained[source]]] = True
-    if not reached.all():
-        lost = [name for name, found in zip(names, reached, strict=True) if not found]
-        raise ValueError(
-            f"{len(lost)} perturbations are in no training condition, and none of their neighbours "
-            f"in the graph of perturbations is trained: {examples(lost)}. Leave out their "
-            "conditions, or give a graph that links them."
-        )
     return edges, len(kept)
+
+
+def _reached(
+    edges: Edges, many: int, seen: Bool[np.ndarray, " names"]
+) -> Bool[np.ndarray, " names"]:
+    source, target = np.asarray(edges.source), np.asarray(edges.target)
+    trained = np.zeros(many, bool)
+    trained[source[seen[target]]] = True
+    found = np.zeros(len(seen), bool)
+    found[target[trained[source]]] = True
+    return found

@@ -62,7 +62,6 @@ class LatentAdditive(AbstractNetworkRecipe):
     network; `dropout`; `training`.
     """
 
-    by_name: ClassVar[bool] = True
     latent: int = whole(64)
     width: int = whole(256)
     layers: int = whole(1)

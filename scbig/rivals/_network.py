@@ -1,6 +1,7 @@
 """What every network of a rival is, and how it becomes a predictor."""
 
 import abc
+import itertools
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, final
 
@@ -10,7 +11,7 @@ import jax.random as jr
 import numpy as np
 from anndata import AnnData
 
-from scbig._typing import ExpressionBatch, Float, PRNGKeyArray, Scalar
+from scbig._typing import Bool, ExpressionBatch, Float, PRNGKeyArray, Scalar
 from scbig._value import Value
 from scbig.baselines import AbstractRecipe, move_controls, shift_cells
 from scbig.data import Columns, Condition, Screen
@@ -55,11 +56,9 @@ class AbstractNetwork(eqx.Module):
 class AbstractNetworkRecipe(Value, AbstractRecipe):
     """How a network is built and trained, as a value.
 
-    **Fields:** `training`, how it descends; `by_name`, whether its networks know a perturbation by
-    its name alone: a condition with one that training never sees then cannot choose parameters.
+    **Fields:** `training`, how it descends.
     """
 
-    by_name: ClassVar[bool] = False
     training: eqx.AbstractVar[Training]
 
     @abc.abstractmethod
@@ -68,6 +67,13 @@ class AbstractNetworkRecipe(Value, AbstractRecipe):
 
         **Raises:** a ValueError that names the prior that it lacks.
         """
+
+    def knows(self, facts: Facts) -> Bool[np.ndarray, " perturbations"]:
+        """Of which perturbations a network is told more than a name that training never sees.
+
+        Conditions of others cannot choose parameters. By default those of the training.
+        """
+        return facts.seen
 
     @final
     def fit(
@@ -89,21 +95,22 @@ class AbstractNetworkRecipe(Value, AbstractRecipe):
         cells = split.cells(screen, "train")
         drawn = () if split.validation else hold_out_conditions(cells, 0.15, key=draw_key)
         judging = split.validation or drawn
-        if self.by_name:
-            judging = covered(cells, judging)
-            if drawn and len(judging) < LEAST:
-                judging = ()
-        names = {condition.name for condition in cells.conditions}
-        cells = cells.without([name for name in judging if name in names])
-        asked = [Condition.parse(name) for name in (*split.validation, *split.test, *judging)]
-        facts = Facts.of(cells, asked, priors)
+        asked = [Condition.parse(name) for name in (*split.validation, *split.test)]
+        kept = cells.without(drawn)
+        facts = Facts.of(kept, [*asked, *map(Condition.parse, drawn)], priors)
+        judging = able(facts, self.knows(facts), judging)
+        if drawn and len(judging) < LEAST:
+            judging = ()
+        if drawn and judging != drawn:
+            kept = cells.without(judging)
+            facts = Facts.of(kept, [*asked, *map(Condition.parse, judging)], priors)
         judged = None
         if judging:
             known = split.cells(screen, "train", *(["validation"] if split.validation else []))
             judged = TrainingCells.of(known.select(judging), facts)
         network = trained(
             self.build(facts, key=build_key),
-            TrainingCells.of(cells, facts),
+            TrainingCells.of(kept, facts),
             judged,
             self.training,
             progress=progress,
@@ -112,10 +119,12 @@ class AbstractNetworkRecipe(Value, AbstractRecipe):
         return Rival(screen.genes, facts.perturbations, facts.contexts, network)
 
 
-def covered(cells: Screen, names: Sequence[str]) -> tuple[str, ...]:
-    """The conditions whose perturbations all are in training conditions that are not among them."""
-    others = {label for own in cells.conditions if own.name not in names for label in own.labels}
-    return tuple(name for name in names if others.issuperset(Condition.parse(name).labels))
+def able(
+    facts: Facts, known: Bool[np.ndarray, " perturbations"], names: Sequence[str]
+) -> tuple[str, ...]:
+    """The conditions of which all perturbations are known."""
+    labels = set(itertools.compress(facts.perturbations, known))
+    return tuple(name for name in names if labels.issuperset(Condition.parse(name).labels))
 
 
 class Rival(eqx.Module):

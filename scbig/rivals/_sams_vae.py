@@ -136,7 +136,6 @@ class SamsVAE(AbstractNetworkRecipe):
     the relaxed mask; `likelihood`; `training`.
     """
 
-    by_name: ClassVar[bool] = True
     latent: int = whole(32)
     width: int = whole(256)
     layers: int = whole(1)

@@ -9,7 +9,7 @@ import jax.random as jr
 import numpy as np
 
 from scbig._names import examples
-from scbig._typing import Array, ExpressionBatch, Float, PRNGKeyArray, Scalar
+from scbig._typing import Array, Bool, ExpressionBatch, Float, PRNGKeyArray, Scalar
 from scbig._value import real, require, whole
 from scbig.data import Condition
 from scbig.objective import Adam, Metrics
@@ -148,6 +148,9 @@ class State(AbstractNetworkRecipe):
         require(self.width % self.heads == 0, self, "width must be a multiple of heads")
         require(self.vectors or self.own, self, "take vectors or own, or both")
         require(self.training.cells > 1, self, "a set needs training.cells >= 2")
+
+    def knows(self, facts: Facts) -> Bool[np.ndarray, " perturbations"]:
+        return facts.seen | self.vectors
 
     def build(self, facts: Facts, *, key: PRNGKeyArray) -> StateNetwork:
         names, genes = facts.perturbations, facts.screen.num_genes

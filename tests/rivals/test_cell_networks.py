@@ -16,7 +16,6 @@ from scbig.data import Condition, Screen
 from scbig.objective import Adam
 from scbig.priors import EmbeddingTable
 from scbig.rivals._cpa import Codes, reversed_gradient, surprise
-from scbig.rivals._network import covered
 from scbig.rivals._sams_vae import SparseShifts
 
 GENES = tuple(f"g{n}" for n in range(12))
@@ -217,11 +216,3 @@ def test_cpa_makes_a_context_from_its_code_and_none_from_a_new_one() -> None:
     assert not np.allclose(made[0], made[1])
     assert not np.allclose(made[0], made[2])
     assert all(np.isfinite(one).all() for one in made)
-
-
-def test_conditions_that_cannot_be_known_choose_no_parameters() -> None:
-    cells = screen(("control", "A", "B", "A+B", "A+C", "D"))
-    assert covered(cells, ["A+B", "A+C", "D"]) == ("A+B",)
-    assert covered(cells, ["A", "B", "A+B"]) == ("A",)
-    assert SAMS.by_name
-    assert CPA.by_name

@@ -1,6 +1,7 @@
 """What a learned predictor is told: contexts, perturbations that it can know, and which judge."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,9 +12,12 @@ import pytest
 import scbig
 from scbig import rivals
 from scbig.data import Condition, Screen
+from scbig.priors import InteractionGraph
 from scbig.rivals._gears import _origins
+from scbig.rivals._network import able
+from scbig.train import hold_out_conditions
 
-from .test_gears import TABLE, screen
+from .test_gears import LINKS, TABLE, screen
 
 ACROSS = scbig.Split.of(
     name="across",
@@ -57,3 +61,49 @@ def test_a_held_out_context_is_read_as_one_of_which_nothing_is_known(recipe: Any
     ]
     assert not np.array_equal(*made)
     assert model.contexts == ("b", "c")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "known"),
+    [
+        (rivals.LatentAdditive(), ["p@1", "q"]),
+        (rivals.SamsVAE(), ["p@1", "q"]),
+        # What shares a code, a node or a token with a seen dose, and what a table or a graph knows.
+        (rivals.CPA(), ["p@1", "p@9", "q"]),
+        (rivals.GEARS(), ["p@1", "p@9", "q", "r"]),
+        (rivals.State(), ["a", "p@1", "p@9", "q", "r", "s"]),
+        (rivals.State(vectors=False), ["p@1", "q"]),
+        (rivals.GeneTransformer(), ["a", "p@1", "p@9", "q"]),
+        (rivals.GeneTransformer(gene_embedding="any"), ["a", "p@1", "p@9", "q", "r", "s"]),
+    ],
+)
+def test_what_can_be_known_of_a_perturbation(recipe: Any, known: list[str]) -> None:
+    priors = scbig.Priors(genes=TABLE, perturbation_graph=LINKS)
+    asked = [Condition.parse(name) for name in ("p@9+r", "s", "a")]
+    facts = rivals.Facts.of(screen(names=("p@1", "q"), cells=2), asked, priors)
+    assert [*itertools.compress(facts.perturbations, recipe.knows(facts))] == known
+    combined = able(facts, recipe.knows(facts), ["p@1+q", "p@9+q", "r", "q+s"])
+    assert combined == tuple(
+        name
+        for name, parts in {
+            "p@1+q": {"p@1", "q"},
+            "p@9+q": {"p@9", "q"},
+            "r": {"r"},
+            "q+s": {"q", "s"},
+        }.items()
+        if parts <= {*known}
+    )
+
+
+def test_what_cannot_be_known_is_trained_on_and_not_held_out() -> None:
+    names = tuple(f"n{n}" for n in range(12))
+    cells = screen(names=names, cells=2)
+    split = scbig.Split.of(name="s", train=[n for n in names if n != "n0"], test=["n0"])
+    ring = InteractionGraph(names[:7], (*names[1:7], "n0"), np.ones(7, np.float32))
+    priors = scbig.Priors(genes=TABLE, perturbation_graph=ring)
+    # Without a neighbour, n7 to n11 would be an error if they were held out of the training.
+    recipe = rivals.GEARS(width=4, training=ONCE)
+    drawn = hold_out_conditions(split.cells(cells, "train"), 0.15, key=jr.split(jr.key(0), 3)[2])
+    assert {*drawn} & {*names[7:]}
+    model = recipe.fit(cells, split, priors, progress=False, key=jr.key(0))
+    assert model.perturbations == tuple(sorted(names))
