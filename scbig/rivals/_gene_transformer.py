@@ -13,6 +13,7 @@ from scbig._value import require, whole
 from scbig.nn import PostNorm
 from scbig.objective import Adam, Metrics
 
+from ._attention import AttentionBlock
 from ._cells import Batch, Encoded, Facts
 from ._gene_table import GeneTable, bare_names, normalised, table_of
 from ._mlp import Perceptron
@@ -20,33 +21,6 @@ from ._network import AbstractNetwork, AbstractNetworkRecipe
 from ._training import Training
 
 _WEIGHTS = 2**22  # attention weights of a head that a prediction holds at once
-
-
-class TokenBlock(eqx.Module):
-    """Attention between all tokens, then an MLP of each; a residual and layer norm after both."""
-
-    attention: eqx.nn.MultiheadAttention
-    mlp: eqx.nn.MLP
-
-    @classmethod
-    def of(cls, width: int, heads: int, hidden: int, *, key: PRNGKeyArray) -> "TokenBlock":
-        """Untrained."""
-        one, two = jr.split(key)
-        attention = eqx.nn.MultiheadAttention(heads, width, key=one)
-        return cls(attention, eqx.nn.MLP(width, width, hidden, 1, key=two))
-
-    def __call__(
-        self, tokens: Float[Array, "tokens width"], there: Bool[Array, " tokens"]
-    ) -> Float[Array, "tokens width"]:
-        """The tokens after the block; nothing attends to those that are not there."""
-        mask = jnp.broadcast_to(there[None, :], (len(there), len(there)))
-        steps = (
-            lambda x, _: self.attention(x, x, x, mask=mask),
-            lambda x, _: jax.vmap(self.mlp)(x),
-        )
-        for step in steps:
-            tokens = PostNorm()(step, normalised, lambda x: x, tokens, tokens)
-        return tokens
 
 
 class GeneTransformerNetwork(AbstractNetwork):
@@ -67,7 +41,7 @@ class GeneTransformerNetwork(AbstractNetwork):
     names: GeneTable
     values: eqx.nn.MLP
     flag: Float[Array, " width"]
-    blocks: tuple[TokenBlock, ...]
+    blocks: tuple[AttentionBlock, ...]
     head: Perceptron
     rows: Int[Array, " labels"]
     genes: int = eqx.field(static=True)
@@ -172,7 +146,7 @@ class GeneTransformer(AbstractNetworkRecipe):
             values=eqx.nn.MLP(1, self.width, self.width, 1, key=keys[1]),
             flag=jr.normal(keys[2], (self.width,)),
             blocks=tuple(
-                TokenBlock.of(self.width, self.heads, self.mlp_width, key=own)
+                AttentionBlock.of(self.width, self.heads, self.mlp_width, PostNorm(), key=own)
                 for own in jr.split(keys[3], self.layers)
             ),
             head=Perceptron.of(self.width, self.width, 2, 1, key=keys[4]),

@@ -12,47 +12,15 @@ from scbig._names import examples
 from scbig._typing import Array, Bool, ExpressionBatch, Float, PRNGKeyArray, Scalar
 from scbig._value import real, require, whole
 from scbig.data import Condition
+from scbig.nn import PreNorm
 from scbig.objective import Adam, Metrics
 from scbig.ot import squared_distances
 
+from ._attention import AttentionBlock
 from ._cells import Batch, Encoded, Facts
 from ._mlp import Perceptron
 from ._network import AbstractNetwork, AbstractNetworkRecipe
 from ._training import Fixed, Training
-
-Tokens = Float[Array, "cells width"]
-
-
-class AttentionBlock(eqx.Module):
-    """Each cell reads all cells of its set, then itself; norms before, residuals around.
-
-    There are no positions: cells in another order give the same in that order.
-    """
-
-    attention: eqx.nn.MultiheadAttention
-    mlp: eqx.nn.MLP
-    norms: tuple[eqx.nn.LayerNorm, eqx.nn.LayerNorm]
-    dropout: eqx.nn.Dropout
-
-    @classmethod
-    def of(cls, width: int, heads: int, dropout: float, *, key: PRNGKeyArray) -> "AttentionBlock":
-        """Untrained."""
-        first, second = jr.split(key)
-        return cls(
-            eqx.nn.MultiheadAttention(heads, width, key=first),
-            eqx.nn.MLP(width, width, 4 * width, 1, activation=jax.nn.gelu, key=second),
-            (eqx.nn.LayerNorm(width), eqx.nn.LayerNorm(width)),
-            eqx.nn.Dropout(dropout),
-        )
-
-    def __call__(self, tokens: Tokens, *, key: PRNGKeyArray | None = None) -> Tokens:
-        """Dropout acts only if a key is given."""
-        keys = (None, None) if key is None else jr.split(key)
-        drop = lambda x, own: self.dropout(x, key=own, inference=own is None)
-        read = jax.vmap(self.norms[0])(tokens)
-        tokens = tokens + drop(self.attention(read, read, read), keys[0])
-        own = jax.vmap(lambda x: self.mlp(self.norms[1](x)))(tokens)
-        return tokens + drop(own, keys[1])
 
 
 class StateNetwork(AbstractNetwork):
@@ -169,7 +137,16 @@ class State(AbstractNetworkRecipe):
             perturbation=perceptron(features, self.width, perturbation),
             context=linear(len(facts.contexts), context),
             blocks=tuple(
-                AttentionBlock.of(self.width, self.heads, self.dropout, key=own)
+                AttentionBlock.of(
+                    self.width,
+                    self.heads,
+                    4 * self.width,
+                    PreNorm(),
+                    activation=jax.nn.gelu,
+                    trained_norms=True,
+                    dropout=self.dropout,
+                    key=own,
+                )
                 for own in jr.split(blocks, self.layers)
             ),
             norm=eqx.nn.LayerNorm(self.width),
