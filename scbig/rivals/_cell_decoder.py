@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
 from scbig._typing import Expression, Latent, PRNGKeyArray, Scalar
 
@@ -9,6 +10,9 @@ from ._cells import Facts
 from ._likelihoods import AbstractLikelihood
 from ._mlp import Perceptron
 from ._training import Fixed
+
+START = 10_000
+"""Cells of which a start is taken: of all of a large screen, counts would not fit beside them."""
 
 
 class CellDecoder(eqx.Module):
@@ -25,12 +29,14 @@ class CellDecoder(eqx.Module):
 
     @classmethod
     def of(cls, network: Perceptron, likelihood: AbstractLikelihood, facts: Facts) -> "CellDecoder":
-        """With an untrained perceptron, about the mean of the training cells.
+        """With an untrained perceptron, about the mean of training cells, spread over all.
 
         **Raises:** a ValueError for cells that cannot have this likelihood.
         """
         likelihood.check(facts.screen)
-        origin, spread = likelihood.start(jnp.asarray(facts.screen.dense()))
+        cells = facts.screen.num_cells
+        rows = np.unique(np.linspace(0, cells - 1, min(cells, START)).astype(int))
+        origin, spread = likelihood.start(jnp.asarray(facts.screen.dense(rows)))
         return cls(network, Fixed(origin), spread, likelihood)
 
     def log_prob(self, cell: Expression, latent: Latent, *, key: PRNGKeyArray | None) -> Scalar:

@@ -8,8 +8,13 @@ import pytest
 from scipy import stats
 
 from scbig import rivals
+from scbig.rivals._cell_decoder import CellDecoder
 from scbig.rivals._counts import expression_of
 from scbig.rivals._likelihoods import negative_binomial
+from scbig.rivals._mlp import Perceptron
+
+from ..conftest import four_genes_screen
+from .test_laws_of_rivals import PRIORS
 
 
 def test_probabilities_of_counts_are_those_of_scipy() -> None:
@@ -99,3 +104,14 @@ def test_a_gaussian_cell_keeps_what_it_differs_by() -> None:
         stats.norm.logpdf(cells[0], cells.mean(axis=0), deviation).sum(),
         rtol=1e-4,
     )
+
+
+def test_a_decoder_starts_at_some_cells_of_a_large_screen(monkeypatch) -> None:
+    known = rivals.Facts.of(four_genes_screen(), [], PRIORS)
+    network = Perceptron.of(2, 4, 20, 1, key=jr.key(0))
+    start = lambda: CellDecoder.of(network, rivals.Gaussian(), known).origin.value
+    likelihood, values = rivals.Gaussian(), known.screen.dense()
+    np.testing.assert_allclose(start(), likelihood.start(jnp.asarray(values))[0], rtol=1e-5)
+    monkeypatch.setattr("scbig.rivals._cell_decoder.START", 3)
+    few = jnp.asarray(values[[0, (len(values) - 1) // 2, len(values) - 1]])
+    np.testing.assert_allclose(start(), likelihood.start(few)[0], rtol=1e-5)
