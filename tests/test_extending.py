@@ -28,7 +28,7 @@ from scbig.train import Recorder
 from .train.conftest import SIMULATION, TINY as SMALL
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "extending.md"
-NOT_IN_A_CONFIG = ("neighbours", "quantile_distance", "pathway_split")
+NOT_IN_A_CONFIG = ("neighbours", "code_shifts", "quantile_distance", "pathway_split")
 
 
 def blocks() -> dict[str, str]:
@@ -287,7 +287,7 @@ def _script(base):
 
 @pytest.fixture
 def given(mine, screen, priors, monkeypatch, tmp_path):
-    """What the page's last three sections speak of."""
+    """What the page's last sections speak of."""
     monkeypatch.chdir(tmp_path)
     doubles = [c.name for c in screen.conditions if len(c.perturbations) == 2]
     test = doubles[:2]
@@ -314,6 +314,19 @@ def test_the_baseline_is_compared(given):
     conditions = [scbig.Condition.parse(label) for label in given["test"]]
     np.testing.assert_allclose(every.effects(conditions), mean.effects(conditions), atol=1e-5)
     assert not every.effects([scbig.Condition()]).any()
+
+
+def test_the_learned_predictor_is_compared_and_learns_its_changes(given):
+    scores = use("code_shifts", given)["scores"]
+    own = scores.xs("code shifts", level="predictor")
+    assert sorted(own.index) == sorted(given["test"])
+    assert (own["pearson_delta"] > 0.5).all()
+    assert given["model"].perturbations == given["screen"].perturbations
+    # Of two perturbations it is the sum.
+    network = given["model"].network
+    code = scbig.rivals.Encoded(jnp.ones(len(network.table)), jnp.ones(1))
+    made = network.carry(jnp.zeros((1, network.table.shape[1])), code, key=jr.key(0))
+    np.testing.assert_allclose(made[0], network.table.sum(axis=0), rtol=1e-5)
 
 
 def test_the_metric_stands_in_the_table_of_all_metrics(given):
