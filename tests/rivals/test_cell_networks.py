@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -19,6 +20,10 @@ from scbig.rivals._cpa import Codes, reversed_gradient, surprise
 from scbig.rivals._sams_vae import SparseShifts
 
 GENES = tuple(f"g{n}" for n in range(12))
+LOSS = eqx.filter_jit(lambda network, drawn, key: network.loss(drawn, key=key))
+CARRY = eqx.filter_jit(
+    lambda network, controls, condition, key: network.carry(controls, condition, key=key)
+)
 LABELS = ("control", "A", "B", "A+B")
 QUICK = rivals.Training(optimiser=Adam(3e-3), steps=20, groups=4, validate_every=20)
 SAMS = rivals.SamsVAE(latent=4, width=8, training=QUICK)
@@ -84,7 +89,7 @@ def test_a_perturbation_that_was_never_seen_changes_nothing(recipe: Any) -> None
     context = jnp.ones(1)
     counts = lambda *names: jnp.asarray([float(x in names) for x in model.perturbations])
     carry = lambda x: np.asarray(
-        model.network.carry(controls, rivals.Encoded(x, context), key=jr.key(2))
+        CARRY(model.network, controls, rivals.Encoded(x, context), jr.key(2))
     )
     assert model.perturbations == ("A", "B", "Z")
     np.testing.assert_array_equal(carry(counts("Z")), carry(counts()))
@@ -124,23 +129,26 @@ def test_the_bound_of_sams_vae_is_that_of_its_parts() -> None:
     of = facts(screen(), "Z")
     network = SAMS.build(of, key=jr.key(0))
     drawn = batch(of, ["A", "A+B"])
-    loss, metrics = network.loss(drawn, key=jr.key(1))
+    loss, metrics = LOSS(network, drawn, jr.key(1))
     shift_key, key = jr.split(jr.key(1))
     table = network.shifts.draw(key=shift_key)
-    total, keys = 0.0, jr.split(key, (2, 2, 3))
+    keys = jr.split(key, (2, 2, 3))
+
+    @jax.jit
+    def bound(cell, shift, key):
+        _, second, _ = jr.split(key, 3)
+        code = network.encoder(jnp.concatenate([cell, shift]))
+        mean, log_scale = code[:4], code[4:]
+        z = mean + jnp.exp(log_scale) * jr.normal(second, (4,))
+        basal = 0.5 * (mean**2 + jnp.exp(2 * log_scale) - 1) - log_scale
+        return network.decoder.log_prob(cell, z + shift, key=None) - jnp.sum(basal)
+
+    total = 0.0
     for g in range(2):
         for side, cells in enumerate((drawn.controls, drawn.perturbed)):
             shift = side * drawn.condition.counts[g] @ table
             for n in range(3):
-                _, second, _ = jr.split(keys[g, side, n], 3)
-                code = network.encoder(jnp.concatenate([cells[g, n], shift]))
-                mean, log_scale = np.asarray(code[:4]), np.asarray(code[4:])
-                z = mean + np.exp(log_scale) * np.asarray(jr.normal(second, (4,)))
-                basal = 0.5 * (mean**2 + np.exp(2 * log_scale) - 1) - log_scale
-                total += float(
-                    network.decoder.log_prob(cells[g, n], jnp.asarray(z) + shift, key=None)
-                )
-                total -= basal.sum()
+                total += float(bound(cells[g, n], shift, keys[g, side, n]))
     wanted = -(total / 12 - float(network.shifts.divergence()) / 40) / len(GENES)
     np.testing.assert_allclose(loss, wanted, rtol=1e-4)
     assert float(metrics["shared"]) == pytest.approx(float(network.shifts.divergence()) / 40)
@@ -159,11 +167,13 @@ def test_the_encoder_of_cpa_ascends_what_the_accusers_descend() -> None:
     own = dataclasses.replace(CPA, strength=1e6)
     network = own.build(of, key=jr.key(0))
     drawn = batch(of, ["A", "A+B"])
-    grads: Any = jax.grad(lambda net: net.loss(drawn, key=jr.key(1))[0], allow_int=True)(network)
+    grads: Any = eqx.filter_jit(eqx.filter_grad(lambda net: LOSS(net, drawn, jr.key(1))[0]))(
+        network
+    )
     step = lambda part, rate: jax.tree.map(
         lambda p, g: p - rate * g, getattr(network, part), getattr(grads, part)
     )
-    which = lambda net: float(net.loss(drawn, key=jr.key(1))[1]["which"])
+    which = lambda net: float(LOSS(net, drawn, jr.key(1))[1]["which"])
     before = which(network)
     assert which(dataclasses.replace(network, accusers=step("accusers", 1e-2))) < before
     assert which(dataclasses.replace(network, encoder=step("encoder", 1e-7))) > before
@@ -205,10 +215,11 @@ def test_cpa_makes_a_context_from_its_code_and_none_from_a_new_one() -> None:
     none = Condition.parse("A")
     made = [
         np.asarray(
-            network.carry(
+            CARRY(
+                network,
                 controls,
                 jax.tree.map(lambda x: x[0], of.encode([none], [name])),
-                key=jr.key(1),
+                jr.key(1),
             )
         )
         for name in ("x", "y", "new")

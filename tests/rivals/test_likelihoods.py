@@ -43,7 +43,7 @@ def test_a_cell_is_as_probable_as_its_counts_at_its_size() -> None:
 def test_the_gradient_is_finite_in_any_cell_and_at_any_outputs(outputs: float) -> None:
     likelihood = rivals.NegativeBinomial()
     full = expression_of(jnp.arange(5.0), jnp.asarray(2.0))
-    grads = jax.grad(likelihood.log_prob, argnums=(1, 2))
+    grads = jax.jit(jax.grad(likelihood.log_prob, argnums=(1, 2)))
     for cell in (jnp.zeros(5), full):
         for grad in grads(cell, jnp.full(5, outputs), jnp.linspace(-20.0, 20.0, 5)):
             assert bool(jnp.all(jnp.isfinite(grad)))
@@ -63,7 +63,7 @@ def test_counts_are_drawn_with_the_mean_and_variance_of_the_distribution() -> No
     draw = lambda key: rivals.NegativeBinomial().draw(
         cell, jnp.zeros(3), jnp.full(3, np.log(rate)), jnp.full(3, spread), key=key
     )
-    counts = np.expm1(np.asarray(jax.vmap(draw)(jr.split(jr.key(0), 6000)))) * size
+    counts = np.expm1(np.asarray(jax.jit(jax.vmap(draw))(jr.split(jr.key(0), 6000)))) * size
     np.testing.assert_allclose(counts, np.rint(counts), atol=1e-3)
     np.testing.assert_allclose(counts.mean(axis=0), 4.0, rtol=0.06)
     np.testing.assert_allclose(counts.var(axis=0), 4.0 + 16.0 / 2.0, rtol=0.12)

@@ -53,7 +53,7 @@ def test_the_loss_is_the_energy_distance_of_scipy_with_finite_gradients():
     x[3] = x[1]  # drawn twice
     expected = 2 * cdist(x, y).mean() - cdist(x, x).mean() - cdist(y, y).mean()
     given = jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32)
-    found, slope = jax.value_and_grad(energy)(*given)
+    found, slope = jax.jit(jax.value_and_grad(energy))(*given)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     # Equal cells pull equally, whatever rounding leaves between them.
     np.testing.assert_allclose(slope[3], slope[1], atol=1e-6)
@@ -63,19 +63,21 @@ def test_the_loss_is_the_energy_distance_of_scipy_with_finite_gradients():
     moved = lambda h: distance(np.vstack([x[:5], x[5:6] + h, x[6:]]))
     wanted = [(moved(h[None]) - moved(-h[None])) / 2e-5 for h in step]
     np.testing.assert_allclose(slope[5], wanted, atol=1e-5)
-    assert jnp.isfinite(jax.grad(energy)(given[1], given[1])).all()
+    assert jnp.isfinite(jax.jit(jax.grad(energy))(given[1], given[1])).all()
 
 
 def test_cells_in_another_order_become_the_same_in_that_order():
     model, order = network(), np.array([4, 0, 5, 2, 1, 3])
-    made = model.moved(CONTROLS, condition("g0+g1"))
-    again = model.moved(CONTROLS[order], condition("g0+g1"))
+    moved = eqx.filter_jit(model.moved)
+    made = moved(CONTROLS, condition("g0+g1"))
+    again = moved(CONTROLS[order], condition("g0+g1"))
     np.testing.assert_allclose(again, made[order], rtol=1e-4, atol=1e-5)
 
 
 def test_a_cell_reads_the_others_of_its_set_and_no_other_set():
     model, given = network(), jnp.concatenate([CONTROLS, CONTROLS[::-1] + 0.5])
-    run = lambda cells: np.asarray(model.carry(cells, condition("g0"), key=jr.key(0)))
+    carry = eqx.filter_jit(lambda cells: model.carry(cells, condition("g0"), key=jr.key(0)))
+    run = lambda cells: np.asarray(carry(cells))
     made = run(given)
     apart = np.abs(run(given.at[1].add(1.0)) - made).sum(axis=1)
     assert (apart[:6] > 0).all()
