@@ -192,6 +192,12 @@ def test_the_functions_of_bad_and_of_empty_cases():
     assert metrics.overlap(many, many)["de_jaccard"] == 1
     assert metrics.overlap(many, ~many)["de_precision"] == 0
     assert np.isnan(metrics.overlap(~many, ~many)["de_jaccard"])
+    half = np.arange(30) < 15
+    assert metrics.top_overlap(truth, truth, (many, many)) == 1
+    assert metrics.top_overlap(truth, truth, (half, ~half)) == 0
+    assert metrics.top_overlap(truth, truth, (~many, many)) == 0
+    assert metrics.ahead("pds") == 1
+    assert metrics.ahead("mse") == -1
     worst = metrics.weighted_scores(2 * control - truth, truth, control, many.astype(float))
     assert worst["r2_delta"] < -2
     still = metrics.interaction(0 * truth, truth, control)
@@ -204,7 +210,7 @@ def test_every_function_of_the_room_has_cases():
         # Tables, splits and readers, which have tests of bad inputs of their own.
         *("evaluate", "scored", "split_half", "halves", "summarise", "reference_of", "held_of"),
         *("mean_of_conditions", "single_profiles", "hold_controls", "support", "counted"),
-        *("few_controls", "perturbed_genes", "named"),
+        *("few_controls", "perturbed_genes", "named", "wanted_of"),
     }
     public = {
         name
@@ -215,3 +221,9 @@ def test_every_function_of_the_room_has_cases():
     in_columns = {"response_scores", "changed_scores", "interaction_scores"}
     lacking = [n for n in public - rest - in_columns if f"metrics.{n}(" not in here]
     assert not lacking
+
+
+def test_every_error_is_a_column():
+    """A column that nobody told to be an error would be shown as a merit."""
+    assert {*CASES} >= metrics.ERRORS
+    assert {*CASES} >= metrics.RELIABILITIES
