@@ -68,6 +68,13 @@ class Compare:
     `Linear + name` and `GEARS + name`."""
     condition_key: str = "condition"
     context_key: str | None = None
+    hold_controls: bool = False
+    """Whether one half of each context's controls is kept from all predictors, and measured
+    responses are from it: the noise of the controls is then not on both sides."""
+    metrics: tuple[str, ...] = (*comparison.SHOWN, "des", "de_jaccard")
+    """Of the page and the figure, of those of `scbig.evaluate`; all are in `scores.csv`."""
+    wasserstein: bool = False
+    """Whether there is a Wasserstein distance beside the energy distance."""
     cells: int | None = None
     """Predicted for each condition in each context; by default one from each control."""
     model: scbig.ScBIGConfig = field(default_factory=preset)
@@ -130,7 +137,9 @@ def graph_of(annotations: pathlib.Path, screen: data.Screen) -> priors.Interacti
 def main(run: Compare) -> pd.DataFrame:
     """Runs the comparison; returns its scores."""
     columns = data.Columns(condition=run.condition_key, context=run.context_key)
-    screen = data.Screen.from_anndata(data.read_h5ad(run.data), columns)
+    screen, held = data.Screen.from_anndata(data.read_h5ad(run.data), columns), None
+    if run.hold_controls:
+        screen, held = metrics.hold_controls(screen)
     known = scbig.Priors(
         genes=priors.read_embeddings(run.embeddings, duplicates="mean"),
         interactions=priors.read_interactions(run.interactions),
@@ -145,10 +154,11 @@ def main(run: Compare) -> pd.DataFrame:
         recipes=chosen(run),
         seeds=run.seeds,
         cells=run.cells,
+        held=held,
         out=run.out,
     )
     failed = comparison.predict_all(plan)
-    scores = comparison.score_all(plan, changed="bh")
+    scores = comparison.score_all(plan, changed="bh", wasserstein=run.wasserstein)
     costs = comparison.costs(plan)
     costs.to_csv(run.out / "costs.csv", index=False)
     published = {}
@@ -159,12 +169,15 @@ def main(run: Compare) -> pd.DataFrame:
         scores,
         costs,
         metrics.support(screen).assign(effect=baselines.effect_norms(screen)),
+        metrics=run.metrics,
         failed=failed,
         published=published,
         published_split=run.published_split,
     )
     (run.out / "comparison.md").write_text(text)
-    plotting.save(plotting.standing(comparison.summary(scores)), run.out / "comparison.png")
+    plotting.save(
+        plotting.standing(comparison.summary(scores, run.metrics)), run.out / "comparison.png"
+    )
     print(f"\n{text}\nTables, figure and predicted cells: {run.out}")
     return scores
 

@@ -53,7 +53,9 @@ def scaled(
 
     The mean over conditions less that of `low`, over that of `high` less `low`: a ratio of means,
     as conditions that `high` and `low` predict alike would rule a mean of ratios. In brackets what
-    other draws of conditions would give, all three means drawn together.
+    other draws of conditions would give, all three means drawn together. Where `high` is not surely
+    better than `low` (in 97.5 % of the draws), as where half of the cells measure a weak effect
+    worse than the mean effect of all predicts it, there is no scale, and all are undefined.
 
     **Arguments:** `scores`, as for `paired`; conditions where one of the three is undefined are
     left out; `over`, as there; `seed`, of the draws.
@@ -72,24 +74,24 @@ def scaled(
         three = [name, low, high]
         own: Any = wide[list(dict.fromkeys(three))].dropna()
         values = np.stack([own[n].to_numpy(np.float64) for n in three])
-        found[str(name)] = _between(values, seed=seed)
+        found[str(name)] = _between(ahead(metric) * values, seed=seed)
     return found
 
 
 def _between(values: Float[np.ndarray, "3 conditions"], *, seed: int) -> Interval:
-    """The ratio of the means, and its bootstrap interval."""
+    """The ratio of the means, and its bootstrap interval; of values of which more is better."""
     number = values.shape[1]
-    ratio = lambda means: (
-        (means[0] - means[1]) / np.where(means[2] == means[1], np.nan, means[2] - means[1])
-    )
+    nothing = Interval(mean=np.nan, low=np.nan, high=np.nan, number=number)
     if not number:
-        return Interval(mean=np.nan, low=np.nan, high=np.nan, number=0)
+        return nothing
     drawn = np.random.default_rng(seed).integers(0, number, (DRAWS, number))
     means = values[:, drawn].mean(axis=2)
-    ratios = ratio(means)
-    ratios = ratios[np.isfinite(ratios)]
     edges = (1 - LEVEL) / 2, (1 + LEVEL) / 2
-    low, high = np.quantile(ratios, edges) if len(ratios) else (np.nan, np.nan)
+    sure = means[2] > means[1]
+    if sure.mean() < edges[1]:
+        return nothing
+    ratio = lambda three: (three[0] - three[1]) / (three[2] - three[1])
+    low, high = np.quantile(ratio(means[:, sure]), edges)
     middle = float(ratio(values.mean(axis=1)))
     return Interval(mean=middle, low=float(low), high=float(high), number=number)
 

@@ -1,6 +1,6 @@
 """Many predictors on the same held-out conditions, run after run, to one table."""
 
-from ._page import page as page, summary as summary
+from ._page import SHOWN as SHOWN, page as page, summary as summary
 from ._paper import PAPER as PAPER, lacking as lacking
 from ._plan import Comparison as Comparison, Evaluation as Evaluation
 from ._recipes import RULES as RULES, native as native, vectors_of as vectors_of

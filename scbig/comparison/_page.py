@@ -18,6 +18,7 @@ from scbig.baselines import (
     strata,
     with_replicate,
 )
+from scbig.metrics import FEWEST_CONTROLS
 
 from ._paper import lacking, rows_of
 
@@ -102,7 +103,7 @@ def page(
 def _rests_on(scores: pd.DataFrame, support: pd.DataFrame) -> str:
     """How many conditions, cells and controls the table is of."""
     wide = by_condition(scores, "mse", LEVELS)
-    own = support.reindex(wide.index)
+    own: Any = support.reindex(wide.index)
     evaluations = scores.index.get_level_values("evaluation").nunique()
     seeds = scores.index.get_level_values("seed").nunique()
     cells, controls = own["cells"], own["controls"]
@@ -111,7 +112,20 @@ def _rests_on(scores: pd.DataFrame, support: pd.DataFrame) -> str:
         f"{cells.median():.0f}), against {controls.min():.0f} to {controls.max():.0f} controls; "
         f"{evaluations} split(s), {seeds} model seed(s). In brackets the 95 % bootstrap interval "
         "of the mean over conditions, which are drawn anew, and not the cells or the trainings. A "
-        "field is empty where a metric is undefined for some condition." + _not_halved(scores, wide)
+        "field is empty where a metric is undefined for some condition."
+        + _not_halved(scores, wide)
+        + _few_controls(controls)
+    )
+
+
+def _few_controls(controls: pd.Series) -> str:
+    """That the noise of the controls is in both responses, where they are few."""
+    if not (controls < FEWEST_CONTROLS).any():
+        return ""
+    return (
+        f" There are contexts with fewer than {FEWEST_CONTROLS} controls: unless other controls "
+        "were held back for the measured responses, the noise of their mean is in both responses, "
+        "and a prediction of a common change, or of none, correlates with the measured one."
     )
 
 

@@ -91,6 +91,8 @@ class Comparison:
     - `evaluations`, `recipes`: by the names that the table gives them.
     - `seeds`: of those that draw; those that do not are made once, with the first.
     - `cells`: predicted of each condition in each context; `None` for one from each control.
+    - `held`: controls that are not in `screen`, from which measured responses are then measured, so
+        that the noise of the controls is not in both: see `scbig.metrics.hold_controls`.
     - `out`: a folder for predictions and scores; what is in it is not made again.
     """
 
@@ -101,6 +103,7 @@ class Comparison:
     out: pathlib.Path
     seeds: tuple[int, ...] = (0,)
     cells: int | None = None
+    held: Screen | None = None
 
     def __post_init__(self) -> None:
         for what, names in {

@@ -12,8 +12,8 @@ from jaxtyping import Int
 from scbig._files import atomic
 from scbig._names import examples
 from scbig.baselines import CEILING
-from scbig.data import CONTROL, LabelledCells
-from scbig.metrics import Scoring, Truth, halves, named, scored
+from scbig.data import CONTROL, Columns, LabelledCells
+from scbig.metrics import Scoring, Truth, halves, held_of, named, scored
 
 from ._plan import Comparison, Evaluation, Unit
 from ._run import done
@@ -66,6 +66,7 @@ class _Judge:
     name: str
     truth: Truth
     reference: LabelledCells
+    held: LabelledCells | None
 
     @classmethod
     def of(cls, comparison: Comparison, evaluation: Evaluation, scoring: Scoring) -> "_Judge":
@@ -91,8 +92,10 @@ class _Judge:
         observed = cells.take(np.sort(np.concatenate([tested, *controls])))
         rest = np.setdiff1d(np.arange(screen.num_cells), tested)
         reference = observed if screen.is_control[rest].all() else cells.take(rest)
-        given: Any = {"controls": None, "reference": reference, "scoring": scoring}
-        return cls(evaluation.name, Truth.of(observed, wanted, **given), reference)
+        held = held_of(comparison.held, Columns())
+        given: Any = {"reference": reference, "scoring": scoring, "held": held}
+        truth = Truth.of(observed, wanted, controls=None, **given)
+        return cls(evaluation.name, truth, reference, held)
 
     def scores(self, predicted: LabelledCells) -> pd.DataFrame:
         """A poor prediction has poor scores: its scale is not a reason to have none."""
@@ -116,7 +119,8 @@ class _Judge:
         controls = [sizes[context][CONTROL] for context in enough]
         kept = observed.take(np.sort(np.concatenate([_rows(observed, enough), *controls])))
         half, other = halves(kept, names, scoring.seed)
-        table = scored(half, other, reference=self.reference, scoring=scoring)
+        beside: Any = {"reference": self.reference, "held": self.held}
+        table = scored(half, other, scoring=scoring, **beside)
         return [_named(table, self.name, CEILING, 0)]
 
 

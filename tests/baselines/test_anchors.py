@@ -101,6 +101,18 @@ def test_the_interval_of_a_ratio_is_that_of_conditions_drawn_together():
     assert (found.low, found.high) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=0.02)
 
 
+@pytest.mark.parametrize("metric", ["pearson_delta", "mse"])
+def test_between_anchors_that_do_not_differ_there_is_no_scale(metric):
+    other = np.random.default_rng(3).uniform(0.0, 0.3, 12)
+    like = scores(**{"perturbed mean": np.full(12, 0.15), "split-half": other, "model": other + 1})
+    worse = scores(**{"perturbed mean": other + 0.5, "split-half": other, "model": other})
+    for table in (like, worse):
+        found = baselines.scaled(table, metric)
+        assert all(np.isnan(own.mean) and str(own) == "" for own in found.values())
+    reached = scores(**{"perturbed mean": other, "split-half": other + 0.5, "model": other + 0.5})
+    assert baselines.scaled(reached, metric)["model"].mean == pytest.approx(1.0)
+
+
 def test_without_an_anchor_nothing_is_scaled():
     with pytest.raises(ValueError, match="No scores of 'nothing'"):
         baselines.scaled(TABLE, "mse", low="nothing")

@@ -226,3 +226,22 @@ def test_a_condition_is_tested_once_in_an_evaluation():
         comparison.Evaluation("twice", (fold("g0+g1"), fold("g0+g1", "g2+g3")))
     with pytest.raises(ValueError, match="has no split"):
         comparison.Evaluation("none", ())
+
+
+def test_responses_may_be_measured_from_controls_that_nobody_saw(plan, four_genes, tmp_path):
+    kept, held = metrics.hold_controls(four_genes)
+    blind = dataclasses.replace(plan, screen=kept, held=held, out=tmp_path / "held")
+    scores = run(blind).xs("additive", level="predictor").droplevel(["evaluation", "seed"])
+    predicted = [
+        comparison.read_prediction(blind.out / "folds" / "additive" / f"fold{n}-seed0.h5ad")[0]
+        for n in (0, 1)
+    ]
+    both: Any = ad.concat(predicted, index_unique="-")
+    table = scbig.evaluate(both, kept, held_controls=held, max_cells=20)
+    columns = ["pearson_delta", "mse", "pds"]
+    np.testing.assert_allclose(scores.loc[table.index, columns], table[columns], rtol=1e-5)
+    shared = scbig.evaluate(both, kept, max_cells=20)
+    assert not np.allclose(shared["pearson_delta"], table["pearson_delta"], rtol=1e-3)
+    text = comparison.page(run(blind), comparison.costs(blind), supported(kept))
+    assert "against 12 to 12 controls" in text
+    assert "fewer than 100 controls" in text
