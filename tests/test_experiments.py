@@ -370,6 +370,12 @@ def test_any_predictors_are_compared_and_stand_in_the_page(four_genes, tmp_path,
     pd.testing.assert_frame_equal(scores, again)
     assert "fold 0" not in capsys.readouterr().out
 
+    apart = dataclasses.replace(
+        run, out=tmp_path / "apart", predictors=("control", "additive"), hold_controls=True
+    )
+    script["main"](apart)
+    assert "against 12 to 12 controls" in (apart.out / "comparison.md").read_text()
+
     page = tmp_path / "page.md"
     page.write_text("Before.\n\n<!-- compare: small -->\nold\n<!-- end -->\n\nAfter.\n")
     results = runpy.run_path(str(EXPERIMENTS / "results.py"))
