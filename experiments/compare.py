@@ -75,6 +75,8 @@ class Compare:
     """Of the page and the figure, of those of `scbig.evaluate`; all are in `scores.csv`."""
     wasserstein: bool = False
     """Whether there is a Wasserstein distance beside the energy distance."""
+    fit: bool = True
+    """Whether what the folder lacks is made; otherwise the page is of what it has."""
     cells: int | None = None
     """Predicted for each condition in each context; by default one from each control."""
     model: scbig.ScBIGConfig = field(default_factory=preset)
@@ -157,7 +159,7 @@ def main(run: Compare) -> pd.DataFrame:
         held=held,
         out=run.out,
     )
-    failed = comparison.predict_all(plan)
+    failed = comparison.predict_all(plan) if run.fit else comparison.missing(plan)
     scores = comparison.score_all(plan, changed="bh", wasserstein=run.wasserstein)
     costs = comparison.costs(plan)
     costs.to_csv(run.out / "costs.csv", index=False)

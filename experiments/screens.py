@@ -96,7 +96,8 @@ class Screens:
     guide_fraction: float = 0.8
     """Of Papalexi's cells: the least share of guide reads that the most abundant guide has."""
     out: pathlib.Path | None = None
-    """Folder for the tables; by default they are printed only."""
+    """Folder for the tables, and for the cells of each screen as `compare.py` reads them; by
+    default the tables are printed only."""
 
 
 def main(run: Screens) -> dict[str, pd.DataFrame]:
@@ -122,6 +123,8 @@ def main(run: Screens) -> dict[str, pd.DataFrame]:
         run.out.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             table.to_csv(run.out / f"{name}.csv")
+        for name, screen in screens.items():
+            screen.to_anndata().write_h5ad(run.out / f"{name}.h5ad")
     return tables
 
 

@@ -40,8 +40,19 @@ def predict_all(
             why = _once(comparison, unit, say)
             if why is not None:
                 failed[str(unit.path)] = why
-            bar.show(number + 1, {}, float("nan"))
+            bar.show(number + 1, {})
     return failed
+
+
+def missing(comparison: Comparison) -> dict[str, str]:
+    """The trainings that are not there, by their path, each with the reason if it is known.
+
+    **Raises:** a ValueError for a folder with predictions of other cells or settings.
+    """
+    absent = [unit for unit in comparison.units() if done(comparison, unit) is None]
+    paths = {str(unit.path): comparison.out / unit.path.with_suffix(".json") for unit in absent}
+    known = {name: json.loads(p.read_text()) if p.exists() else {} for name, p in paths.items()}
+    return {name: record.get("failed", "not made") for name, record in known.items()}
 
 
 def costs(comparison: Comparison) -> pd.DataFrame:

@@ -75,10 +75,11 @@ class ProgressBar:
     ) -> None:
         self._progress.stop()
 
-    def show(self, step: int, metrics: dict[str, float], rate: float) -> None:
-        """Moves the bar to `step`."""
-        text = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        self._progress.update(self._task, completed=step, text=f"{text}  {rate:.1f} steps/s")
+    def show(self, step: int, metrics: dict[str, float], rate: float | None = None) -> None:
+        """Moves the bar to `step`; `rate` in steps a second, if all steps are alike."""
+        parts = [f"{name} {value:.4g}" for name, value in metrics.items()]
+        parts += [] if rate is None else [f"{rate:.1f} steps/s"]
+        self._progress.update(self._task, completed=step, text="  ".join(parts))
 
 
 class Recorder:

@@ -105,6 +105,27 @@ def test_what_was_made_is_not_made_again(plan):
     pd.testing.assert_frame_equal(before, comparison.score_all(plan, max_cells=20))
 
 
+def test_a_table_may_be_of_what_is_there(plan):
+    first = dataclasses.replace(plan, seeds=plan.seeds[:1])
+    comparison.predict_all(first, progress=False, say=lambda _: None)
+    lacking = comparison.missing(plan)
+    drawn = [name for name in lacking if name.endswith(f"seed{plan.seeds[1]}")]
+    assert lacking
+    assert drawn == [*lacking]
+    assert {*lacking.values()} == {"not made"}
+    assert comparison.missing(first) == {}
+    scores = comparison.score_all(plan, max_cells=20)
+    pd.testing.assert_frame_equal(scores, comparison.score_all(first, max_cells=20))
+
+
+def test_what_could_not_be_made_is_missing_for_a_reason(plan):
+    lacking = {"ridge on vectors": Rule(comparison.RULES["ridge on vectors"])}
+    plan = dataclasses.replace(plan, recipes=lacking)
+    failed = comparison.predict_all(plan, progress=False, say=lambda _: None)
+    assert failed
+    assert comparison.missing(plan) == failed
+
+
 def test_a_folder_of_other_settings_is_refused(plan):
     comparison.predict_all(plan, progress=False, say=lambda _: None)
     other = dataclasses.replace(plan, recipes={**plan.recipes, "noisy": Noisy(0.2)})
