@@ -17,13 +17,17 @@ from ._simple import Additive, Control, PerturbedMean
 
 
 def simple_rules(
-    observed: LabelledCells, training: Screen | None, *, scoring: Scoring
+    observed: LabelledCells,
+    training: Screen | None,
+    *,
+    held: LabelledCells | None = None,
+    scoring: Scoring,
 ) -> dict[str, pd.DataFrame]:
     """What the controls alone, the mean effect and the sum of single effects would score.
 
     **Arguments:** `observed`, the measured cells of what was predicted, and its controls, from
     which each rule starts; `training`, cells that the rules may know, without which there are the
-    controls alone; `scoring`, as for the prediction.
+    controls alone; `held` and `scoring`, as for the prediction.
 
     **Returns:** by name a table as that of `scbig.metrics.evaluate`: `control`; with training cells
     `perturbed mean`, and, where all perturbations were measured alone there, `additive`.
@@ -32,7 +36,8 @@ def simple_rules(
     or with other genes.
     """
     wanted = wanted_of(observed, what="observed")
-    truth = Truth.of(observed, wanted, controls=None, reference=None, scoring=scoring)
+    given: Any = {"controls": None, "held": held, "reference": None}
+    truth = Truth.of(observed, wanted, **given, scoring=scoring)
     none = Control(observed.genes, np.zeros(len(observed.genes), np.float32))
     tables = {"control": truth.table(_moved(none, observed, wanted))}
     if training is None:

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -12,9 +12,8 @@ from ._options import TABLES, Labels, check_writes
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from pandas import DataFrame
 
-    from scbig.data import Columns, LabelledCells
+    from scbig.data import Columns, LabelledCells, Screen
     from scbig.metrics import Scoring
 
 
@@ -49,6 +48,19 @@ class Evaluate:
     equal_cells: bool = False
     """Whether distances are of equal numbers of predicted and measured cells, and what one half of
     the measured cells is from the other stands beside them."""
+    changed: Literal["bh", "bonferroni"] | None = None
+    """Whether the genes that a rank-sum test calls changed are scored too, and how its p-values are
+    corrected for their number."""
+    weighted: Literal["rest", "controls"] | None = None
+    """Whether there are errors weighted by how surely each gene responds, and what the cells of a
+    perturbation are held against for it: the other perturbations and the controls, or these."""
+    interactions: bool = False
+    """Whether doubles are scored by what the prediction knows beyond the sum of their singles,
+    which --training has."""
+    held_controls: pathlib.Path | None = None
+    """Controls that neither the training nor the prediction has seen, from which measured responses
+    are then measured: the noise of the others is not on both sides. The prediction is scored so,
+    the rules and halves beside it too."""
     seed: int = 0
     """Of the halves and of the cells drawn."""
 
@@ -59,10 +71,14 @@ class Evaluate:
         from scbig import metrics
         from scbig._files import atomic
         from scbig._names import examples
+        from scbig.baselines import simple_rules
         from scbig.data import LabelledCells, Screen, read_h5ad
 
-        given = (self.predicted, self.data, *([] if self.training is None else [self.training]))
-        check_writes(self.out, *given, suffixes=TABLES)
+        more = (path for path in (self.training, self.held_controls) if path is not None)
+        check_writes(self.out, self.predicted, self.data, *more, suffixes=TABLES)
+        if self.interactions and self.training is None:
+            raise ValueError("--interactions needs the cells of single perturbations: --training.")
+        training, held = self._screen(self.training), self._screen(self.held_controls)
         screen = Screen.open(self.data, self.labels.columns, layer=self.layer)
         observed = LabelledCells.of(screen, what="observed")
         guess = read_h5ad(self.predicted)
@@ -71,14 +87,11 @@ class Evaluate:
         predicted, observed, unmeasured = _measured(predicted, observed)
         if unmeasured:
             print(f"Not measured, and left out: {examples(unmeasured, most=20)}.")
-        scoring = metrics.Scoring(
-            max_cells=self.max_cells,
-            wasserstein=self.wasserstein,
-            equal_cells=self.equal_cells,
-            seed=self.seed,
-        )
-        tables = {"predicted": metrics.scored(predicted, observed, scoring=scoring)}
-        tables |= self._beside(observed, scoring)
+        scoring = self._scoring(training)
+        held = None if held is None else LabelledCells.of_controls(held, what="held control")
+        beside: Any = {"held": held, "scoring": scoring}
+        tables = {"predicted": metrics.scored(predicted, observed, **beside)}
+        tables |= simple_rules(observed, training, **beside)
         print(_support(predicted, observed))
         alone = tables["predicted"]["e_distance"].isna().to_numpy()
         if alone.any():
@@ -93,22 +106,34 @@ class Evaluate:
                 )
             if names:
                 halves = metrics.halves(enough, names, self.seed)
-                tables["split-half"] = metrics.scored(*halves, scoring=scoring)
+                tables["split-half"] = metrics.scored(*halves, **beside)
         with atomic(self.out) as temporary:
             pd.concat(tables, names=["cells"]).to_csv(temporary)
         means = {name: metrics.summarise(table)["mean"] for name, table in tables.items()}
         print(pd.DataFrame(means).round(3).to_string())
         print(f"The score of each perturbation is in {self.out}.")
 
-    def _beside(self, observed: "LabelledCells", scoring: "Scoring") -> dict[str, "DataFrame"]:
-        """The scores of simple rules."""
-        from scbig.baselines import simple_rules
+    def _screen(self, path: pathlib.Path | None) -> "Screen | None":
+        """Cells beside the measured ones, whose labels are of the same columns."""
         from scbig.data import Screen
 
-        training = None
-        if self.training is not None:
-            training = Screen.open(self.training, self.labels.columns, layer=self.layer)
-        return simple_rules(observed, training, scoring=scoring)
+        return None if path is None else Screen.open(path, self.labels.columns, layer=self.layer)
+
+    def _scoring(self, training: "Screen | None") -> "Scoring":
+        from scbig import metrics
+
+        singles = None
+        if self.interactions and training is not None:
+            singles = metrics.single_profiles(training)
+        return metrics.Scoring(
+            max_cells=self.max_cells,
+            wasserstein=self.wasserstein,
+            equal_cells=self.equal_cells,
+            changed=self.changed,
+            weighted=self.weighted,
+            singles=singles,
+            seed=self.seed,
+        )
 
 
 def _support(predicted: "LabelledCells", observed: "LabelledCells") -> str:

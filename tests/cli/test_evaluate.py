@@ -7,7 +7,7 @@ import jax.random as jr
 import numpy as np
 import pandas as pd
 
-from scbig import baselines
+from scbig import baselines, metrics
 from scbig.cli import main
 from scbig.data import record_columns
 
@@ -138,3 +138,38 @@ def test_simple_rules_stand_beside_the_prediction(tmp_path, capsys, four_genes):
     leaking = [str(paths["data"]) if w == str(paths["training"]) else w for w in run]
     assert main(leaking) == 1
     assert "have 2 of the predicted conditions: 'g0+g1', 'g2+g3'" in capsys.readouterr().err
+
+
+def test_the_table_has_what_it_is_asked_for(tmp_path, capsys, four_genes):
+    """Changed genes, weights, interactions and held controls, as `evaluate` scores them."""
+    test = ["g0+g1", "g2+g3"]
+    screen, held = metrics.hold_controls(four_genes)
+    training = screen.without(test)
+    guess = baselines.Additive.fit(training).predict(screen.controls, test, key=jr.key(0))
+    cells = {
+        "predicted": guess,
+        "data": screen.to_anndata(),
+        "training": training.to_anndata(),
+        "held-controls": held.to_anndata(),
+    }
+    for name, adata in cells.items():
+        adata.write_h5ad(tmp_path / f"{name}.h5ad")
+    words = [word for name in cells for word in (f"--{name}", str(tmp_path / f"{name}.h5ad"))]
+    asked = ["--changed", "bh", "--weighted", "rest", "--interactions"]
+    out = ["--out", str(tmp_path / "scores.csv")]
+    assert main(["evaluate", *words, *asked, *out]) == 0
+    scores = pd.read_csv(tmp_path / "scores.csv").set_index(["cells", "condition"])
+    wanted = metrics.evaluate(
+        guess,
+        screen.select(test),
+        held_controls=held,
+        changed="bh",
+        weighted="rest",
+        singles=metrics.single_profiles(training),
+    )
+    assert {"des", "wmse", "r2_delta", "gi_pearson"} <= {*wanted}
+    pd.testing.assert_frame_equal(scores.loc["predicted"], wanted, rtol=1e-4, check_dtype=False)
+    assert {"control", "perturbed mean", "additive"} <= {*scores.index.get_level_values("cells")}
+    alone = [word for word in words if "training" not in word]
+    assert main(["evaluate", *alone, "--interactions", *out]) == 1
+    assert "--interactions needs" in capsys.readouterr().err
