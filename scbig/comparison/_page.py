@@ -114,6 +114,7 @@ def _rests_on(scores: pd.DataFrame, support: pd.DataFrame) -> str:
         "of the mean over conditions, which are drawn anew, and not the cells or the trainings. A "
         "field is empty where a metric is undefined for some condition."
         + _not_halved(scores, wide)
+        + _not_everywhere(scores)
         + _few_controls(controls)
     )
 
@@ -138,6 +139,14 @@ def _not_halved(scores: pd.DataFrame, wide: pd.DataFrame) -> str:
         f" {few} condition(s) have fewer than 4 cells: {CEILING}, {REPLICATE} and scaled scores "
         "are of the others."
     )
+
+
+def _not_everywhere(scores: pd.DataFrame) -> str:
+    """Which rows are means over fewer splits than the others, as one of their trainings failed."""
+    pairs = scores.index.to_frame(index=False)[["evaluation", "predictor"]].drop_duplicates()
+    whole, own = pairs["evaluation"].nunique(), pairs["predictor"].value_counts(sort=False)
+    fewer = [f"{name} ({number} of {whole})" for name, number in own.items() if number < whole]
+    return f" Not in all splits: {', '.join(fewer)}." if fewer else ""
 
 
 def _scores(

@@ -149,3 +149,16 @@ def test_a_comparison_over_some_conditions_says_so():
     support = pd.DataFrame({"cells": 20, "controls": 300, "effect": 1.0}, index=index)
     text = comparison.page(table, pd.DataFrame(), support)
     assert "(additive; 7 of 8 conditions)" in row_of(text, "GEARS")[1]
+
+
+def test_a_row_of_fewer_splits_is_named():
+    one = scores([*PEARSON])
+    other = pd.concat({"two": one.droplevel("evaluation")}, names=["evaluation"])
+    index = one.xs("GEARS", level="predictor").index.get_level_values("condition")
+    support = pd.DataFrame({"cells": 20, "controls": 300, "effect": 1.0}, index=index)
+    both = pd.concat([one, other])
+    assert "Not in all splits" not in comparison.page(both, pd.DataFrame(), support)
+    own = both.index.to_frame()
+    lacking = both[(own["evaluation"] == "one") | (own["predictor"] != "GEARS")]
+    text = comparison.page(lacking, pd.DataFrame(), support)
+    assert " Not in all splits: GEARS (1 of 2)." in text
