@@ -1,5 +1,6 @@
 """The table of a comparison: means with intervals, where they stand, what they cost."""
 
+import collections
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -143,8 +144,10 @@ def _not_halved(scores: pd.DataFrame, wide: pd.DataFrame) -> str:
 
 def _not_everywhere(scores: pd.DataFrame) -> str:
     """Which rows are means over fewer splits than the others, as one of their trainings failed."""
-    pairs = scores.index.to_frame(index=False)[["evaluation", "predictor"]].drop_duplicates()
-    whole, own = pairs["evaluation"].nunique(), pairs["predictor"].value_counts(sort=False)
+    levels = (scores.index.get_level_values(own) for own in ("predictor", "evaluation"))
+    pairs = set(zip(*levels, strict=True))
+    own = collections.Counter(str(name) for name, _ in sorted(pairs))
+    whole = len({evaluation for _, evaluation in pairs})
     fewer = [f"{name} ({number} of {whole})" for name, number in own.items() if number < whole]
     return f" Not in all splits: {', '.join(fewer)}." if fewer else ""
 

@@ -159,6 +159,6 @@ def test_a_row_of_fewer_splits_is_named():
     both = pd.concat([one, other])
     assert "Not in all splits" not in comparison.page(both, pd.DataFrame(), support)
     own = both.index.to_frame()
-    lacking = both[(own["evaluation"] == "one") | (own["predictor"] != "GEARS")]
+    lacking = both.loc[(own["evaluation"] == "one") | (own["predictor"] != "GEARS")]
     text = comparison.page(lacking, pd.DataFrame(), support)
     assert " Not in all splits: GEARS (1 of 2)." in text
