@@ -370,6 +370,11 @@ def test_any_predictors_are_compared_and_stand_in_the_page(four_genes, tmp_path,
     pd.testing.assert_frame_equal(scores, again)
     assert "fold 0" not in capsys.readouterr().out
 
+    more = dataclasses.replace(run, predictors=(*run.predictors, "residual transfer"), fit=False)
+    found = script["main"](more).index.get_level_values("predictor")
+    assert "residual transfer" not in found
+    assert "residual-transfer/fold0-seed0, " in (run.out / "comparison.md").read_text()
+
     apart = dataclasses.replace(
         run, out=tmp_path / "apart", predictors=("control", "additive"), hold_controls=True
     )
@@ -382,7 +387,7 @@ def test_any_predictors_are_compared_and_stand_in_the_page(four_genes, tmp_path,
     text = results["main"](results["Results"](runs=(f"small={run.out}",), out=page))
     assert text.startswith("Before.\n\n<!-- compare: small -->\n5 tested conditions")
     assert text.endswith("<!-- end -->\n\nAfter.\n")
-    assert "old" not in text
+    assert "\nold\n" not in text
     with pytest.raises(SystemExit, match="one place <!-- compare: other -->"):
         results["main"](results["Results"](runs=(f"other={run.out}",), out=page))
 

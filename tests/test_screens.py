@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scbig import data
+
 SCRIPT = runpy.run_path(str(pathlib.Path(__file__).parents[1] / "experiments" / "screens.py"))
 NORMAN = "data/norman19_k562_3375x500.h5ad"
 MCFALINE = "data/mcfaline23_glioma_2586x500.h5ad"
@@ -78,6 +80,10 @@ def test_the_table_of_all_three(shared_file, tmp_path, capsys):
     assert all(name in said for name in ("papalexi", "fewest controls", "U87MG", "split-half"))
     written = pd.read_csv(tmp_path / "new" / "screens.csv", index_col=0)
     pd.testing.assert_frame_equal(written, screens)
+    again = data.Screen.from_anndata(
+        data.read_h5ad(tmp_path / "new" / "papalexi.h5ad"), data.Columns(context="context")
+    )
+    assert SCRIPT["describe"](again) == SCRIPT["describe"](SCRIPT["papalexi"](run.papalexi))
     scores = pd.read_csv(tmp_path / "new" / "transfer.csv", index_col=[0, 1, 2])
     check_transfer(scores, ad.read_h5ad(shared_file(MCFALINE)))
 

@@ -96,8 +96,10 @@ def page(
         _strata(scores, support, known),
         _costs(costs),
     ]
-    if failed:
-        parts.append("\n".join(f"- {name}: {why}" for name, why in failed.items()))
+    names = collections.defaultdict[str, list[str]](list)
+    for name, why in failed.items():
+        names[why].append(name)
+    parts.append("\n".join(f"- {', '.join(own)}: {why}" for why, own in names.items()))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -60,8 +60,9 @@ def residual_transfer(screen: Screen, priors: Priors) -> Predictor:
 
 
 def linear_embedding(screen: Screen, priors: Priors) -> Predictor:
-    """Ridge from the given vectors of the perturbations."""
-    return LinearEmbedding.fit(screen, vectors_of(priors))
+    """Ridge from the given vectors of the perturbations, which all need one if priors say so."""
+    missing = "error" if priors.missing == "error" else "mean"
+    return LinearEmbedding.fit(screen, vectors_of(priors), missing=missing)
 
 
 def mixed(screen: Screen, priors: Priors) -> Predictor:

@@ -169,7 +169,15 @@ def test_the_table_has_what_it_is_asked_for(tmp_path, capsys, four_genes):
     )
     assert {"des", "wmse", "r2_delta", "gi_pearson"} <= {*wanted}
     pd.testing.assert_frame_equal(scores.loc["predicted"], wanted, rtol=1e-4, check_dtype=False)
-    assert {"control", "perturbed mean", "additive"} <= {*scores.index.get_level_values("cells")}
+    # The rule that made the prediction stands beside it with its scores: from held controls too.
+    means = ["pearson_delta", "l2", "mse", "wmse", "gi_error"]
+    np.testing.assert_allclose(
+        scores.loc["additive", means], scores.loc["predicted", means], rtol=2e-4, atol=1e-5
+    )
+    halves = metrics.split_half(screen.select(test), held_controls=held)
+    np.testing.assert_allclose(
+        scores.loc["split-half", "pearson_delta"], halves["pearson_delta"], rtol=1e-4
+    )
     alone = [word for word in words if "training" not in word]
     assert main(["evaluate", *alone, "--interactions", *out]) == 1
     assert "--interactions needs" in capsys.readouterr().err
