@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pandas as pd
+import tyro
 
 import scbig
 from scbig import baselines, cli, comparison, data, metrics, plotting, priors, splits
@@ -40,12 +41,9 @@ class Compare:
 
     data: pathlib.Path
     """Log-normalised h5ad."""
-    embeddings: pathlib.Path
-    """Gene embeddings: npz, csv, tsv, parquet or h5ad. A symbol with two rows gets their mean."""
-    interactions: pathlib.Path
-    """Gene pairs, two columns."""
-    pathways: pathlib.Path
-    """Gene sets, GMT."""
+    files: tyro.conf.OmitArgPrefixes[cli.PriorFiles] = field(
+        default_factory=lambda: cli.PriorFiles(missing="mean")
+    )
     annotations: pathlib.Path | None = None
     """Gene Ontology, a table or Bioconductor's sqlite file: the graph of perturbations that GEARS
     reads; without it, that of `interactions`."""
@@ -143,11 +141,8 @@ def main(run: Compare) -> pd.DataFrame:
     if run.hold_controls:
         screen, held = metrics.hold_controls(screen)
     known = scbig.Priors(
-        genes=priors.read_embeddings(run.embeddings, duplicates="mean"),
-        interactions=priors.read_interactions(run.interactions),
-        pathways=priors.read_pathways(run.pathways),
+        **run.files.read(screen.genes, screen.perturbations),
         perturbation_graph=None if run.annotations is None else graph_of(run.annotations, screen),
-        missing="mean",
     )
     plan = comparison.Comparison(
         screen=screen,

@@ -5,6 +5,7 @@ import json
 import pathlib
 import runpy
 import types
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 import scbig
+from scbig import cli
 from scbig.simulate import SimulationConfig
 
 EXPERIMENTS = pathlib.Path(__file__).parents[1] / "experiments"
@@ -333,17 +335,17 @@ def test_counts_with_other_columns_are_compared_too(shared_file, tmp_path):
     assert means.e_distance["shift"] < 0.5 * means.e_distance["controls"]
 
 
-def write_priors(folder: pathlib.Path, genes: tuple[str, ...]) -> dict[str, pathlib.Path]:
+def write_priors(folder: pathlib.Path, genes: tuple[str, ...]) -> cli.PriorFiles:
     """Files of priors of these genes, as the comparison asks for them."""
     names = {"embeddings": "genes.csv", "interactions": "pairs.csv", "pathways": "sets.gmt"}
-    files = {kind: folder / name for kind, name in names.items()}
+    files: Any = {kind: folder / name for kind, name in names.items()}
     vectors = np.random.default_rng(0).normal(size=(len(genes), 4))
     pd.DataFrame(vectors, index=pd.Index(genes, name="gene")).to_csv(files["embeddings"])
     pairs = [(genes[i], genes[(i + k) % len(genes)]) for i in range(len(genes)) for k in (1, 2)]
     lines = ["first,second", *(",".join(pair) for pair in pairs)]
     files["interactions"].write_text("\n".join(lines) + "\n")
     files["pathways"].write_text("SET\tx\t" + "\t".join(genes[:12]) + "\n")
-    return files
+    return cli.PriorFiles(**files)
 
 
 def test_any_predictors_are_compared_and_stand_in_the_page(four_genes, tmp_path, capsys):
@@ -353,7 +355,7 @@ def test_any_predictors_are_compared_and_stand_in_the_page(four_genes, tmp_path,
     published = tmp_path / "published.csv"
     published.write_text("method,pearson_delta\nadditive,0.123\nother,\n")
     run = script["Compare"](
-        data=tmp_path / "cells.h5ad", out=tmp_path / "run", folds=2, **files,
+        data=tmp_path / "cells.h5ad", out=tmp_path / "run", folds=2, files=files,
         predictors=("control", "perturbed mean", "additive", "Linear, gene vectors"),
         published=published,
     )  # fmt: skip
@@ -399,8 +401,7 @@ def test_protocols_of_the_comparison_test_every_condition_once(four_genes, proto
     screen = four_genes
     if protocol == "contexts":
         screen = dataclasses.replace(screen, contexts=("a", "b"), context_index=place)
-    nowhere = pathlib.Path("nowhere")
-    files = dict.fromkeys(("data", "embeddings", "interactions", "pathways", "out"), nowhere)
+    files = dict.fromkeys(("data", "out"), pathlib.Path("nowhere"))
     run = script["Compare"](**files, split=protocol, folds=2, split_seeds=(1, 2))
     found = list(script["evaluations"](run, screen))
     assert [own.name for own in found] == [f"{protocol}-1", f"{protocol}-2"]
@@ -412,16 +413,31 @@ def test_protocols_of_the_comparison_test_every_condition_once(four_genes, proto
 def test_a_table_of_a_gene_model_makes_rows(four_genes, tmp_path):
     script = runpy.run_path(str(EXPERIMENTS / "compare.py"))
     files = write_priors(tmp_path, four_genes.genes)
-    given = {"data": tmp_path, "out": tmp_path, **files}
+    given = {"data": tmp_path, "out": tmp_path}
     made = lambda *tables: script["chosen"](script["Compare"](**given, tables=tables))
-    rows = made(f"scFoundation={files['embeddings']}")
+    rows = made(f"scFoundation={files.embeddings}")
     assert {"Linear + scFoundation", "GEARS + scFoundation"} == {*rows} - {*made()}
     with pytest.raises(SystemExit, match="--tables takes name=FILE; got 'scFoundation'"):
         made("scFoundation")
 
 
+def test_names_of_another_age_are_found_by_aliases(four_genes, tmp_path):
+    script = runpy.run_path(str(EXPERIMENTS / "compare.py"))
+    four_genes.to_anndata().write_h5ad(tmp_path / "cells.h5ad")
+    renamed = tuple(f"new{name}" for name in four_genes.genes)
+    files = write_priors(tmp_path, renamed)
+    aliases = tmp_path / "aliases.csv"
+    pairs = zip(four_genes.genes, renamed, strict=True)
+    aliases.write_text("alias,symbol\n" + "".join(f"{old},{new}\n" for old, new in pairs))
+    run = script["Compare"](
+        data=tmp_path / "cells.h5ad", out=tmp_path / "run", folds=2,
+        files=dataclasses.replace(files, aliases=aliases), predictors=("ridge on vectors",),
+    )  # fmt: skip
+    assert script["main"](run).pearson_delta.notna().all()
+
+
 def test_a_predictor_that_is_not_there_is_named(tmp_path):
     script = runpy.run_path(str(EXPERIMENTS / "compare.py"))
-    files = dict.fromkeys(("data", "embeddings", "interactions", "pathways", "out"), tmp_path)
+    files = dict.fromkeys(("data", "out"), tmp_path)
     with pytest.raises(SystemExit, match="No predictor 'magic'"):
         script["chosen"](script["Compare"](**files, predictors=("magic",)))

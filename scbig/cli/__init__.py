@@ -12,3 +12,4 @@ from ._main import main as main, run as run
 from ._parse import parse as parse
 from ._predict import Predict as Predict
 from ._prepare import Prepare as Prepare
+from ._priors import PriorFiles as PriorFiles

@@ -159,18 +159,20 @@ class State(AbstractNetworkRecipe):
 def perturbation_vectors(facts: Facts) -> Float[np.ndarray, "perturbations features"]:
     """The vector of each perturbation, and the logarithm of one more than its dose, if it has one.
 
-    **Raises:** a ValueError that names those without a vector.
+    **Raises:** a ValueError that names those without a vector, if the priors take that as an error;
+    otherwise they get the mean of the table.
     """
-    table = facts.priors.tokens
-    place = {name: row for row, name in enumerate(table.names)}
     parts = [Condition.parse(label) for label in facts.perturbations]
     names = [part.perturbations[0] for part in parts]
-    lacking = sorted(set(names) - place.keys())
-    if lacking:
+    table = facts.priors.tokens
+    lacking = sorted(set(names) - set(table.names))
+    if lacking and facts.priors.missing == "error":
         raise ValueError(
             f"{len(lacking)} perturbations have no vector: {examples(lacking)}. Give Priors a "
-            "table with them as perturbations= or genes=, or take vectors=False."
+            'table with them as perturbations= or genes=, or missing="mean", or take vectors=False.'
         )
+    table = facts.priors.tokens_of(names)
+    place = {name: row for row, name in enumerate(table.names)}
     doses = np.log1p([[part.doses[0] or 0.0] for part in parts])
     return np.hstack([table.vectors[[place[name] for name in names]], doses])
 
