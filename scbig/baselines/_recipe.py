@@ -13,7 +13,7 @@ import numpy as np
 
 from scbig._typing import PRNGKeyArray
 from scbig._value import plain
-from scbig.data import Screen
+from scbig.data import Condition, Screen
 from scbig.method import ScBIGConfig
 from scbig.splits import Split
 from scbig.train import Priors, fit
@@ -112,10 +112,15 @@ class Method(AbstractRecipe):
         progress: bool = True,
         key: PRNGKeyArray,
     ) -> Predictor:
-        """Trains on training cells; the validation conditions of the split, if any, choose."""
+        """Trains on training cells; the validation conditions of the split, if any, choose.
+
+        Perturbations without a vector, those of the test conditions too, get what the priors say.
+        """
         options: Any = {"progress": progress, "anyway": self.anyway, "key": jr.fold_in(key, 0)}
         cells = known_cells(screen, split)
-        return fit(cells, priors, self.config, validation=split.validation, **options).model
+        tested = {p for name in split.test for p in Condition.parse(name).perturbations}
+        known = priors.filled(sorted({*cells.perturbations, *tested}))
+        return fit(cells, known, self.config, validation=split.validation, **options).model
 
 
 def known_cells(screen: Screen, split: Split) -> Screen:

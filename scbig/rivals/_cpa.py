@@ -89,6 +89,7 @@ class CPANetwork(AbstractNetwork):
     """
 
     emits: ClassVar[Literal["cells", "mean"]] = "cells"
+    anew: ClassVar[bool] = True
     encoder: Perceptron
     codes: Codes
     contexts: Float[Array, "contexts latent"]

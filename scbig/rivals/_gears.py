@@ -57,6 +57,7 @@ class GEARSNetwork(AbstractNetwork):
     """
 
     emits: ClassVar[Literal["cells", "mean"]] = "mean"
+    anew: ClassVar[bool] = False
     genes: GeneTable
     positions: Float[Array, "genes width"]
     near: Edges

@@ -38,6 +38,7 @@ class GeneTransformerNetwork(AbstractNetwork):
     """
 
     emits: ClassVar[Literal["cells", "mean"]] = "mean"
+    anew: ClassVar[bool] = False
     names: GeneTable
     values: eqx.nn.MLP
     flag: Float[Array, " width"]

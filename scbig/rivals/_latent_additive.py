@@ -24,6 +24,7 @@ class LatentAdditiveNetwork(AbstractNetwork):
     """
 
     emits: ClassVar[Literal["cells", "mean"]] = "mean"
+    anew: ClassVar[bool] = True
     encoder: Perceptron
     codes: Perceptron
     decoder: Perceptron

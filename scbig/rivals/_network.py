@@ -37,10 +37,13 @@ class AbstractNetwork(eqx.Module):
     **Fields:** `emits`, whether what it makes of each control is a cell, or of all of them only the
     mean counts: a network without noise of its own, whose cells would have no dispersion. Cells
     are made non-negative one by one; of others only their mean is, so that negative entries, such
-    as those of a control's zero with a fall added, do not raise it.
+    as those of a control's zero with a fall added, do not raise it. `anew`, whether it decodes a
+    cell anew, rather than add to the control: it then puts the cells of a context that training had
+    no perturbed cell of at the level of those that it had, and only the change counts there.
     """
 
     emits: ClassVar[Literal["cells", "mean"]]
+    anew: ClassVar[bool]
 
     @abc.abstractmethod
     def loss(self, batch: Batch, *, key: PRNGKeyArray) -> tuple[Scalar, Metrics]:
@@ -151,6 +154,8 @@ class Rival(eqx.Module):
         """What the network makes of control cells: see `scbig.baselines.predict_cells`.
 
         Of a network that emits means, the controls are moved to the mean of what it makes of them.
+        Of one that decodes cells anew, in a context that training had no perturbed cell of, they
+        are moved by what the perturbation changes of that mean.
 
         **Raises:** besides, a ValueError for perturbations that it was not told of.
         """
@@ -165,7 +170,13 @@ class Rival(eqx.Module):
                 return starts
             own = encoded(self.perturbations, self.contexts, [condition], [context])
             one = Encoded(own.counts[0], own.context[0])
-            made = carried(self.network, starts, one, key=population_key(key, condition, context))
+            own_key = population_key(key, condition, context)
+            made = carried(self.network, starts, one, key=own_key)
+            if self.network.anew and context not in self.contexts:
+                none = Encoded(jnp.zeros_like(one.counts), one.context)
+                without = carried(self.network, starts, none, key=own_key)
+                change = np.mean(made - without, axis=0, dtype=np.float64)
+                return shift_cells(starts, starts.mean(axis=0, dtype=np.float64) + change)
             if self.network.emits == "mean":
                 return shift_cells(starts, made.mean(axis=0, dtype=np.float64))
             return np.maximum(made, 0.0)

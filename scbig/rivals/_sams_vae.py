@@ -68,6 +68,7 @@ class SamsVAENetwork(AbstractNetwork):
     """**Fields:** `encoder`, of a cell and its shift; `shifts`; `decoder`; `cells`, in training."""
 
     emits: ClassVar[Literal["cells", "mean"]] = "cells"
+    anew: ClassVar[bool] = True
     encoder: Perceptron
     shifts: SparseShifts
     decoder: CellDecoder

@@ -32,6 +32,7 @@ class StateNetwork(AbstractNetwork):
     """
 
     emits: ClassVar[Literal["cells", "mean"]] = "cells"
+    anew: ClassVar[bool] = False
     vectors: Fixed | None
     seen: Fixed | None
     control: eqx.nn.Linear
@@ -159,20 +160,18 @@ class State(AbstractNetworkRecipe):
 def perturbation_vectors(facts: Facts) -> Float[np.ndarray, "perturbations features"]:
     """The vector of each perturbation, and the logarithm of one more than its dose, if it has one.
 
-    **Raises:** a ValueError that names those without a vector, if the priors take that as an error;
-    otherwise they get the mean of the table.
+    **Raises:** a ValueError that names those without a vector, where the priors' `missing` is that.
     """
     parts = [Condition.parse(label) for label in facts.perturbations]
     names = [part.perturbations[0] for part in parts]
-    table = facts.priors.tokens
-    lacking = sorted(set(names) - set(table.names))
-    if lacking and facts.priors.missing == "error":
+    table = facts.priors.filled(names).tokens
+    place = {name: row for row, name in enumerate(table.names)}
+    lacking = sorted(set(names) - place.keys())
+    if lacking:
         raise ValueError(
             f"{len(lacking)} perturbations have no vector: {examples(lacking)}. Give Priors a "
             'table with them as perturbations= or genes=, or missing="mean", or take vectors=False.'
         )
-    table = facts.priors.tokens_of(names)
-    place = {name: row for row, name in enumerate(table.names)}
     doses = np.log1p([[part.doses[0] or 0.0] for part in parts])
     return np.hstack([table.vectors[[place[name] for name in names]], doses])
 

@@ -30,15 +30,16 @@ class Priors:
     What the configuration's algorithms read must be here; what none of them reads is not looked at.
 
     **Fields:** `genes`, embeddings of the screen's genes, with `missing`, the policy for genes that
-    the table lacks (`EmbeddingTable.align`); `interactions`, a graph between genes; `pathways`,
-    gene sets for the pathway alignment; `perturbations`, embeddings of what can be perturbed
-    (genes, drugs), `genes` by default; `perturbation_graph`, edges between these, which only
-    learned baselines read (GEARS; `Annotations.graph` makes the one of shared GO terms), and which
-    is apart from `interactions` so that both can be given; `contexts`, a vector for each context of
-    the screen, and for others that are to be predicted in (`one_hot_contexts` and
-    `control_profiles` make such tables). Every feature of `perturbations` and of `contexts` is
-    standardised over its table. Without `contexts` the model does not tell contexts apart, though
-    controls are still drawn from the context of the cells that they are matched with.
+    the table lacks (`EmbeddingTable.align`) and, in comparisons, for perturbations (`filled`);
+    `interactions`, a graph between genes; `pathways`, gene sets for the pathway alignment;
+    `perturbations`, embeddings of what can be perturbed (genes, drugs), `genes` by default;
+    `perturbation_graph`, edges between these, which only learned baselines read (GEARS;
+    `Annotations.graph` makes the one of shared GO terms), and which is apart from `interactions` so
+    that both can be given; `contexts`, a vector for each context of the screen, and for others that
+    are to be predicted in (`one_hot_contexts` and `control_profiles` make such tables). Every
+    feature of `perturbations` and of `contexts` is standardised over its table. Without `contexts`
+    the model does not tell contexts apart, though controls are still drawn from the context of the
+    cells that they are matched with.
 
     **Raises:** `ValueError` without `perturbations` and without `genes`.
     """
@@ -88,6 +89,23 @@ class Priors:
         lacking = tuple(sorted(set(perturbations) - set(table.names)))
         zeros = np.zeros((len(lacking), table.vectors.shape[1]), np.float32)
         return EmbeddingTable((*table.names, *lacking), np.vstack([table.vectors, zeros]))
+
+    def filled(self, perturbations: Sequence[str]) -> "Priors":
+        """With a vector for each of these, as `missing` says; the same where that is `"error"`.
+
+        Several that lack one then have the same, and only what was measured of them is their own.
+
+        **Arguments:** `perturbations`, names without doses.
+        """
+        table = self.genes if self.perturbations is None else self.perturbations
+        assert table is not None
+        lacking = tuple(sorted(set(perturbations) - set(table.names)))
+        if not lacking or self.missing == "error":
+            return self
+        mean = table.vectors.mean(axis=0, dtype=np.float64) * (self.missing == "mean")
+        rows = np.tile(mean.astype(np.float32), (len(lacking), 1))
+        more = EmbeddingTable((*table.names, *lacking), np.vstack([table.vectors, rows]))
+        return dataclasses.replace(self, perturbations=more)
 
     def covers(self, genes: Sequence[str], perturbations: Sequence[str]) -> tuple[Covered, ...]:
         """What each prior knows of a screen's genes and perturbations: see `Screen.report`."""

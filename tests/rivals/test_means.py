@@ -19,6 +19,7 @@ class Fall(AbstractNetwork):
     """Every gene of every cell falls by a half."""
 
     emits: ClassVar[Literal["cells", "mean"]] = "mean"
+    anew: ClassVar[bool] = False
 
     def loss(self, batch, *, key):
         return jnp.zeros(()), {}
@@ -29,12 +30,39 @@ class Fall(AbstractNetwork):
 
 class FallOfCells(AbstractNetwork):
     emits: ClassVar[Literal["cells", "mean"]] = "cells"
+    anew: ClassVar[bool] = False
 
     def loss(self, batch, *, key):
         return jnp.zeros(()), {}
 
     def carry(self, controls, condition, *, key):
         return controls - 0.5
+
+
+class Anew(AbstractNetwork):
+    """Cells at a level of their own, a half above it where they are perturbed."""
+
+    emits: ClassVar[Literal["cells", "mean"]] = "cells"
+    anew: ClassVar[bool] = True
+
+    def loss(self, batch, *, key):
+        return jnp.zeros(()), {}
+
+    def carry(self, controls, condition, *, key):
+        noise = jr.uniform(key, controls.shape)
+        return 7.0 + noise + 0.5 * jnp.sum(condition.counts)
+
+
+def test_cells_decoded_anew_keep_the_level_of_a_context_without_perturbed_training_cells():
+    controls = screen().controls
+    values = controls.dense()
+    at = lambda contexts: Rival(GENES, ("g0",), contexts, Anew()).predict(
+        controls, ["g0"], key=jr.key(0)
+    )
+    assert np.asarray(at(("",)).X).min() > 7
+    made = np.asarray(at(("other",)).X)
+    np.testing.assert_allclose(made.mean(axis=0), values.mean(axis=0) + 0.5, atol=1e-5)
+    np.testing.assert_allclose(made.std(axis=0), values.std(axis=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("network", [Fall(), FallOfCells()])

@@ -1,11 +1,13 @@
 """What priors know of a screen, and for what of it a training stops before it begins."""
 
 import dataclasses
+from typing import Any
 
 import jax.random as jr
 import numpy as np
 import pytest
 
+from scbig import baselines, splits
 from scbig.method import but
 from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
 from scbig.programs import Given, KMeans
@@ -120,6 +122,41 @@ def test_a_perturbation_without_a_vector_stops_unless_told(screen, priors, monke
     model = train(screen, lacking, QUICK, anyway=True).model
     predicted = model.predict(screen, ["+".join(lost)], cells=3, key=jr.key(1))
     assert np.isfinite(predicted.to_df().to_numpy()).all()
+
+
+def test_a_recipe_gives_what_has_no_vector_what_the_priors_say(screen, priors):
+    doubles = [c.name for c in screen.conditions if len(c.perturbations) == 2]
+    tested = doubles[:1]
+    lost = screen.perturbations[:2]
+    split = splits.Split.of(
+        name="s",
+        train=[c.name for c in screen.conditions if not c.is_control and c.name not in tested],
+        test=tested,
+    )
+    table = without(priors.genes, lost)
+    given = dataclasses.replace(priors, perturbations=table, missing="mean")
+    recipe = baselines.Method(QUICK)
+    made: Any = recipe.fit(screen, split, given, progress=False, key=jr.key(0))
+    rows = [made.names.perturbations.index(name) for name in lost]
+    np.testing.assert_allclose(made.pure.tokens[np.array(rows)], 0, atol=1e-6)
+    assert not made.predict(screen, tested, cells=3, key=jr.key(1)).to_df().isna().any(axis=None)
+    strict = dataclasses.replace(given, missing="error")
+    with pytest.raises(ValueError, match=f"{lost[0]!r}"):
+        recipe.fit(screen, split, strict, progress=False, key=jr.key(0))
+
+
+def test_vectors_are_filled_by_the_rule_only(priors):
+    table = EmbeddingTable(("A", "B"), np.array([[1.0, 2.0], [3.0, 6.0]], np.float32))
+    rules: Any = {"mean": [2.0, 4.0], "zero": [0.0, 0.0]}
+    for rule, wanted in rules.items():
+        filled = Priors(genes=table, missing=rule).filled(["C", "A", "C"]).perturbations
+        assert filled is not None
+        assert filled.names == ("A", "B", "C")
+        np.testing.assert_array_equal(filled.vectors, [[1, 2], [3, 6], wanted])
+    for same in (Priors(genes=table, missing="error"), Priors(genes=table, missing="mean")):
+        assert same.filled(["A"]) is same
+    strict = Priors(genes=table)
+    assert strict.filled(["C"]) is strict
 
 
 def test_vectors_for_less_than_half_of_the_genes_stop_unless_told(screen, priors, monkeypatch):
