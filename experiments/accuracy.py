@@ -26,19 +26,12 @@ import numpy as np
 import pandas as pd
 
 import scbig
-from scbig import baselines, cli, data, plotting, priors, splits
+from scbig import baselines, cli, data, method, plotting, priors, splits
 
 SHOWN = ("pearson_delta", "pearson_delta_deg20", "pds", "mse", "acc", "e_distance")
 CELLS = 1000
 """Most of a population whose distances are taken; means are of all."""
 PUBLISHED, ANCHORED = "scBIG, as published", "scBIG"
-
-
-def preset() -> scbig.ScBIGConfig:
-    """The small preset; for sparse, real cells a wider autoencoder that trains longer."""
-    wide = {"width": 64, "mlp_width": 128}
-    wider = {f"{part}.{name}": n for part in ("encoder", "decoder") for name, n in wide.items()}
-    return scbig.but(scbig.cpu(), **wider, **{"programs.clusters": 20, "stage1.epochs": 400})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +48,7 @@ class Accuracy:
     """Gene sets, GMT."""
     out: pathlib.Path
     """Folder for the models, the tables and the figure."""
-    model: scbig.ScBIGConfig = field(default_factory=preset)
+    model: scbig.ScBIGConfig = field(default_factory=method.wide)
     seeds: int = 3
     unseen: Literal["doubles", "singles", "additive", "holdout"] = "doubles"
     held: int | None = None

@@ -21,18 +21,11 @@ import pandas as pd
 import tyro
 
 import scbig
-from scbig import baselines, cli, comparison, data, metrics, plotting, priors, splits
+from scbig import baselines, cli, comparison, data, method, metrics, plotting, priors, splits
 
 Protocol = Literal[
     "additive", "holdout", "doubles", "singles", "genes", "gears", "contexts", "file"
 ]
-
-
-def preset() -> scbig.ScBIGConfig:
-    """The small preset; for sparse, real cells a wider autoencoder that trains longer."""
-    wide = {"width": 64, "mlp_width": 128}
-    wider = {f"{part}.{name}": n for part in ("encoder", "decoder") for name, n in wide.items()}
-    return scbig.but(scbig.cpu(), **wider, **{"programs.clusters": 20, "stage1.epochs": 400})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +70,7 @@ class Compare:
     """Whether what the folder lacks is made; otherwise the page is of what it has."""
     cells: int | None = None
     """Predicted for each condition in each context; by default one from each control."""
-    model: scbig.ScBIGConfig = field(default_factory=preset)
+    model: scbig.ScBIGConfig = field(default_factory=method.wide)
     """Of scBIG as published."""
     published: pathlib.Path | None = None
     """csv with `method` and `pearson_delta`, for a column of its own."""

@@ -15,16 +15,9 @@ import jax.random as jr
 import pandas as pd
 
 import scbig
-from scbig import baselines, cli, data, plotting, priors
+from scbig import baselines, cli, data, method, plotting, priors
 
 METRICS = ("pearson_delta", "pearson_delta_deg20", "acc", "mse", "pds", "e_distance")
-
-
-def preset() -> scbig.ScBIGConfig:
-    """The small preset; for sparse, real cells a wider autoencoder that trains longer."""
-    wide = {"width": 64, "mlp_width": 128}
-    wider = {f"{part}.{name}": n for part in ("encoder", "decoder") for name, n in wide.items()}
-    return scbig.but(scbig.cpu(), **wider, **{"programs.clusters": 20, "stage1.epochs": 400})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +34,7 @@ class NormanSubset:
     """Gene sets, GMT."""
     out: pathlib.Path
     """Folder for the model, the tables and the figures."""
-    model: scbig.ScBIGConfig = field(default_factory=preset)
+    model: scbig.ScBIGConfig = field(default_factory=method.wide)
     seed: int = 0
     """Of the training and the prediction."""
 

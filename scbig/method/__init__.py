@@ -25,4 +25,5 @@ from ._presets import (
     on_disk as on_disk,
     paper as paper,
     released as released,
+    wide as wide,
 )

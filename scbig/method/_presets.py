@@ -59,6 +59,16 @@ def released() -> ScBIGConfig:
     )
 
 
+def wide() -> ScBIGConfig:
+    """`cpu()` with 20 programs and a wider autoencoder that trains longer: for sparse, real cells.
+
+    Some thousand of them: 400 passes over many more take hours on a CPU, see `stage1.epochs`.
+    """
+    sizes = {"width": 64, "mlp_width": 128}
+    wider = {f"{part}.{name}": n for part in ("encoder", "decoder") for name, n in sizes.items()}
+    return but(cpu(), **wider, **{"programs.clusters": 20, "stage1.epochs": 400})
+
+
 def on_disk(base: ScBIGConfig) -> ScBIGConfig:
     """The same run for cells that stay on disk: some thousand of them in memory at once."""
     changes = {"stage1.buffer": max(16_384, base.stage1.batch), "stage1.block": 256}

@@ -27,7 +27,7 @@ def plain() -> m.ScBIGConfig:
     return m.cellflow_like(m.cpu())
 
 
-PRESETS = [m.paper, m.released, m.cpu, m.cellflow, started, stored, plain]
+PRESETS = [m.paper, m.released, m.cpu, m.wide, m.cellflow, started, stored, plain]
 
 
 @pytest.fixture
