@@ -1,7 +1,7 @@
 """A linear map from perturbation embeddings to effects, in closed form."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -110,7 +110,10 @@ class LinearEmbedding(AbstractEffects):
 
     @classmethod
     def published(
-        cls, screen: Screen, gene_table: EmbeddingTable | None = None
+        cls,
+        screen: Screen,
+        gene_table: EmbeddingTable | None = None,
+        table: EmbeddingTable | None = None,
     ) -> "LinearEmbedding":
         """The linear model as its authors run it: ten components or a table, on both sides.
 
@@ -121,10 +124,12 @@ class LinearEmbedding(AbstractEffects):
 
         - `screen`: training cells.
         - `gene_table`: gene vectors in place of principal components, such as those of scGPT.
+        - `table`: vectors of the perturbations, where they are not those of genes so named.
 
         **Raises:** a ValueError if no training condition is named after genes with a vector.
         """
-        return cls.fit(screen, gene_table=gene_table, control=True, missing="mean")
+        given: Any = {"gene_table": gene_table, "standardise": False}
+        return cls.fit(screen, table, **given, control=True, missing="mean")
 
     def effects(self, conditions: Sequence[Condition]) -> Float[np.ndarray, "conditions genes"]:
         """`G W p + b` for each perturbed condition, none for the control.

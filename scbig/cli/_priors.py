@@ -18,7 +18,8 @@ class PriorFiles:
     """A vector for each gene: npz, csv, tsv, parquet, h5ad, pt or pickle. For 'fit' this and the
     next two are needed where the settings read them, as those of every preset do."""
     missing: Literal["error", "zero", "mean"] = "error"
-    """What a gene without a vector gets: an error, zeros, or the mean of all vectors."""
+    """What a gene without a vector gets: an error, zeros, or the mean of all vectors; where several
+    predictors are compared, a perturbation too."""
     interactions: pathlib.Path | None = None
     """Pairs of genes that interact: two columns, or STRING's own files."""
     interaction_columns: tuple[str, str] | None = None

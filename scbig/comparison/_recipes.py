@@ -89,7 +89,11 @@ def linear(screen: Screen, priors: Priors) -> Predictor:
 
 def linear_of_genes(screen: Screen, priors: Priors) -> Predictor:
     """The same with the given vectors of genes: with scGPT's, the paper's Linear-scGPT."""
-    return LinearEmbedding.published(screen, vectors_of(priors))
+    if priors.genes is None:
+        raise ValueError(
+            "The linear model on gene vectors needs a table of genes: give Priors genes=."
+        )
+    return LinearEmbedding.published(screen, priors.genes, priors.perturbations)
 
 
 def process(screen: Screen, priors: Priors) -> Predictor:

@@ -24,7 +24,7 @@ class LatentAdditiveNetwork(AbstractNetwork):
     """
 
     emits: ClassVar[Literal["cells", "mean"]] = "mean"
-    anew: ClassVar[bool] = True
+    anew: ClassVar[bool] = False  # it never decodes a control in training: no change is known
     encoder: Perceptron
     codes: Perceptron
     decoder: Perceptron

@@ -37,9 +37,10 @@ class AbstractNetwork(eqx.Module):
     **Fields:** `emits`, whether what it makes of each control is a cell, or of all of them only the
     mean counts: a network without noise of its own, whose cells would have no dispersion. Cells
     are made non-negative one by one; of others only their mean is, so that negative entries, such
-    as those of a control's zero with a fall added, do not raise it. `anew`, whether it decodes a
-    cell anew, rather than add to the control: it then puts the cells of a context that training had
-    no perturbed cell of at the level of those that it had, and only the change counts there.
+    as those of a control's zero with a fall added, do not raise it. `anew`, whether it decodes
+    cells anew, controls as well, rather than add to a control: it then puts the cells of a context
+    that training had no perturbed cell of at the level of those that it had, and only what it
+    changes from a decoded control counts there.
     """
 
     emits: ClassVar[Literal["cells", "mean"]]

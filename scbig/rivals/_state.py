@@ -119,7 +119,9 @@ class State(AbstractNetworkRecipe):
         require(self.training.cells > 1, self, "a set needs training.cells >= 2")
 
     def knows(self, facts: Facts) -> Bool[np.ndarray, " perturbations"]:
-        return facts.seen | self.vectors
+        table = facts.priors.tokens.names
+        have = [Condition.parse(x).perturbations[0] in table for x in facts.perturbations]
+        return facts.seen | (self.vectors & np.array(have))
 
     def build(self, facts: Facts, *, key: PRNGKeyArray) -> StateNetwork:
         names, genes = facts.perturbations, facts.screen.num_genes

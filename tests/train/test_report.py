@@ -125,14 +125,11 @@ def test_a_perturbation_without_a_vector_stops_unless_told(screen, priors, monke
 
 
 def test_a_recipe_gives_what_has_no_vector_what_the_priors_say(screen, priors):
-    doubles = [c.name for c in screen.conditions if len(c.perturbations) == 2]
-    tested = doubles[:1]
     lost = screen.perturbations[:2]
-    split = splits.Split.of(
-        name="s",
-        train=[c.name for c in screen.conditions if not c.is_control and c.name not in tested],
-        test=tested,
-    )
+    perturbed = [c for c in screen.conditions if not c.is_control]
+    tested = [c.name for c in perturbed if lost[1] in c.perturbations]  # all that is of it
+    train = [c.name for c in perturbed if c.name not in tested]
+    split = splits.Split.of(name="s", train=train, test=tested)
     table = without(priors.genes, lost)
     given = dataclasses.replace(priors, perturbations=table, missing="mean")
     recipe = baselines.Method(QUICK)
