@@ -27,10 +27,10 @@ class Results:
 
 def placed(text: str, name: str, table: str) -> str:
     """The text with a table in its place."""
-    place = re.compile(rf"(<!-- compare: {re.escape(name)} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+    place = re.compile(rf"(<!-- compare: {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
     if len(place.findall(text)) != 1:
         raise SystemExit(f"The page needs one place <!-- compare: {name} --> ... <!-- end -->.")
-    return place.sub(lambda found: found[1] + table.strip() + found[2], text)
+    return place.sub(lambda found: found[1] + table.strip() + "\n" + found[2], text)
 
 
 def main(run: Results) -> str:

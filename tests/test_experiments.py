@@ -453,6 +453,10 @@ def test_any_predictors_are_compared_and_stand_in_the_page(four_genes, tmp_path,
     assert text.startswith("Before.\n\n<!-- compare: small -->\n5 tested conditions")
     assert text.endswith("<!-- end -->\n\nAfter.\n")
     assert "\nold\n" not in text
+    # An empty place is filled, and what follows it stays.
+    page.write_text("<!-- compare: small -->\n<!-- end -->\n\nKept.\n" + text.replace("small", "b"))
+    again = results["main"](results["Results"](runs=(f"small={run.out}",), out=page))
+    assert again.endswith("\n<!-- end -->\n\nKept.\n" + text.replace("small", "b"))
     with pytest.raises(SystemExit, match="one place <!-- compare: other -->"):
         results["main"](results["Results"](runs=(f"other={run.out}",), out=page))
 
