@@ -43,7 +43,7 @@ from ._origin import (
     mean_of_conditions as mean_of_conditions,
     single_profiles as single_profiles,
 )
-from ._ranksum import RankSums as RankSums, rank_sums as rank_sums
+from ._ranksum import RankSums as RankSums, Sorted as Sorted, rank_sums as rank_sums
 from ._response import (
     cosine as cosine,
     direction_accuracy as direction_accuracy,

@@ -133,12 +133,25 @@ def changed_scores(
 
     **Returns:** `des` and the columns of `overlap`.
     """
-    start = control if start is None else start
-    both = (predicted, start), (observed, control)
+    begin = control if start is None else start
+    both = (predicted, begin), (observed, control)
     guess, truth = (rank_sums(*pair).significant(correction=correction) for pair in both)
     mean = lambda cells: np.asarray(cells.mean(axis=0), np.float64).ravel()
-    order = des(mean(predicted), mean(observed), mean(control), truth, start=mean(start))
-    return {"des": order, **overlap(guess, truth)}
+    means = mean(predicted), mean(observed), mean(control)
+    return scores_of_changed(*means, (guess, truth), start=mean(begin))
+
+
+def scores_of_changed(
+    predicted: Means,
+    observed: Means,
+    control: Means,
+    called: tuple[Bool[np.ndarray, " genes"], Bool[np.ndarray, " genes"]],
+    *,
+    start: Means,
+) -> dict[str, float]:
+    """The same of means, with the genes that either side calls changed, the predicted first."""
+    order = des(predicted, observed, control, called[1], start=start)
+    return {"des": order, **overlap(*called)}
 
 
 def weighted_scores(

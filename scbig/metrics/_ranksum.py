@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Complex, Float, Int
 from scipy import sparse, stats
 
 from ._distribution import Matrix
@@ -36,28 +36,72 @@ class RankSums:
         return stats.false_discovery_control(self.p) < level
 
 
-def rank_sums(first: Matrix, second: Matrix, *, continuity: bool = True) -> RankSums:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sorted:
+    """A population with the values of each gene in order, to test many others against.
+
+    **Fields:** `cells`, their number; `keys`, gene and value of whatever is not zero as real and
+    imaginary part, in this order; for each gene `before`, the number of keys of genes before it,
+    `below`, of values below zero, `zeros`, and `ties`, the sum of `t^3 - t` over its groups of `t`
+    equal values other than zero.
+    """
+
+    cells: int
+    keys: Complex[np.ndarray, " values"]
+    before: Int[np.ndarray, " genes"]
+    below: Int[np.ndarray, " genes"]
+    zeros: Int[np.ndarray, " genes"]
+    ties: Float[np.ndarray, " genes"]
+
+    @classmethod
+    def of(cls, cells: Matrix) -> "Sorted":
+        """Sorts them.
+
+        **Raises:** a ValueError without a cell.
+        """
+        number, genes = cells.shape
+        if not number:
+            raise ValueError("A rank-sum test needs cells on both sides: got none to sort.")
+        keys: Any = np.sort(_keys(cells))
+        column = keys.real.astype(np.int64)
+        nonzero = np.bincount(column, minlength=genes)
+        found: Any = np.unique(keys, return_counts=True)
+        values, size = found
+        groups = _counted(values.real.astype(np.int64), _cubes(size), genes)
+        return cls(
+            cells=number,
+            keys=keys,
+            before=np.cumsum(nonzero) - nonzero,
+            below=np.bincount(column[keys.imag < 0], minlength=genes),
+            zeros=number - nonzero,
+            ties=groups,
+        )
+
+
+def rank_sums(first: Matrix, second: Matrix | Sorted, *, continuity: bool = True) -> RankSums:
     r"""Wilcoxon's rank-sum test of each gene between two populations of cells.
 
-    With $n$ and $m$ cells $U = R - n (n + 1) / 2$, where $R$ is the sum of the ranks of the first
-    among all, and $z = (U - n m / 2 \mp c) / s$, where $s^2 = \frac{n m}{12} (n + m + 1 - \sum_t
+    With $n$ and $m$ cells $U$ is the number of pairs of which the first is the larger, ties a half,
+    and $z = (U - n m / 2 \mp c) / s$, where $s^2 = \frac{n m}{12} (n + m + 1 - \sum_t
     \frac{t^3 - t}{(n + m)(n + m - 1)})$ over groups of $t$ ties. The numbers are those of
     `scipy.stats.mannwhitneyu(method="asymptotic")`; zeros, of which most cells consist, are one
-    group of ties and are never written out.
+    group of ties and are never written out. Only the first population is sorted where the second
+    is sorted already.
 
-    **Arguments:** `first` and `second`, cells by genes, dense or sparse; `continuity`, whether
-    $c = 1/2$ or 0 (0 and no ties: `scipy.stats.ranksums`).
+    **Arguments:** `first` and `second`, cells by genes, dense or sparse, the latter as `Sorted` if
+    many are tested against it; `continuity`, whether $c = 1/2$ or 0 (0 and no ties:
+    `scipy.stats.ranksums`).
 
     **Returns:** the tests; a gene that is the same in all cells has $p = 1$.
 
     **Raises:** a ValueError for a population without a cell.
     """
-    n, m = first.shape[0], second.shape[0]
+    n, m = first.shape[0], second.cells if isinstance(second, Sorted) else second.shape[0]
     if not n or not m:
         raise ValueError(f"A rank-sum test needs cells on both sides: got {n} and {m}.")
-    ranks, ties = _rank_sums_and_ties(first, second)
+    other = second if isinstance(second, Sorted) else Sorted.of(second)
     total = n + m
-    u = ranks - n * (n + 1) / 2
+    u, ties = _pairs_and_ties(first, other)
     variance = n * m / 12 * (total + 1 - ties / (total * max(total - 1, 1)))
     away = np.abs(u - n * m / 2) - (0.5 if continuity else 0.0)
     deviation = np.sqrt(np.maximum(variance, 0.0))
@@ -65,32 +109,42 @@ def rank_sums(first: Matrix, second: Matrix, *, continuity: bool = True) -> Rank
     return RankSums(statistic=u, p=np.minimum(2 * stats.norm.sf(z), 1.0))
 
 
-def _rank_sums_and_ties(
-    first: Matrix, second: Matrix
+def _pairs_and_ties(
+    first: Matrix, other: Sorted
 ) -> tuple[Float[np.ndarray, " genes"], Float[np.ndarray, " genes"]]:
-    """For each gene the ranks of the first population added up, and the sum of `t^3 - t`."""
-    pooled: Any = sparse.csc_matrix(
-        sparse.vstack([sparse.csr_matrix(first), sparse.csr_matrix(second)])
-    )
-    pooled.eliminate_zeros()
-    total, genes = pooled.shape
-    column = np.repeat(np.arange(genes), np.diff(pooled.indptr))
-    order = np.lexsort((pooled.data, column))
-    value, column, own = pooled.data[order], column[order], pooled.indices[order] < first.shape[0]
-    zeros = total - np.diff(pooled.indptr)
-    below = np.bincount(column, weights=value < 0, minlength=genes)
-    # Places among all cells, from 0: behind the values below zero come all zeros.
-    place = (
-        np.arange(len(value)) - pooled.indptr[:-1][column] + np.where(value > 0, zeros[column], 0)
-    )
-    new = np.ones(len(value), bool)
-    new[1:] = (np.diff(column) != 0) | (np.diff(value) != 0)
-    group = np.cumsum(new) - 1
-    size = np.bincount(group)
-    rank = place[new][group] + (size[group] + 1) / 2
-    # Of no values at all NumPy counts whole numbers.
-    sums = np.bincount(column, weights=rank * own, minlength=genes).astype(np.float64)
-    of_first = np.bincount(column, weights=own, minlength=genes)
-    sums += (first.shape[0] - of_first) * (below + (zeros + 1) / 2)
-    ties = np.bincount(column[new], weights=size.astype(float) ** 3 - size, minlength=genes)
-    return sums, ties + zeros.astype(float) ** 3 - zeros
+    """For each gene the pairs of which the first is larger, and the sum of `t^3 - t` of both."""
+    genes = first.shape[1]
+    found: Any = np.unique(_keys(first), return_counts=True)
+    values, own = found
+    column = values.real.astype(np.int64)
+    place = np.searchsorted(other.keys, values, side="left")
+    equal = np.searchsorted(other.keys, values, side="right") - place
+    less = place - other.before[column] + np.where(values.imag > 0, other.zeros[column], 0)
+    count = lambda weights: _counted(column, weights, genes)
+    zeros = first.shape[0] - count(own.astype(np.float64))
+    pairs = count(own * (less + equal / 2)) + zeros * (other.below + other.zeros / 2)
+    ties = other.ties + count(_cubes(own + equal) - _cubes(equal))
+    return pairs, ties + _cubes(zeros + other.zeros)
+
+
+def _keys(cells: Matrix) -> Complex[np.ndarray, " values"]:
+    """Gene and value of whatever is not zero: complex numbers are sorted by real part first."""
+    stored: Any = sparse.csc_matrix(cells)
+    column = np.repeat(np.arange(stored.shape[1]), np.diff(stored.indptr))
+    there = stored.data != 0
+    keys = np.empty(int(there.sum()), np.complex128)
+    keys.real, keys.imag = column[there], stored.data[there]
+    return keys
+
+
+def _counted(
+    column: Int[np.ndarray, " values"], weights: Float[np.ndarray, " values"], genes: int
+) -> Float[np.ndarray, " genes"]:
+    """Weights added up by gene; of no values at all NumPy would count whole numbers."""
+    return np.bincount(column, weights=weights, minlength=genes).astype(np.float64)
+
+
+def _cubes(sizes: np.ndarray) -> Float[np.ndarray, " groups"]:
+    """`t^3 - t`, in floating point: a cube of whole numbers may be too large."""
+    size = sizes.astype(np.float64)
+    return size**3 - size

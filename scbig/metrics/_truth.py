@@ -11,13 +11,14 @@ from scipy import sparse
 
 from scbig.data import CONTROL, Condition, LabelledCells, check_one_scale
 
-from ._changed import WEIGHTED, changed_scores, weighted_scores
+from ._changed import WEIGHTED, scores_of_changed, weighted_scores
 from ._controls import check_apart, controls_of
 from ._discrimination import discrimination_scores, perturbed_genes
 from ._distances import distances
 from ._distribution import Matrix, Projection, fit_projection, mean_profile
 from ._interaction import INTERACTIONS, interaction_scores
 from ._origin import Profile, checked_origin, checked_singles
+from ._ranksum import Sorted, rank_sums
 from ._response import response, response_scores
 from ._scoring import COLUMNS, Dense, Scoring
 from ._wanted import Wanted, check_measured
@@ -35,7 +36,8 @@ class Truth:
     is scored; `means`, of the wanted populations; by context `origins`, from which responses are
     measured, and `starts`, from which predicted ones are;
     `level`, the mean of the controls over all genes; `projections`, by context; `weights` of genes
-    and profiles of `singles`, if asked for; `scoring`, how.
+    and profiles of `singles`, if asked for, and so what predictions are tested `against`, the
+    controls of each context, and the genes that are `called` changed; `scoring`, how.
     """
 
     observed: LabelledCells
@@ -49,6 +51,8 @@ class Truth:
     projections: Mapping[str, Projection]
     weights: Mapping[tuple[str, str], Profile]
     singles: Mapping[tuple[str, str], Profile]
+    against: Mapping[str, Sorted]
+    called: Mapping[tuple[str, str], Bool[np.ndarray, " genes"]]
     scoring: Scoring
 
     @classmethod
@@ -112,6 +116,8 @@ class Truth:
             projections=projections,
             weights=_weights(observed, held or controls, wanted, scoring),
             singles={} if given is None else checked_singles(given, observed.genes),
+            against={} if scoring.changed is None else _sorted(controls, wanted),
+            called=_called(observed, held or controls, wanted, scoring),
             scoring=scoring,
         )
 
@@ -128,6 +134,7 @@ class Truth:
             means[context, name] = mean_profile(cells)
             own[context, name] = (
                 self._distances(context, name, cells)
+                | self._changed(context, name, cells, means[context, name])
                 | self._more(context, name, cells)
                 | self._weighted(context, name, means[context, name])
                 | self._interaction(context, name, means[context, name])
@@ -161,18 +168,23 @@ class Truth:
         perturbed = [Condition.parse(name).perturbations for name in names]
         return perturbed_genes(perturbed, self.observed.genes)
 
+    def _changed(self, context: str, name: str, cells: Matrix, mean: Profile) -> dict[str, float]:
+        """What is scored only if asked for: genes that are changed."""
+        correction = self.scoring.changed
+        if correction is None:
+            return {}
+        guess = rank_sums(cells, self.against[context]).significant(correction=correction)
+        profiles = [mean_profile(x.cells(CONTROL, context)) for x in (self.held, self.controls)]
+        given = mean, self.means[context, name], profiles[0], (guess, self.called[context, name])
+        return scores_of_changed(*given, start=profiles[1])
+
     def _more(self, context: str, name: str, cells: Matrix) -> dict[str, float]:
-        """What is scored only if asked for: changed genes, and metrics of the caller's own."""
-        correction, own = self.scoring.changed, self.scoring.metrics
-        if correction is None and not own:
+        """Metrics of the caller's own."""
+        if not self.scoring.metrics:
             return {}
         given = cells, self.observed.cells(name, context), self.held.cells(CONTROL, context)
-        found = {}
-        if correction is not None:
-            start = self.controls.cells(CONTROL, context)
-            found = changed_scores(*given, correction=correction, start=start)
-        dense = [_dense(values) for values in given] if own else []
-        return found | {title: float(metric(*dense)) for title, metric in own.items()}
+        dense = [_dense(values) for values in given]
+        return {title: float(own(*dense)) for title, own in self.scoring.metrics.items()}
 
     def _weighted(self, context: str, name: str, mean: Profile) -> dict[str, float]:
         if self.scoring.weighted is None:
@@ -212,6 +224,23 @@ def _measured(
     yield controls.cells(CONTROL, context)
     for name in names:
         yield observed.cells(name, context)
+
+
+def _sorted(controls: LabelledCells, wanted: Wanted) -> dict[str, Sorted]:
+    return {context: Sorted.of(controls.cells(CONTROL, context)) for context in wanted}
+
+
+def _called(
+    observed: LabelledCells, controls: LabelledCells, wanted: Wanted, scoring: Scoring
+) -> dict[tuple[str, str], Bool[np.ndarray, " genes"]]:
+    if scoring.changed is None:
+        return {}
+    against, found = _sorted(controls, wanted), {}
+    for context, names in wanted.items():
+        for name in names:
+            tests = rank_sums(observed.cells(name, context), against[context])
+            found[context, name] = tests.significant(correction=scoring.changed)
+    return found
 
 
 def _weights(
