@@ -82,7 +82,7 @@ def screen_of(found: simulate.Pseudobulk, scale: float) -> data.Screen:
 
 
 def fitted(training: data.Screen) -> dict[str, Any]:
-    """Every rule; the last two share what they are of."""
+    """Every rule; the process and the mean of three are of the same mixed effects."""
     plain = baselines.MixedResponses.fit(training, response.MixedEffects(transfer=False))
     process = baselines.ResidualProcess.fit(training, plain)
     transfer = baselines.ResidualTransfer.fit(training, **_MEAN)

@@ -1,5 +1,6 @@
 """Measured cells, prepared once, and the scores of any prediction of them."""
 
+import functools
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,8 +37,7 @@ class Truth:
     is scored; `means`, of the wanted populations; by context `origins`, from which responses are
     measured, and `starts`, from which predicted ones are;
     `level`, the mean of the controls over all genes; `projections`, by context; `weights` of genes
-    and profiles of `singles`, if asked for, and so what predictions are tested `against`, the
-    controls of each context, and the genes that are `called` changed; `scoring`, how.
+    and profiles of `singles`, if asked for; `scoring`, how.
     """
 
     observed: LabelledCells
@@ -51,8 +51,6 @@ class Truth:
     projections: Mapping[str, Projection]
     weights: Mapping[tuple[str, str], Profile]
     singles: Mapping[tuple[str, str], Profile]
-    against: Mapping[str, Sorted]
-    called: Mapping[tuple[str, str], Bool[np.ndarray, " genes"]]
     scoring: Scoring
 
     @classmethod
@@ -116,8 +114,6 @@ class Truth:
             projections=projections,
             weights=_weights(observed, held or controls, wanted, scoring),
             singles={} if given is None else checked_singles(given, observed.genes),
-            against={} if scoring.changed is None else _sorted(controls, wanted),
-            called=_called(observed, held or controls, wanted, scoring),
             scoring=scoring,
         )
 
@@ -173,10 +169,34 @@ class Truth:
         correction = self.scoring.changed
         if correction is None:
             return {}
-        guess = rank_sums(cells, self.against[context]).significant(correction=correction)
-        profiles = [mean_profile(x.cells(CONTROL, context)) for x in (self.held, self.controls)]
-        given = mean, self.means[context, name], profiles[0], (guess, self.called[context, name])
-        return scores_of_changed(*given, start=profiles[1])
+        guess = rank_sums(cells, self._against[context]).significant(correction=correction)
+        called = guess, self._called[context, name]
+        control, start = self._levels[context]
+        return scores_of_changed(mean, self.means[context, name], control, called, start=start)
+
+    @functools.cached_property
+    def _against(self) -> dict[str, Sorted]:
+        """The controls of each context, from which many predictions are told apart."""
+        return {own: Sorted.of(self.controls.cells(CONTROL, own)) for own in self.wanted}
+
+    @functools.cached_property
+    def _called(self) -> dict[tuple[str, str], Bool[np.ndarray, " genes"]]:
+        """Which genes the measured cells call changed."""
+        against = self._against
+        if self.held is not self.controls:
+            against = {own: Sorted.of(self.held.cells(CONTROL, own)) for own in self.wanted}
+        test = lambda name, own: rank_sums(self.observed.cells(name, own), against[own])
+        return {
+            (own, name): test(name, own).significant(correction=self.scoring.changed or "bh")
+            for own, names in self.wanted.items()
+            for name in names
+        }
+
+    @functools.cached_property
+    def _levels(self) -> dict[str, tuple[Profile, Profile]]:
+        """Means of the controls of each context, on the measured and on the predicted side."""
+        mean = lambda cells, own: mean_profile(cells.cells(CONTROL, own))
+        return {own: (mean(self.held, own), mean(self.controls, own)) for own in self.wanted}
 
     def _more(self, context: str, name: str, cells: Matrix) -> dict[str, float]:
         """Metrics of the caller's own."""
@@ -224,23 +244,6 @@ def _measured(
     yield controls.cells(CONTROL, context)
     for name in names:
         yield observed.cells(name, context)
-
-
-def _sorted(controls: LabelledCells, wanted: Wanted) -> dict[str, Sorted]:
-    return {context: Sorted.of(controls.cells(CONTROL, context)) for context in wanted}
-
-
-def _called(
-    observed: LabelledCells, controls: LabelledCells, wanted: Wanted, scoring: Scoring
-) -> dict[tuple[str, str], Bool[np.ndarray, " genes"]]:
-    if scoring.changed is None:
-        return {}
-    against, found = _sorted(controls, wanted), {}
-    for context, names in wanted.items():
-        for name in names:
-            tests = rank_sums(observed.cells(name, context), against[context])
-            found[context, name] = tests.significant(correction=scoring.changed)
-    return found
 
 
 def _weights(

@@ -15,38 +15,34 @@ from ..conftest import four_genes_screen as screen
 from .test_laws_of_rivals import GENES, PRIORS
 
 
-class Fall(AbstractNetwork):
+class Untrained(AbstractNetwork):
+    def loss(self, batch, *, key):
+        return jnp.zeros(()), {}
+
+
+class Fall(Untrained):
     """Every gene of every cell falls by a half."""
 
     emits: ClassVar[Literal["cells", "mean"]] = "mean"
     anew: ClassVar[bool] = False
 
-    def loss(self, batch, *, key):
-        return jnp.zeros(()), {}
-
     def carry(self, controls, condition, *, key):
         return controls - 0.5
 
 
-class FallOfCells(AbstractNetwork):
+class FallOfCells(Untrained):
     emits: ClassVar[Literal["cells", "mean"]] = "cells"
     anew: ClassVar[bool] = False
 
-    def loss(self, batch, *, key):
-        return jnp.zeros(()), {}
-
     def carry(self, controls, condition, *, key):
         return controls - 0.5
 
 
-class Anew(AbstractNetwork):
+class Anew(Untrained):
     """Cells at a level of their own, a half above it where they are perturbed."""
 
     emits: ClassVar[Literal["cells", "mean"]] = "cells"
     anew: ClassVar[bool] = True
-
-    def loss(self, batch, *, key):
-        return jnp.zeros(()), {}
 
     def carry(self, controls, condition, *, key):
         noise = jr.uniform(key, controls.shape)
