@@ -78,6 +78,9 @@ def test_each_side_is_measured_from_its_own_controls(storage):
     make = lambda: np.log1p(rng.poisson(2.0, (len(names), 30)) * rng.uniform(0.5, 2, 30))
     predicted, observed = labelled(make(), names), labelled(storage(make()), names)
     kept, held = metrics.hold_controls(observed, seed=3)
+    # So far from the others that the genes called changed tell which were taken.
+    own = held.to_df().to_numpy()
+    held.X = storage(np.where(np.arange(30) < 6, own + 2.5, 0.75 * own))
     singles = metrics.single_profiles(predicted)
     asked: dict[str, Any] = {"changed": "bonferroni", "weighted": "controls", "singles": singles}
     seen = {"held": lambda _, __, controls: controls.sum()}
@@ -98,6 +101,9 @@ def test_each_side_is_measured_from_its_own_controls(storage):
         test = lambda *own: stats.mannwhitneyu(*own, method="asymptotic").pvalue * 30 < 0.05
         p[name] = test(guess, start), test(truth, origin)
         assert [row["de_predicted"], row["de_measured"]] == [own.sum() for own in p[name]]
+        assert p[name][1].sum() >= 5
+        fold = stats.spearmanr(*(own[p[name][1]] for own in delta)).statistic
+        assert row["des"] == pytest.approx(fold)
         t: Any = stats.ttest_ind(truth, origin)
         share = np.abs(t.statistic) / np.abs(t.statistic).sum()
         spread = share @ (delta[1] - share @ delta[1]) ** 2
