@@ -102,8 +102,8 @@ def test_each_side_is_measured_from_its_own_controls(storage):
         p[name] = test(guess, start), test(truth, origin)
         assert [row["de_predicted"], row["de_measured"]] == [own.sum() for own in p[name]]
         assert p[name][1].sum() >= 5
-        fold = stats.spearmanr(*(own[p[name][1]] for own in delta)).statistic
-        assert row["des"] == pytest.approx(fold)
+        fold: Any = stats.spearmanr(*(own[p[name][1]] for own in delta))
+        assert row["des"] == pytest.approx(fold.statistic)
         t: Any = stats.ttest_ind(truth, origin)
         share = np.abs(t.statistic) / np.abs(t.statistic).sum()
         spread = share @ (delta[1] - share @ delta[1]) ** 2
