@@ -131,8 +131,10 @@ class GeneTransformer(AbstractNetworkRecipe):
 
     def knows(self, facts: Facts) -> Bool[np.ndarray, " perturbations"]:
         bare, places, seen = bare_names(facts)
-        measured = np.isin(bare, facts.screen.genes) | (self.gene_embedding is not None)
-        return (seen | measured)[places]
+        known = list(facts.screen.genes)
+        if self.gene_embedding is not None and facts.priors.genes is not None:
+            known += facts.priors.genes.names
+        return (seen | np.isin(bare, known))[places]
 
     def build(self, facts: Facts, *, key: PRNGKeyArray) -> GeneTransformerNetwork:
         most = max(len(c.perturbations) for c in facts.screen.conditions)

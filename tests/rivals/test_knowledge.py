@@ -10,12 +10,12 @@ import pytest
 import scbig
 from scbig import rivals
 from scbig.data import Condition, Screen
-from scbig.priors import InteractionGraph
+from scbig.priors import EmbeddingTable, InteractionGraph
 from scbig.rivals._gears import _origins
 from scbig.rivals._network import able
 from scbig.train import hold_out_conditions
 
-from .test_gears import LINKS, TABLE, screen
+from .test_gears import GENES, LINKS, TABLE, screen
 
 ACROSS = scbig.Split.of(
     name="across",
@@ -48,17 +48,19 @@ def test_a_context_that_has_only_controls_is_none_of_the_training() -> None:
     [
         (rivals.LatentAdditive(), ["p@1", "q"]),
         (rivals.SamsVAE(), ["p@1", "q"]),
-        # What shares a code, a node or a token with a seen dose, and what a table or a graph knows.
+        # What shares a code, a node, a token or a vector with a seen dose, and what a table or a
+        # graph knows: no table has s, whose vector is then the mean, as of all that it lacks.
         (rivals.CPA(), ["p@1", "p@9", "q"]),
         (rivals.GEARS(), ["p@1", "p@9", "q", "r"]),
-        (rivals.State(), ["a", "p@1", "p@9", "q", "r", "s"]),
+        (rivals.State(), ["a", "p@1", "p@9", "q", "r"]),
         (rivals.State(vectors=False), ["p@1", "q"]),
         (rivals.GeneTransformer(), ["a", "p@1", "p@9", "q"]),
-        (rivals.GeneTransformer(gene_embedding="any"), ["a", "p@1", "p@9", "q", "r", "s"]),
+        (rivals.GeneTransformer(gene_embedding="any"), ["a", "p@1", "p@9", "q", "r"]),
     ],
 )
 def test_what_can_be_known_of_a_perturbation(recipe: Any, known: list[str]) -> None:
-    priors = scbig.Priors(genes=TABLE, perturbation_graph=LINKS)
+    table = EmbeddingTable((*GENES, "p", "q", "r"), np.eye(9, 4, dtype=np.float32))
+    priors = scbig.Priors(genes=table, perturbation_graph=LINKS, missing="mean")
     asked = [Condition.parse(name) for name in ("p@9+r", "s", "a")]
     facts = rivals.Facts.of(screen(names=("p@1", "q"), cells=2), asked, priors)
     assert [*itertools.compress(facts.perturbations, recipe.knows(facts))] == known
