@@ -8,7 +8,7 @@ import pytest
 
 import scbig
 
-from .test_experiments import smoke
+from .experiments.small import smoke
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]

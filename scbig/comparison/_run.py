@@ -100,7 +100,8 @@ def _once(comparison: Comparison, unit: Unit, say: Callable[[str], None]) -> str
         record = {"told": told, "cost": cost}
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
-    jax.clear_caches()  # every training compiles its own, and mapped memory is limited
+    if comparison.recipes[unit.predictor].draws:
+        jax.clear_caches()  # every training compiles its own, and mapped memory is limited
     return record.get("failed")
 
 

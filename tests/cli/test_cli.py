@@ -26,7 +26,7 @@ from scbig.service import load
 from scbig.simulate import SimulationConfig, simulate_screen
 from scbig.splits import Split
 
-from ..test_experiments import FEW
+from ..experiments.small import FEW
 
 SIZES = SimulationConfig(
     genes=40, programs=4, perturbations=6, doubles=12, control_cells=60, cells_per_condition=16,

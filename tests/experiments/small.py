@@ -1,0 +1,49 @@
+"""Settings with just enough steps, and where the scripts are."""
+
+import pathlib
+
+import scbig
+from scbig.simulate import SimulationConfig
+
+EXPERIMENTS = pathlib.Path(__file__).parents[2] / "experiments"
+
+
+PRESET = scbig.cpu()
+
+
+# Just enough to see numbers move.
+FEW = {
+    "programs.clusters": 4,
+    "programs.start.tries": 1,
+    **{f"{part}.{name}": 8 for part in ("encoder", "decoder") for name in ("width", "mlp_width")},
+    **{f"{part}.inducing": 2 for part in ("encoder", "decoder")},
+    "encoder.latent": 4,
+    "condition.hidden": 8,
+    "condition.width": 8,
+    "velocity.hidden": 8,
+    "velocity.depth": 1,
+    "terms.Consistency.cells": 8,
+    "terms.Consistency.losses.PathwayAlignment.iterations": 10,
+    "stage1.epochs": 2,
+    "flow.groups": 2,
+    "flow.cells": 8,
+    "stage2.steps": 4,
+    "stage2.steps_per_call": 4,
+    "stage2.criterion.cells": 8,
+}
+
+
+def smoke() -> scbig.ScBIGConfig:
+    """The scripts' own preset, with just enough steps."""
+    return scbig.but(PRESET, **FEW)
+
+
+def bare() -> scbig.ScBIGConfig:
+    """The same without alignment losses, which are most of what is compiled."""
+    return scbig.but(smoke(), terms=())
+
+
+SIMULATION = SimulationConfig(
+    genes=40, programs=4, perturbations=5, doubles=6, control_cells=60, cells_per_condition=12
+)
+"""A screen of a few hundred cells."""
