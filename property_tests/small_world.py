@@ -12,6 +12,7 @@ from scbig import nn
 from scbig.data import Condition, Screen
 from scbig.flow import fixed
 from scbig.model import ConditionTokens, Networks, ScBIG, make_model
+from scbig.nn import InducingPoints
 from scbig.objective import FlowData, Setting
 from scbig.priors import PathwayLibrary
 from scbig.programs import GenePartition, Relations, unit_rows
@@ -27,7 +28,14 @@ SIZES = nn.Sizes(
     programs=PROGRAMS, slots=PARTITION.slots, embedding=FEATURES, token=FEATURES, context=None,
     latent=LATENT, condition=CONDITION,
 )  # fmt: skip
-BODY = {"width": WIDTH, "heads": 2, "layers": 1, "inducing": 2, "mlp_width": 8, "dropout": 0.2}
+BODY = {
+    "width": WIDTH,
+    "heads": 2,
+    "layers": 1,
+    "mixing": InducingPoints(2),
+    "mlp_width": 8,
+    "dropout": 0.2,
+}
 SAME = 2
 """The group whose cells are all the same."""
 

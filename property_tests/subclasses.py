@@ -48,11 +48,13 @@ TABLE: dict[type, list[Any]] = {
     nn.AbstractSemantics: [nn.MeanSemantics(), nn.WeightedSemantics()],
     nn.AbstractPosition: [nn.RelationalPosition(), nn.LearnedPosition()],
     nn.AbstractNormPlacement: [nn.PostNorm(), nn.PreNorm()],
+    nn.AbstractMixing: [nn.InducingPoints(2), nn.SelfAttention()],
     nn.AbstractEncoderSpec: [
         nn.GeneClusterEncoderSpec(**BODY, latent=LATENT),
         nn.GeneClusterEncoderSpec(
-            **BODY, latent=LATENT, norm=nn.PreNorm(), semantics=nn.WeightedSemantics(),
-            position=nn.LearnedPosition(), pooling=nn.SeedPooling(heads=2),
+            **BODY | {"mixing": nn.SelfAttention()}, latent=LATENT, norm=nn.PreNorm(),
+            semantics=nn.WeightedSemantics(), position=nn.LearnedPosition(),
+            pooling=nn.SeedPooling(heads=2),
         ),
         nn.PCAEncoderSpec(LATENT),
     ],
@@ -120,6 +122,7 @@ TABLE: dict[type, list[Any]] = {
 
 BUILT: dict[type, tuple[type, ...]] = {
     nn.AbstractPool: (nn.AbstractPooling,),
+    nn.AbstractBlock: (nn.AbstractMixing,),
     nn.AbstractPositions: (nn.AbstractPosition,),
     nn.AbstractEncoder: (nn.AbstractEncoderSpec,),
     nn.AbstractDecoder: (nn.AbstractDecoderSpec,),

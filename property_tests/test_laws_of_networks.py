@@ -112,6 +112,28 @@ def test_a_residual_keeps_tokens_apart_and_its_step_counts(norm, seed, order):
     np.testing.assert_allclose(scale(np.asarray(still)), scale(np.asarray(tokens)), atol=1e-3)
 
 
+@compiled
+def layer(mixing, norm, tokens, key):
+    made = mixing.build(WIDTH, heads=2, mlp_width=8, dropout=0.5, norm=norm, key=jr.key(0))
+    arrays, rest = eqx.partition(made, eqx.is_inexact_array)
+    loss = lambda arrays, x: jnp.sum(eqx.combine(arrays, rest)(x) ** 3)
+    return made(tokens), made(tokens, key=key), jax.grad(loss, (0, 1))(arrays, tokens)
+
+
+@given(st.sampled_from(TABLE[nn.AbstractMixing]), SEEDS, st.permutations(range(TOKENS)))
+def test_a_layer_lets_every_token_read_the_others_whatever_their_order(mixing, seed, order):
+    tokens, place = jr.normal(jr.key(seed), (TOKENS, WIDTH)), jnp.array(order)
+    out, noisy, gradient = layer(mixing, nn.PreNorm(), tokens, jr.key(seed))
+    assert out.shape == tokens.shape
+    assert finite(gradient)
+    assert not jnp.allclose(out, noisy)
+    close(out[place], layer(mixing, nn.PreNorm(), tokens[place], jr.key(seed))[0])
+    # Another shape: a layer norm takes its level and its size away.
+    other = tokens.at[0].set(jr.normal(jr.key(seed + 1), (WIDTH,)))
+    moved = layer(mixing, nn.PreNorm(), other, jr.key(seed))[0]
+    assert float(jnp.abs(moved[1:] - out[1:]).max()) > 1e-4
+
+
 def priors_of(spec, partition, embeddings):
     own = spec.prepare(partition, embeddings) if hasattr(spec, "prepare") else None
     centroids = jax.vmap(partition.average, in_axes=1, out_axes=1)(embeddings)

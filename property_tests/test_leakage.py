@@ -21,6 +21,7 @@ from scbig.nn import (
     ConditionEncoderSpec,
     GeneClusterDecoderSpec,
     GeneClusterEncoderSpec,
+    InducingPoints,
     VelocityFieldSpec,
 )
 from scbig.preprocess import PreprocessConfig, preprocess
@@ -33,7 +34,13 @@ CONDITIONS = ("G0", "G1", "G2", "G3", "G4+G5", "G0+G1", "G6+G2", "G7", "G1+G8", 
 CELLS = 6
 TEST, VALIDATION = 3, 2
 
-BODY: dict[str, Any] = {"width": 4, "heads": 1, "layers": 1, "inducing": 2, "mlp_width": 4}
+BODY: dict[str, Any] = {
+    "width": 4,
+    "heads": 1,
+    "layers": 1,
+    "mixing": InducingPoints(2),
+    "mlp_width": 4,
+}
 CONFIG = but(
     cpu(),
     programs=GRC(clusters=3),

@@ -14,6 +14,7 @@ from scipy import sparse
 from scbig import nn
 from scbig.data import Condition, Screen
 from scbig.model import ConditionTokens, Dosing, Networks, make_model
+from scbig.nn import InducingPoints
 from scbig.programs import GenePartition
 from scbig.sampling import CellIndex
 from scbig.service import Names
@@ -102,7 +103,13 @@ DRUGS = ("A", "B", "C")
 NAMED = Names(
     genes=tuple("pqrs"), perturbations=DRUGS, dosing=Dosing(mean=0.0, scale=2.0, always=False)
 )
-BODY: dict[str, Any] = {"width": 4, "heads": 1, "layers": 1, "inducing": 2, "mlp_width": 4}
+BODY: dict[str, Any] = {
+    "width": 4,
+    "heads": 1,
+    "layers": 1,
+    "mixing": InducingPoints(2),
+    "mlp_width": 4,
+}
 MODEL = make_model(
     Networks(
         nn.GeneClusterEncoderSpec(**BODY, latent=2),

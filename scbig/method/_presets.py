@@ -14,6 +14,7 @@ from scbig.nn import (
     ConditionEncoderSpec,
     GeneClusterDecoderSpec,
     GeneClusterEncoderSpec,
+    InducingPoints,
     PCADecoderSpec,
     PCAEncoderSpec,
     SeedPooling,
@@ -165,7 +166,14 @@ def cellflow() -> ScBIGConfig:
 
 def cpu() -> ScBIGConfig:
     """Small enough to train in minutes on two cores; every part of the method is on."""
-    body = {"width": 32, "heads": 2, "layers": 1, "inducing": 4, "mlp_width": 64, "dropout": 0.0}
+    body: Any = {
+        "width": 32,
+        "heads": 2,
+        "layers": 1,
+        "mixing": InducingPoints(4),
+        "mlp_width": 64,
+        "dropout": 0.0,
+    }
     losses = (
         Weighted(CorrelationAlignment(), 0.1),
         Weighted(PathwayAlignment(iterations=50), 0.1),

@@ -1,5 +1,13 @@
 """Networks on one cell or one condition, and their specs; the caller `vmap`s."""
 
+from ._attention import AttentionBlock as AttentionBlock, SelfAttention as SelfAttention
+from ._blocks import (
+    AbstractBlock as AbstractBlock,
+    AbstractMixing as AbstractMixing,
+    AbstractNormPlacement as AbstractNormPlacement,
+    PostNorm as PostNorm,
+    PreNorm as PreNorm,
+)
 from ._cells import (
     GeneClusterDecoder as GeneClusterDecoder,
     GeneClusterDecoderSpec as GeneClusterDecoderSpec,
@@ -29,12 +37,7 @@ from ._facts import (
     RelationalPosition as RelationalPosition,
     WeightedSemantics as WeightedSemantics,
 )
-from ._inducing import (
-    AbstractNormPlacement as AbstractNormPlacement,
-    InducingBlock as InducingBlock,
-    PostNorm as PostNorm,
-    PreNorm as PreNorm,
-)
+from ._inducing import InducingBlock as InducingBlock, InducingPoints as InducingPoints
 from ._pooling import (
     AbstractPool as AbstractPool,
     AbstractPooling as AbstractPooling,

@@ -10,6 +10,7 @@ import jax.random as jr
 from scbig._typing import Array, Float, Latent, PRNGKeyArray, Slots
 from scbig._value import real, require, whole
 
+from ._blocks import AbstractBlock, AbstractMixing, AbstractNormPlacement, PostNorm, stack
 from ._facts import (
     AbstractPosition,
     AbstractPositions,
@@ -19,7 +20,7 @@ from ._facts import (
     ProgramSlots,
     RelationalPosition,
 )
-from ._inducing import AbstractNormPlacement, InducingBlock, PostNorm, stack
+from ._inducing import InducingPoints
 from ._pooling import AbstractPool, AbstractPooling, MeanPooling
 from ._specs import (
     AbstractDecoder,
@@ -33,17 +34,17 @@ from ._specs import (
 class GeneClusterEncoderSpec(AbstractEncoderSpec):
     """The Gene-Cluster-Aware Encoder (section 3.2, Eq. 2 to 4).
 
-    **Fields:** `width` of a token, a multiple of `heads`; `layers`, inducing blocks, each with
-    `inducing` points and an MLP of `mlp_width`; `dropout`, in every block; `latent`, entries of
-    the latent; `norm`, where the LayerNorms stand; `semantics`, the embedding stream of Eq. 2,
-    `None` for expression alone; `position`, how programs are told apart; `pooling`, how tokens
-    become one latent (Table 10).
+    **Fields:** `width` of a token, a multiple of `heads`; `layers`, in each of which tokens read
+    each other by `mixing` (Table 6a) and then themselves in an MLP of `mlp_width`; `dropout`, in
+    every layer; `latent`, entries of the latent; `norm`, where the LayerNorms stand; `semantics`,
+    the embedding stream of Eq. 2, `None` for expression alone; `position`, how programs are told
+    apart; `pooling`, how tokens become one latent (Table 10).
     """
 
     width: int = whole(256)
     heads: int = whole(8)
     layers: int = whole(3, least=0)
-    inducing: int = whole(8)
+    mixing: AbstractMixing = InducingPoints()
     latent: int = whole(50)
     mlp_width: int = whole(512)
     dropout: float = real(0.1, least=0, below=1)
@@ -80,7 +81,7 @@ class GeneClusterEncoder(AbstractEncoder):
     semantics: AbstractSemantics | None
     semantic: eqx.nn.Linear | None
     position: AbstractPositions
-    blocks: tuple[InducingBlock, ...]
+    blocks: tuple[AbstractBlock, ...]
     pooling: AbstractPool
     latent: eqx.nn.Linear
 
@@ -118,7 +119,7 @@ class GeneClusterDecoderSpec(AbstractDecoderSpec):
     width: int = whole(256)
     heads: int = whole(8)
     layers: int = whole(3, least=0)
-    inducing: int = whole(8)
+    mixing: AbstractMixing = InducingPoints()
     mlp_width: int = whole(512)
     dropout: float = real(0.1, least=0, below=1)
     norm: AbstractNormPlacement = PostNorm()
@@ -136,7 +137,7 @@ class GeneClusterDecoder(AbstractDecoder):
 
     expand: eqx.nn.Linear
     position: AbstractPositions
-    blocks: tuple[InducingBlock, ...]
+    blocks: tuple[AbstractBlock, ...]
     expression: eqx.nn.Linear
 
     def __init__(self, spec: GeneClusterDecoderSpec, sizes: Sizes, *, key: PRNGKeyArray):
@@ -159,12 +160,11 @@ class GeneClusterDecoder(AbstractDecoder):
 
 def _blocks(
     spec: GeneClusterEncoderSpec | GeneClusterDecoderSpec, *, key: PRNGKeyArray
-) -> tuple[InducingBlock, ...]:
+) -> tuple[AbstractBlock, ...]:
     return tuple(
-        InducingBlock(
+        spec.mixing.build(
             spec.width,
             heads=spec.heads,
-            inducing=spec.inducing,
             mlp_width=spec.mlp_width,
             dropout=spec.dropout,
             norm=spec.norm,

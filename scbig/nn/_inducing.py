@@ -1,64 +1,47 @@
 """Attention between program tokens through a few inducing points (Eq. 3)."""
 
-import abc
 from collections.abc import Callable
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 
 from scbig._typing import Array, Float, PRNGKeyArray
-from scbig._value import Value
+from scbig._value import whole
 
-Tokens = Float[Array, "points width"]
+from ._blocks import AbstractBlock, AbstractMixing, AbstractNormPlacement, Tokens
 
 
-class AbstractNormPlacement(Value):
-    """Where the LayerNorm of a residual block stands."""
+class InducingPoints(AbstractMixing):
+    """Through a few points that are learned: what a cost linear in the programs affords (Eq. 3).
 
-    @abc.abstractmethod
-    def __call__(
+    **Fields:** `points`, of each layer.
+    """
+
+    points: int = whole(8)
+
+    def build(
         self,
-        step: Callable[[Tokens, Float[Array, "others width"]], Tokens],
-        normalise: Callable[[Float[Array, "any width"]], Float[Array, "any width"]],
-        drop: Callable[[Tokens], Tokens],
-        tokens: Tokens,
-        others: Float[Array, "others width"],
-    ) -> Tokens:
-        """The tokens after the block `step(tokens, others)`, its residual and its norm."""
+        width: int,
+        *,
+        heads: int,
+        mlp_width: int,
+        dropout: float,
+        norm: AbstractNormPlacement,
+        key: PRNGKeyArray,
+    ) -> "InducingBlock":
+        return InducingBlock(
+            width,
+            heads=heads,
+            inducing=self.points,
+            mlp_width=mlp_width,
+            dropout=dropout,
+            norm=norm,
+            key=key,
+        )
 
 
-class PostNorm(AbstractNormPlacement):
-    """After each residual: `norm(x + step(x, others))`, as in the paper."""
-
-    def __call__(
-        self,
-        step: Callable[[Tokens, Float[Array, "others width"]], Tokens],
-        normalise: Callable[[Float[Array, "any width"]], Float[Array, "any width"]],
-        drop: Callable[[Tokens], Tokens],
-        tokens: Tokens,
-        others: Float[Array, "others width"],
-    ) -> Tokens:
-        return normalise(tokens + drop(step(tokens, others)))
-
-
-class PreNorm(AbstractNormPlacement):
-    """Before each step: `x + step(norm(x), norm(others))`."""
-
-    def __call__(
-        self,
-        step: Callable[[Tokens, Float[Array, "others width"]], Tokens],
-        normalise: Callable[[Float[Array, "any width"]], Float[Array, "any width"]],
-        drop: Callable[[Tokens], Tokens],
-        tokens: Tokens,
-        others: Float[Array, "others width"],
-    ) -> Tokens:
-        # In the compress step the others are of another number: both sides share the norm.
-        return tokens + drop(step(normalise(tokens), normalise(others)))
-
-
-class InducingBlock(eqx.Module):
+class InducingBlock(AbstractBlock):
     """Compress, process, broadcast, then a token-wise MLP; a residual around each (Eq. 3).
 
     With inducing points `I` and tokens `H`: `Z = I + Attn(I, H, H)`, `Z = Z + Attn(Z, Z, Z)`,
@@ -123,15 +106,3 @@ class InducingBlock(eqx.Module):
         normalise = jax.vmap(self.norms[place])
         drop = lambda y: self.dropout(y, key=key, inference=key is None)
         return self.norm(step, normalise, drop, tokens, others)
-
-
-def stack(
-    tokens: Float[Array, "clusters width"],
-    blocks: tuple[InducingBlock, ...],
-    *,
-    key: PRNGKeyArray | None,
-) -> Float[Array, "clusters width"]:
-    """Applies the blocks in turn, each with a key of its own."""
-    for number, block in enumerate(blocks):
-        tokens = block(tokens, key=None if key is None else jr.fold_in(key, number))
-    return jnp.asarray(tokens)

@@ -10,10 +10,9 @@ import numpy as np
 
 from scbig._typing import Array, Bool, Expression, ExpressionBatch, Float, Int, PRNGKeyArray, Scalar
 from scbig._value import require, whole
-from scbig.nn import PostNorm
+from scbig.nn import AttentionBlock, PostNorm
 from scbig.objective import Adam, Metrics
 
-from ._attention import AttentionBlock
 from ._cells import Batch, Encoded, Facts
 from ._gene_table import GeneTable, bare_names, normalised, table_of
 from ._mlp import Perceptron

@@ -12,11 +12,10 @@ from scbig._names import examples
 from scbig._typing import Array, Bool, ExpressionBatch, Float, PRNGKeyArray, Scalar
 from scbig._value import real, require, whole
 from scbig.data import Condition
-from scbig.nn import PreNorm
+from scbig.nn import AttentionBlock, PreNorm
 from scbig.objective import Adam, Metrics
 from scbig.ot import squared_distances
 
-from ._attention import AttentionBlock
 from ._cells import Batch, Encoded, Facts
 from ._mlp import Perceptron
 from ._network import AbstractNetwork, AbstractNetworkRecipe

@@ -82,7 +82,7 @@ def load(path: str | os.PathLike[str], *, genes: Sequence[str] | None = None) ->
     return TrainedModel(pure=pure, names=names, config=config, anchor=anchor, others=others)
 
 
-FORMAT = 5
+FORMAT = 6
 """Of the file's header; 1 was that of scBIG 0.1, which had no number."""
 
 

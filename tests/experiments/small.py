@@ -16,7 +16,7 @@ FEW = {
     "programs.clusters": 4,
     "programs.start.tries": 1,
     **{f"{part}.{name}": 8 for part in ("encoder", "decoder") for name in ("width", "mlp_width")},
-    **{f"{part}.inducing": 2 for part in ("encoder", "decoder")},
+    **{f"{part}.mixing.points": 2 for part in ("encoder", "decoder")},
     "encoder.latent": 4,
     "condition.hidden": 8,
     "condition.width": 8,

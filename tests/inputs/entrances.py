@@ -24,6 +24,7 @@ from scbig.nn import (
     ConditionEncoderSpec,
     GeneClusterDecoderSpec,
     GeneClusterEncoderSpec,
+    InducingPoints,
     VelocityFieldSpec,
 )
 from scbig.preprocess import PreprocessConfig, preprocess, preprocess_file
@@ -68,7 +69,13 @@ def of_counts(cells: Any) -> Any:
 @functools.cache
 def model() -> TrainedModel:
     """An untrained model of these genes."""
-    body: dict[str, Any] = {"width": 8, "heads": 2, "layers": 1, "inducing": 2, "mlp_width": 8}
+    body: dict[str, Any] = {
+        "width": 8,
+        "heads": 2,
+        "layers": 1,
+        "mixing": InducingPoints(2),
+        "mlp_width": 8,
+    }
     config = ScBIGConfig(
         programs=GRC(clusters=3),
         encoder=GeneClusterEncoderSpec(**body, latent=4),

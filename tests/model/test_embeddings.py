@@ -10,6 +10,7 @@ import pytest
 from scbig import nn
 from scbig.method import but
 from scbig.model import Networks, make_model, program_centroids, standardised_embeddings
+from scbig.nn import InducingPoints
 from scbig.priors import EmbeddingTable
 from scbig.programs import GenePartition
 
@@ -18,7 +19,14 @@ PARTITION = GenePartition.from_labels(np.arange(GENES) % PROGRAMS, PROGRAMS)
 KNOWN = (np.arange(GENES) % 7 != 3)[:, None]
 VECTORS = np.asarray(jr.normal(jr.key(1), (GENES, FEATURES)) + 0.5)
 TABLE = np.where(KNOWN, VECTORS, 0).astype(np.float32)
-BODY = {"width": 8, "heads": 2, "layers": 1, "inducing": 2, "mlp_width": 8, "dropout": 0.0}
+BODY = {
+    "width": 8,
+    "heads": 2,
+    "layers": 1,
+    "mixing": InducingPoints(2),
+    "mlp_width": 8,
+    "dropout": 0.0,
+}
 SEMANTICS = [nn.MeanSemantics(), nn.WeightedSemantics()]
 NETWORKS = Networks(
     nn.GeneClusterEncoderSpec(**BODY, latent=4),

@@ -10,12 +10,20 @@ import pytest
 from scbig import nn
 from scbig.flow import adaptive
 from scbig.model import ConditionTokens, Networks, ScBIG, make_model, program_centroids
+from scbig.nn import InducingPoints
 from scbig.programs import GenePartition
 
 GENES, PROGRAMS, FEATURES = 10, 3, 5
 PARTITION = GenePartition.from_labels(np.arange(GENES) % PROGRAMS, PROGRAMS)
 EMBEDDINGS = jr.normal(jr.key(1), (GENES, FEATURES))
-BODY = {"width": 8, "heads": 2, "layers": 1, "inducing": 2, "mlp_width": 8, "dropout": 0.5}
+BODY = {
+    "width": 8,
+    "heads": 2,
+    "layers": 1,
+    "mixing": InducingPoints(2),
+    "mlp_width": 8,
+    "dropout": 0.5,
+}
 NETWORKS = Networks(
     nn.GeneClusterEncoderSpec(**BODY, latent=4),
     nn.GeneClusterDecoderSpec(**BODY),

@@ -14,7 +14,8 @@ from scbig.nn._facts import PositionEncoding
 
 K, C, D, W, L = 3, 4, 5, 8, 6
 BODY: dict[str, Any] = {
-    "width": W, "heads": 2, "layers": 2, "inducing": 2, "mlp_width": 16, "dropout": 0.5
+    "width": W, "heads": 2, "layers": 2, "mlp_width": 16, "dropout": 0.5,
+    "mixing": nn.InducingPoints(2),
 }  # fmt: skip
 SIZES = nn.Sizes(programs=K, slots=C, embedding=D, token=1, context=None, latent=L, condition=1)
 
@@ -32,7 +33,7 @@ def facts(kind="mean"):
 
 
 def encoder(semantics="mean", **options):
-    spec = nn.GeneClusterEncoderSpec(**BODY, latent=L, semantics=STREAMS[semantics], **options)
+    spec = nn.GeneClusterEncoderSpec(**BODY | options, latent=L, semantics=STREAMS[semantics])
     made = spec.build(SIZES, key=jr.key(0))
     assert isinstance(made, nn.GeneClusterEncoder)
     return made
@@ -93,6 +94,29 @@ def test_the_encoder_is_equations_2_to_4():
     np.testing.assert_allclose(module(jnp.asarray(x), known), z, rtol=2e-4, atol=2e-5)
 
 
+def transformer_by_hand(block, h):
+    h = layer_norm(h + attend(block.attention, h, h), block.norms[0])
+    return layer_norm(h + gelu_mlp(block.mlp, h), block.norms[1])
+
+
+def test_the_normal_encoder_is_a_transformer_over_the_same_tokens():
+    module, known = encoder(mixing=nn.SelfAttention()), facts()
+    scales = lambda m: [norm.weight for block in m.blocks for norm in block.norms]
+    drawn = [jr.uniform(jr.key(i), (W,)) + 0.5 for i in range(len(scales(module)))]
+    module = eqx.tree_at(scales, module, drawn)
+    x = np.asarray(jr.normal(jr.key(3), (K, C)))
+    h = x @ np.asarray(module.expression.weight).T + np.asarray(module.expression.bias)
+    assert module.semantic is not None
+    assert isinstance(module.position, PositionEncoding)
+    h = h + np.asarray(VECTORS[:, 0]) @ np.asarray(module.semantic.weight).T
+    h = h + np.asarray(module.position(known.centroids))
+    for block in module.blocks:
+        assert not hasattr(block, "inducing")
+        h = transformer_by_hand(block, h)
+    z = np.asarray(module.latent.weight) @ h.mean(0) + np.asarray(module.latent.bias)
+    np.testing.assert_allclose(module(jnp.asarray(x), known), z, rtol=2e-4, atol=2e-5)
+
+
 def test_the_position_encoding_has_no_bias():
     position = encoder().position
     assert isinstance(position, PositionEncoding)
@@ -111,15 +135,17 @@ def test_the_weighted_stream_depends_on_the_cell():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("semantics", "norm", "pooling"),
+    ("semantics", "norm", "pooling", "mixing"),
     [
-        ("mean", nn.PostNorm(), nn.MeanPooling()),
-        ("weighted", nn.PreNorm(), nn.AttentionPooling()),
-        ("none", nn.PostNorm(), nn.SeedPooling(heads=2)),
+        ("mean", nn.PostNorm(), nn.MeanPooling(), nn.SelfAttention()),
+        ("weighted", nn.PreNorm(), nn.AttentionPooling(), nn.InducingPoints(2)),
+        ("none", nn.PostNorm(), nn.SeedPooling(heads=2), nn.InducingPoints(2)),
+        ("weighted", nn.PreNorm(), nn.MeanPooling(), nn.SelfAttention()),
     ],
 )
-def test_every_variant_encodes_with_finite_gradients(semantics, norm, pooling):
-    module, known = encoder(semantics, norm=norm, pooling=pooling), facts(semantics)
+def test_every_variant_encodes_with_finite_gradients(semantics, norm, pooling, mixing):
+    module = encoder(semantics, norm=norm, pooling=pooling, mixing=mixing)
+    known = facts(semantics)
     loss = lambda m, x: jnp.sum(m(x, known) ** 2)
     gradient = eqx.filter_grad(loss)(module, jnp.zeros((K, C)))
     leaves = jax.tree.leaves(eqx.filter(gradient, eqx.is_array))

@@ -15,12 +15,19 @@ from scbig.nn import (
     ConditionEncoderSpec,
     GeneClusterDecoderSpec,
     GeneClusterEncoderSpec,
+    InducingPoints,
     VelocityFieldSpec,
 )
 from scbig.programs import GRC, GenePartition
 from scbig.service import Names, TrainedModel, load, save
 
-BODY: dict[str, Any] = {"width": 8, "heads": 2, "layers": 1, "inducing": 2, "mlp_width": 8}
+BODY: dict[str, Any] = {
+    "width": 8,
+    "heads": 2,
+    "layers": 1,
+    "mixing": InducingPoints(2),
+    "mlp_width": 8,
+}
 CONFIG = ScBIGConfig(
     programs=GRC(clusters=2),
     encoder=GeneClusterEncoderSpec(**BODY, latent=4),

@@ -23,6 +23,7 @@ from scbig.nn import (
     ConditionEncoderSpec,
     GeneClusterDecoderSpec,
     GeneClusterEncoderSpec,
+    InducingPoints,
     VelocityFieldSpec,
 )
 from scbig.programs import GRC, GenePartition
@@ -49,7 +50,13 @@ def controls() -> Any:
 
 @pytest.fixture(scope="module")
 def model() -> TrainedModel:
-    body: dict[str, Any] = {"width": 4, "heads": 1, "layers": 1, "inducing": 2, "mlp_width": 4}
+    body: dict[str, Any] = {
+        "width": 4,
+        "heads": 1,
+        "layers": 1,
+        "mixing": InducingPoints(2),
+        "mlp_width": 4,
+    }
     config = ScBIGConfig(
         programs=GRC(clusters=3),
         encoder=GeneClusterEncoderSpec(**body, latent=2),

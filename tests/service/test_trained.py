@@ -27,6 +27,7 @@ from scbig.nn import (
     ConditionEncoderSpec,
     GeneClusterDecoderSpec,
     GeneClusterEncoderSpec,
+    InducingPoints,
     Sizes,
     VelocityFieldSpec,
 )
@@ -38,7 +39,13 @@ PERTURBATIONS = ("AHR", "CEBPE", "KLF1")
 
 
 def small() -> ScBIGConfig:
-    body: dict[str, Any] = {"width": 8, "heads": 2, "layers": 1, "inducing": 2, "mlp_width": 8}
+    body: dict[str, Any] = {
+        "width": 8,
+        "heads": 2,
+        "layers": 1,
+        "mixing": InducingPoints(2),
+        "mlp_width": 8,
+    }
     return ScBIGConfig(
         programs=GRC(clusters=3),
         encoder=GeneClusterEncoderSpec(**body, latent=4),
@@ -370,7 +377,7 @@ def test_a_model_of_an_older_version_is_refused_by_its_version(model, tmp_path):
     path = tmp_path / "model.scbig"
     save(model, path)
     rewritten(path, lambda header: header.pop("format"))
-    with pytest.raises(ValueError, match=r"format 1, of an earlier version .* format 5"):
+    with pytest.raises(ValueError, match=r"format 1, of an earlier version .* format 6"):
         load(path)
 
 

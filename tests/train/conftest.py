@@ -19,6 +19,7 @@ from scbig.nn import (
     ConditionEncoderSpec,
     GeneClusterDecoderSpec,
     GeneClusterEncoderSpec,
+    InducingPoints,
     VelocityFieldSpec,
 )
 from scbig.objective import Adam, Consistency, FlowCriterion, FlowMatching, ResponseCriterion
@@ -39,7 +40,7 @@ BODY: dict[str, Any] = {
     "width": 8,
     "heads": 2,
     "layers": 1,
-    "inducing": 2,
+    "mixing": InducingPoints(2),
     "mlp_width": 8,
     "dropout": 0.1,
 }

@@ -1,6 +1,7 @@
-"""A block of a transformer, of cells or of genes."""
+"""A block of a transformer, of programs, cells or genes."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -8,12 +9,30 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from scbig._typing import Array, Bool, Float, PRNGKeyArray
-from scbig.nn import AbstractNormPlacement
+
+from ._blocks import AbstractBlock, AbstractMixing, AbstractNormPlacement
 
 Tokens = Float[Array, "tokens width"]
 
 
-class AttentionBlock(eqx.Module):
+class SelfAttention(AbstractMixing):
+    """Directly, as in a plain transformer: the encoder called Normal in Table 6a."""
+
+    def build(
+        self,
+        width: int,
+        *,
+        heads: int,
+        mlp_width: int,
+        dropout: float,
+        norm: AbstractNormPlacement,
+        key: PRNGKeyArray,
+    ) -> "AttentionBlock":
+        trained: Any = {"trained_norms": True, "dropout": dropout, "activation": jax.nn.gelu}
+        return AttentionBlock.of(width, heads, mlp_width, norm, **trained, key=key)
+
+
+class AttentionBlock(AbstractBlock):
     """Each token reads all of them, then itself; a residual around both.
 
     There are no positions: tokens in another order give the same in that order.
