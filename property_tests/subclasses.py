@@ -66,12 +66,18 @@ TABLE: dict[type, list[Any]] = {
     nn.AbstractConditionSpec: [
         nn.ConditionEncoderSpec(hidden=8, width=6, dropout=0.2, pooling=pooling)
         for pooling in (nn.AttentionPooling(), nn.SumPooling())
-    ],
+    ]
+    + [nn.ReleasedConditionSpec(seed=4, heads=2, width=6, dropout=0.5)],
     nn.AbstractVelocitySpec: [
         nn.VelocityFieldSpec(frequencies=2, top_frequency=3.0, hidden=8, depth=1, dropout=0.2),
+        nn.ReleasedVelocitySpec(frequencies=2, top_frequency=3.0, hidden=8, depth=1, dropout=0.2),
     ],
     alignment.AbstractAlignment: [part.term for part in LOSSES]
-    + [alignment.PathwayAlignment(pool=4, iterations=20)],
+    + [
+        alignment.PathwayAlignment(pool=4, iterations=20),
+        alignment.PlainPathwayAlignment(epsilon=5.0, iterations=20),
+        alignment.CorrelationAlignment(squared=False),
+    ],
     objective.AbstractTerm: [
         objective.FlowMatching(coupling=ot.IndependentCoupling(), groups=2, cells=6),
         objective.PlannedMatching(

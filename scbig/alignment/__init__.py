@@ -14,3 +14,7 @@ from ._pathway import (
     PathwayFacts as PathwayFacts,
     pathway_weights as pathway_weights,
 )
+from ._plain import (
+    PlainPathwayAlignment as PlainPathwayAlignment,
+    plain_transport as plain_transport,
+)

@@ -32,9 +32,15 @@ def cluster_correlation(
 
 
 class CorrelationAlignment(AbstractAlignment):
-    """`||R(predicted) - R_p||_F^2 / K^2` (Eq. 7), with `R_p` from all training cells of `p`."""
+    """`||R(predicted) - R_p||_F^2 / K^2` (Eq. 7), with `R_p` from all training cells of `p`.
+
+    **Fields:** `squared`, as in Eq. 7; else the root of that, which the released code takes: its
+    gradient does not fade where the correlations are nearly right.
+    """
 
     label = "correlation"
+
+    squared: bool = True
 
     def prepare(
         self,
@@ -56,7 +62,11 @@ class CorrelationAlignment(AbstractAlignment):
     ) -> Scalar:
         partition, targets = facts
         found = jax.vmap(lambda x: cluster_correlation(x, partition))(predicted)
-        return jnp.mean((found - targets[groups]) ** 2)
+        errors = jnp.mean((found - targets[groups]) ** 2, axis=(1, 2))
+        if not self.squared:
+            apart = errors > 0  # the root has no gradient at zero
+            errors = jnp.where(apart, jnp.sqrt(jnp.where(apart, errors, 1.0)), 0.0)
+        return jnp.mean(errors)
 
 
 def correlation_targets(

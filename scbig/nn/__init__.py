@@ -49,6 +49,12 @@ from ._pooling import (
     SumPooling as SumPooling,
     masked_softmax as masked_softmax,
 )
+from ._released import (
+    ReleasedCondition as ReleasedCondition,
+    ReleasedConditionSpec as ReleasedConditionSpec,
+    ReleasedVelocity as ReleasedVelocity,
+    ReleasedVelocitySpec as ReleasedVelocitySpec,
+)
 from ._specs import (
     AbstractConditionEncoder as AbstractConditionEncoder,
     AbstractConditionSpec as AbstractConditionSpec,

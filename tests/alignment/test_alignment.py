@@ -12,8 +12,10 @@ from scbig.alignment import (
     CorrelationAlignment,
     PathwayAlignment,
     PathwayFacts,
+    PlainPathwayAlignment,
     cluster_correlation,
     pathway_weights,
+    plain_transport,
 )
 from scbig.data import Condition, Screen
 from scbig.priors import PathwayLibrary
@@ -54,6 +56,13 @@ def test_the_correlation_loss_compares_with_the_group_that_was_drawn():
     np.testing.assert_allclose(at(2), 0.0, atol=1e-10)
     difference = np.asarray(targets[2] - targets[0])
     np.testing.assert_allclose(at(0), np.sum(difference**2) / 9, rtol=1e-5)
+    root = CorrelationAlignment(squared=False)
+    given = jnp.array([0]), (PARTITION, targets)
+    found = root(observed[2][None], *given, key=jr.key(0))
+    np.testing.assert_allclose(found, np.linalg.norm(difference) / 3, rtol=1e-5)
+    same = jnp.array([2]), (PARTITION, targets)
+    gradient = jax.grad(lambda x: root(x[None], *same, key=jr.key(0)))(observed[2])
+    assert jnp.all(jnp.isfinite(gradient))
 
 
 def test_pathway_weights_average_over_a_pathways_genes():
@@ -180,3 +189,30 @@ def test_without_pathways_the_loss_says_what_to_give(screen):
         PathwayAlignment().prepare(screen, index, PARTITION, None)
     with pytest.raises(ValueError, match="no set has 5 of the 7 genes"):
         PathwayAlignment(min_genes=5).prepare(screen, index, PARTITION, LIBRARY)
+
+
+def test_transport_in_the_plain_domain_is_pots_where_the_kernel_has_room_for_it():
+    x, y = cells(0), cells(1, shift=0.5)
+    cost, mass = plain_transport(x, y, epsilon=5.0, iterations=2000)
+    squared = pot.dist(np.asarray(x, np.float64), np.asarray(y, np.float64))
+    uniform = np.full(20, 1 / 20)
+    plan = pot.sinkhorn(uniform, uniform, squared, 5.0, numItermax=5000, stopThr=1e-10)
+    np.testing.assert_allclose(cost, np.sum(plan * squared), rtol=1e-3)
+    np.testing.assert_allclose(mass, 1.0, rtol=1e-4)
+
+
+def test_in_the_plain_domain_far_populations_carry_no_mass_and_teach_nothing():
+    """The released code's loss: the cost falls to zero where the populations are far apart."""
+    x, y = cells(0), cells(1, shift=6.0)
+    cost, mass = plain_transport(x, y, epsilon=0.1, iterations=100)
+    assert mass < 1e-6
+    assert cost < 1e-3
+    slope = jax.grad(lambda z: plain_transport(z, y, epsilon=0.1, iterations=100)[0])(x)
+    assert jnp.all(slope == 0)
+    honest = PathwayAlignment(epsilon=0.1, iterations=100)
+    facts = facts_of(y)
+    value, gradient = jax.value_and_grad(lambda z: honest(z[None], GROUP, facts, key=jr.key(0)))(x)
+    assert value > 10
+    assert jnp.linalg.norm(gradient) > 0.1
+    dead = PlainPathwayAlignment()
+    assert dead(x[None], GROUP, facts, key=jr.key(0)) < 1e-3

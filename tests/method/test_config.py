@@ -5,6 +5,9 @@ import json
 import re
 from typing import Any
 
+import equinox as eqx
+import jax
+import jax.random as jr
 import jaxtyping
 import pytest
 
@@ -53,13 +56,62 @@ def test_presets_differ_and_so_do_their_fingerprints():
     assert len({hash(p()) for p in PRESETS}) == len(PRESETS)
 
 
-def test_the_paper_is_the_default_and_its_numbers_are_those_of_its_appendix():
-    paper = m.paper()
+def test_the_paper_is_the_default_and_its_numbers_are_those_of_table_16():
+    paper: Any = m.paper()
     assert paper == m.ScBIGConfig()
+    for part in (paper.encoder, paper.decoder):
+        assert (part.width, part.layers, part.heads) == (256, 3, 8)
+        assert part.mixing == nn.InducingPoints(8)
     assert paper.encoder.latent == 50
-    assert (paper.stage2.steps, paper.stage2.accumulate) == (500_000, 20)
-    assert m.released().programs == programs.GRC(rounds=3)
-    assert m.released().standardise_latents is False
+    assert paper.programs.clusters == 32
+    velocity = paper.velocity
+    assert (velocity.depth, velocity.hidden, velocity.dropout) == (2, 1024, 0.1)
+    assert paper.condition.width == 256
+    first, second = paper.stage1, paper.stage2
+    assert (first.epochs, first.batch, first.optimiser.learning_rate) == (100, 256, 1e-4)
+    assert (second.steps, second.accumulate) == (500_000, 20)
+    assert paper.flow.groups * paper.flow.cells == 1024
+    assert second.optimiser == objective.Adam(5e-5, clip_norm=1.0)
+    (part,) = paper.terms
+    assert part.weight == 1
+    assert part.term.period == 1
+    assert [loss.weight for loss in part.term.losses] == [0.1, 0.1]
+
+
+def parameters(config: m.ScBIGConfig, token: int) -> dict[str, int]:
+    """Of each network at the published sizes: 2,051 genes, and embeddings of 768 entries."""
+    sizes = nn.Sizes(
+        programs=32, slots=65, embedding=768, token=token, context=None, latent=50, condition=256
+    )
+    count = lambda spec: sum(
+        leaf.size
+        for leaf in jax.tree.leaves(
+            jax.eval_shape(lambda: eqx.filter(spec.build(sizes, key=jr.key(0)), eqx.is_array))
+        )
+    )
+    names = ("encoder", "decoder", "condition", "velocity")
+    return {name: count(getattr(config, name)) for name in names}
+
+
+def test_the_released_networks_have_the_published_numbers_of_parameters():
+    found = {token: parameters(m.released(), token) for token in (128, 5120)}
+    flow = {token: own["velocity"] + own["condition"] for token, own in found.items()}
+    # The vectors of programs whose genes have no embedding are this library's.
+    own_positions = 32 * 256
+    for part in ("encoder", "decoder"):
+        assert round((found[128][part] - own_positions) / 1e6, 2) == 3.39
+    assert round(flow[128] / 1e6, 2) == 6.70
+    assert round(flow[5120] / 1e6, 2) == 7.34
+
+
+def test_what_the_paper_preset_adds_and_saves_beside_the_published_numbers():
+    paper, released = (parameters(preset(), 128) for preset in (m.paper, m.released))
+    # Eq. 2 has a second stream, which the released encoder lacks.
+    assert paper["encoder"] - released["encoder"] == 768 * 256
+    assert paper["decoder"] == released["decoder"]
+    # 64 time features in place of 1,024; three LayerNorms.
+    norms = 2 * (1024 + 1024 + 256)
+    assert paper["velocity"] - released["velocity"] == norms - (1024 - 64) * 1024
 
 
 @pytest.mark.parametrize("base", [m.paper(), m.cpu()])
