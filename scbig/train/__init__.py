@@ -4,7 +4,7 @@ from ._autoencoder import autoencoder_stage as autoencoder_stage, standardise as
 from ._contexts import control_profiles as control_profiles, one_hot_contexts as one_hot_contexts
 from ._covers import covered as covered
 from ._feed import make_feed as make_feed
-from ._fit import FitResult as FitResult, fit as fit
+from ._fit import FitResult as FitResult, fit as fit, fit_autoencoder as fit_autoencoder
 from ._flow import Prepared as Prepared, flow_stage as flow_stage
 from ._holdout import (
     hold_out_cells as hold_out_cells,

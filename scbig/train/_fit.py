@@ -26,7 +26,7 @@ from ._materials import Materials, identity_of
 from ._priors import Priors
 from ._programs import ClusteringInput, response_errors
 from ._record import Recorder
-from ._stages import TrainingKeys, train_stages
+from ._stages import TrainingKeys, train_autoencoder, train_stages
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,20 +93,75 @@ def fit(
     not reach their end; `FloatingPointError` for a loss that is not finite.
     """
     _check_arguments(screen, priors, config, programs, autoencoder, validation)
-    program_key, model_key, split_key, stage1_key, stage2_key = jr.split(key, 5)
-    keys = TrainingKeys(model=model_key, stage1=stage1_key, stage2=stage2_key)
     if autoencoder is not None:
         programs = _programs_of(autoencoder, screen, config, programs)
-    table = None if programs is None else programs.align(screen.genes)
-    if table is not None:
-        config = but(config, programs=Given())
-    given = () if autoencoder is None else ("encoder", "decoder")
     if not validation and config.stage2.hold_out:
-        drawn = jr.fold_in(split_key, 1)
+        drawn = jr.fold_in(jr.split(key, 5)[2], 1)
         validation = hold_out_conditions(screen, config.stage2.hold_out, key=drawn)
     if not validation and config.anchor is not None and isinstance(config.emission, Changed):
         # Cells of seen conditions cannot judge what a flow does to the means of unseen ones.
         config = but(config, **{"emission.mean": 0.0})
+    given = screen, priors, config, programs, autoencoder, validation, out
+    return _start(*given, progress=progress, anyway=anyway, say=say, train=train_stages, key=key)
+
+
+def fit_autoencoder(
+    screen: Screen,
+    priors: Priors,
+    config: ScBIGConfig,
+    *,
+    programs: ProgramTable | None = None,
+    validation: Sequence[str] = (),
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    anyway: bool = False,
+    say: Callable[[str], None] = print,
+    key: PRNGKeyArray,
+) -> FitResult:
+    """Clusters the genes and trains the autoencoder, for several flows: see `fit(autoencoder=)`.
+
+    As `fit` does first: where the same conditions validate, under the same key the programs and
+    the autoencoder are the same. The flow of the model is untrained.
+
+    **Arguments:** as for `fit`; of the configuration only what stage 1 reads counts.
+
+    **Raises:** as `fit`; a `ValueError` for programs that learn from what a flow misses.
+    """
+    _check_arguments(screen, priors, config, programs, None, validation)
+    if config.programs.updates:
+        raise ValueError(
+            "programs.feedback learns from what a flow misses, and there is none: leave it out."
+        )
+    names = ("programs", "encoder", "decoder", "condition", "velocity", "stage1")
+    networks = {n: getattr(config, n) for n in (*names, "identity", "targets", "max_tokens")}
+    own = ScBIGConfig(**networks, terms=())
+    train = lambda *given, autoencoder: train_autoencoder(*given)
+    given = screen, priors, own, programs, None, validation, out
+    return _start(*given, progress=progress, anyway=anyway, say=say, train=train, key=key)
+
+
+def _start(
+    screen: Screen,
+    priors: Priors,
+    config: ScBIGConfig,
+    programs: ProgramTable | None,
+    autoencoder: TrainedModel | None,
+    validation: Sequence[str],
+    out: str | os.PathLike[str] | None,
+    *,
+    progress: bool,
+    anyway: bool,
+    say: Callable[[str], None],
+    train: Callable[..., TrainedModel],
+    key: PRNGKeyArray,
+) -> FitResult:
+    """What is wrong is told before anything is trained; then all of it, in the run's folder."""
+    program_key, model_key, split_key, stage1_key, stage2_key = jr.split(key, 5)
+    keys = TrainingKeys(model=model_key, stage1=stage1_key, stage2=stage2_key)
+    table = None if programs is None else programs.align(screen.genes)
+    if table is not None:
+        config = but(config, programs=Given())
+    given = () if autoencoder is None else ("encoder", "decoder")
     report = screen.report(priors.read_by(config, given=given))
     if progress:
         say(str(report))
@@ -123,7 +178,7 @@ def fit(
         recorder = Recorder(out, identity, progress=progress)
         recorder.claim(config.to_dict())
         given = table, autoencoder, priors.provenance(config)
-        return _run(materials, recorder, keys, *given, report, key=program_key)
+        return _run(materials, recorder, keys, *given, report, train=train, key=program_key)
 
 
 def _run(
@@ -135,15 +190,16 @@ def _run(
     provenance: dict[str, Any],
     report: Report,
     *,
+    train: Callable[..., TrainedModel],
     key: PRNGKeyArray,
 ) -> FitResult:
-    """The programs, unless they are given, then both stages; all is kept in the run's folder."""
+    """The programs, unless they are given, then `train`; all is kept in the run's folder."""
     clustering = None
     if table is None:
         clustering = _find_programs(materials, provenance, recorder, keys, key=key)
         table = ProgramTable.of(materials.names.genes, clustering.partition, provenance)
     pure = None if autoencoder is None else autoencoder.pure
-    model = train_stages(materials, table.partition, recorder, keys, autoencoder=pure)
+    model = train(materials, table.partition, recorder, keys, autoencoder=pure)
     if recorder.folder is not None:
         table.save(recorder.folder / "programs.csv")
         save(model, recorder.folder / "model.scbig")

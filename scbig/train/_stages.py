@@ -59,30 +59,52 @@ def train_stages(
     """
     config = materials.config
     recorder.claim(config.to_dict())
-    vectors, contexts = materials.embeddings, materials.contexts
-    tables: dict[str, Any] = {
-        "tokens": jnp.asarray(materials.tokens),
-        "known": materials.known,
-        "dose_features": materials.names.dose_features,
-        "contexts": None if contexts is None else jnp.asarray(contexts.vectors),
-    }
     # It needs no autoencoder: what is wrong with it is told first.
     anchor = _anchor(materials, materials.learn)
+    tables = _tables(materials)
     if autoencoder is None:
-        model = make_model(
-            config.networks,
-            partition=partition,
-            embeddings=None if vectors is None else jnp.asarray(vectors),
-            mean=jnp.asarray(materials.kept.mean()),
-            **tables,
-            key=keys.model,
-        )
-        model = _fit_autoencoder(model, materials, recorder, key=keys.stage1)
+        model = _pretrained(materials, partition, recorder, keys)
     else:
         model = with_new_flow(autoencoder, config.networks, **tables, key=keys.model)
     _, *others = member_list(keys.model, config.stage2.members)
     models = model, *(with_new_flow(model, config.networks, **tables, key=key) for key in others)
     return _fit_flow(models, materials, anchor, recorder, key=keys.stage2)
+
+
+def train_autoencoder(
+    materials: Materials, partition: AbstractPartition, recorder: Recorder, keys: TrainingKeys
+) -> TrainedModel:
+    """Stage 1 alone: the flow of the model is untrained."""
+    recorder.claim(materials.config.to_dict())
+    pure = _pretrained(materials, partition, recorder, keys)
+    return TrainedModel(pure=pure, names=materials.names, config=materials.config)
+
+
+def _pretrained(
+    materials: Materials, partition: AbstractPartition, recorder: Recorder, keys: TrainingKeys
+) -> ScBIG:
+    """A model of these programs after stage 1."""
+    vectors = materials.embeddings
+    model = make_model(
+        materials.config.networks,
+        partition=partition,
+        embeddings=None if vectors is None else jnp.asarray(vectors),
+        mean=jnp.asarray(materials.kept.mean()),
+        **_tables(materials),
+        key=keys.model,
+    )
+    return _fit_autoencoder(model, materials, recorder, key=keys.stage1)
+
+
+def _tables(materials: Materials) -> dict[str, Any]:
+    """What a model knows of perturbations and contexts before it is trained."""
+    contexts = materials.contexts
+    return {
+        "tokens": jnp.asarray(materials.tokens),
+        "known": materials.known,
+        "dose_features": materials.names.dose_features,
+        "contexts": None if contexts is None else jnp.asarray(contexts.vectors),
+    }
 
 
 def _anchor(materials: Materials, cells: Screen) -> AbstractFittedAnchor | None:

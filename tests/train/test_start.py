@@ -15,9 +15,9 @@ from scbig.flow import AbstractProbabilityPath, adaptive
 from scbig.method import ScBIGConfig, but, plain, read, walk
 from scbig.nn import LearnedPosition
 from scbig.priors import EmbeddingTable
-from scbig.programs import GRC, FileOrder, Given
+from scbig.programs import GRC, Feedback, FileOrder, Given
 from scbig.service import load
-from scbig.train import Priors, fit
+from scbig.train import Priors, fit, fit_autoencoder
 from scbig.train._materials import identity_of
 
 from .conftest import LEAN, TINY
@@ -276,3 +276,26 @@ def _doubled(whole, target, name):
         changed = (not old if isinstance(old, bool) else 2 * old + 1) if own else None
         object.__setattr__(new, field.name, changed if own else _doubled(old, target, name))
     return new
+
+
+def test_the_first_stage_alone_is_that_of_a_whole_fit(screen, priors, tmp_path):
+    given = {"progress": False, "key": jr.key(0)}
+    whole = fit(screen, priors, LEAN, **given)
+    first = fit_autoencoder(screen, priors, LEAN, out=tmp_path, **given)
+    assert set(first.history.stage) == {"autoencoder"}
+    parts = lambda made: (made.model.pure.encoder, made.model.pure.decoder)
+    assert same(parts(first), parts(whole))
+    np.testing.assert_array_equal(first.programs.partition.labels, whole.programs.partition.labels)
+    # The folder has it, and nothing is trained again.
+    again = fit_autoencoder(screen, priors, LEAN, out=tmp_path, **given)
+    assert same(again.model.pure, first.model.pure)
+    kept = load(tmp_path / "model.scbig")
+    after = fit(screen, priors, LEAN, autoencoder=kept, **given)
+    assert same(parts(after), parts(whole))
+    assert "autoencoder" not in set(after.history.stage)
+
+
+def test_programs_that_learn_from_a_flow_have_no_first_stage_alone(screen, priors):
+    learning = but(LEAN, programs=GRC(clusters=3, feedback=Feedback()))
+    with pytest.raises(ValueError, match="learns from what a flow misses"):
+        fit_autoencoder(screen, priors, learning, progress=False, key=jr.key(0))
