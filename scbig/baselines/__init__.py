@@ -30,6 +30,7 @@ from ._moved import MovedControls as MovedControls
 from ._process import ResidualProcess as ResidualProcess
 from ._recipe import (
     AbstractRecipe as AbstractRecipe,
+    Arm as Arm,
     Method as Method,
     Rule as Rule,
     known_cells as known_cells,

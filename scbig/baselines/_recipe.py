@@ -14,9 +14,10 @@ import numpy as np
 from scbig._typing import PRNGKeyArray
 from scbig._value import plain
 from scbig.data import Condition, Screen
-from scbig.method import ScBIGConfig
+from scbig.method import ScBIGConfig, but
+from scbig.nn import ConditionEncoderSpec, SumPooling, VelocityFieldSpec
 from scbig.splits import Split
-from scbig.train import Priors, fit
+from scbig.train import Priors, fit, fit_autoencoder
 
 from ._emit import Predictor
 
@@ -117,10 +118,67 @@ class Method(AbstractRecipe):
         Perturbations without a vector, those of the test conditions too, get what the priors say.
         """
         options: Any = {"progress": progress, "anyway": self.anyway, "key": jr.fold_in(key, 0)}
-        cells = known_cells(screen, split)
-        tested = {p for name in split.test for p in Condition.parse(name).perturbations}
-        known = priors.filled(sorted({*cells.perturbations, *tested}))
+        cells, known = known_cells(screen, split), filled_priors(screen, split, priors)
         return fit(cells, known, self.config, validation=split.validation, **options).model
+
+
+class Arm(AbstractRecipe):
+    """A configuration on programs and an autoencoder that it shares with others.
+
+    They are made by `scbig.train.fit_autoencoder` once for each split, seed and first stage
+    (`programs`, `encoder`, `decoder`, `stage1`), and kept: so that arms of an ablation that differ
+    in the flow alone differ in nothing else, and cost no more than their flows. An autoencoder has
+    then also seen the conditions that `stage2.hold_out` draws to select a flow.
+
+    **Fields:** `config`; `folder`, in which the autoencoders are, each in a folder of its own;
+    `anyway`, as for `scbig.fit`.
+    """
+
+    config: ScBIGConfig
+    folder: pathlib.Path
+    anyway: bool = False
+
+    def told(self) -> str:
+        """As of any recipe; where the autoencoders are does not count."""
+        return json.dumps(["Arm", plain(self.config, "config"), self.anyway], sort_keys=True)
+
+    def fit(
+        self,
+        screen: Screen,
+        split: Split,
+        priors: Priors,
+        *,
+        progress: bool = True,
+        key: PRNGKeyArray,
+    ) -> Predictor:
+        """Trains the autoencoder, unless it is there, and then the flow."""
+        cells, known = known_cells(screen, split), filled_priors(screen, split, priors)
+        options: Any = {"progress": progress, "anyway": self.anyway, "validation": split.validation}
+        autoencoder_key, flow_key = jr.split(key)
+        # The networks of the flow are not trained here, and must not tell arms apart.
+        first = but(
+            self.config,
+            condition=ConditionEncoderSpec(hidden=1, width=1, pooling=SumPooling()),
+            velocity=VelocityFieldSpec(frequencies=1, hidden=1, depth=1),
+            identity=0,
+            targets=False,
+        )
+        parts = [plain(getattr(first, name), name) for name in _FIRST]
+        told = json.dumps([parts, split.hash, jr.key_data(key).tolist()], sort_keys=True)
+        out = self.folder / hashlib.sha256(told.encode()).hexdigest()[:16]
+        made = fit_autoencoder(cells, known, first, out=out, key=autoencoder_key, **options)
+        given = {"autoencoder": made.model, "key": flow_key, **options}
+        return fit(cells, known, self.config, **given).model
+
+
+_FIRST = ("programs", "encoder", "decoder", "stage1")
+
+
+def filled_priors(screen: Screen, split: Split, priors: Priors) -> Priors:
+    """The priors with a vector for all that a split trains on or tests, as they say."""
+    cells = known_cells(screen, split)
+    tested = {p for name in split.test for p in Condition.parse(name).perturbations}
+    return priors.filled(sorted({*cells.perturbations, *tested}))
 
 
 def known_cells(screen: Screen, split: Split) -> Screen:
