@@ -1,6 +1,7 @@
 """A screen, its groups and an untrained model: all so small that compiling is most of the work."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +29,7 @@ SIZES = nn.Sizes(
     programs=PROGRAMS, slots=PARTITION.slots, embedding=FEATURES, token=FEATURES, context=None,
     latent=LATENT, condition=CONDITION,
 )  # fmt: skip
-BODY = {
+BODY: dict[str, Any] = {
     "width": WIDTH,
     "heads": 2,
     "layers": 1,

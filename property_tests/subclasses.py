@@ -31,6 +31,7 @@ LOSSES = (
     Weighted(alignment.CorrelationAlignment(), 0.1),
     Weighted(alignment.PathwayAlignment(iterations=20), 0.1),
 )
+PLAIN: dict[str, Any] = {**BODY, "mixing": nn.SelfAttention()}
 OFF_DISK = programs.KMeansStart(tries=2)
 
 TABLE: dict[type, list[Any]] = {
@@ -52,7 +53,7 @@ TABLE: dict[type, list[Any]] = {
     nn.AbstractEncoderSpec: [
         nn.GeneClusterEncoderSpec(**BODY, latent=LATENT),
         nn.GeneClusterEncoderSpec(
-            **BODY | {"mixing": nn.SelfAttention()}, latent=LATENT, norm=nn.PreNorm(),
+            **PLAIN, latent=LATENT, norm=nn.PreNorm(),
             semantics=nn.WeightedSemantics(), position=nn.LearnedPosition(),
             pooling=nn.SeedPooling(heads=2),
         ),

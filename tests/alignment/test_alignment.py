@@ -1,5 +1,7 @@
 """Alignment losses against NumPy and POT."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -196,7 +198,7 @@ def test_transport_in_the_plain_domain_is_pots_where_the_kernel_has_room_for_it(
     cost, mass = plain_transport(x, y, epsilon=5.0, iterations=2000)
     squared = pot.dist(np.asarray(x, np.float64), np.asarray(y, np.float64))
     uniform = np.full(20, 1 / 20)
-    plan = pot.sinkhorn(uniform, uniform, squared, 5.0, numItermax=5000, stopThr=1e-10)
+    plan: Any = pot.sinkhorn(uniform, uniform, squared, 5.0, numItermax=5000, stopThr=1e-10)
     np.testing.assert_allclose(cost, np.sum(plan * squared), rtol=1e-3)
     np.testing.assert_allclose(mass, 1.0, rtol=1e-4)
 

@@ -1,5 +1,8 @@
 """Arms of an ablation stand on one autoencoder."""
 
+import pathlib
+from typing import Any
+
 import jax.random as jr
 import numpy as np
 import pytest
@@ -31,9 +34,10 @@ SPLIT = scbig.Split.of(
 
 @pytest.mark.slow
 def test_arms_that_differ_in_the_flow_share_an_autoencoder(four_genes, tmp_path):
-    fitted = lambda config, folder=tmp_path: Arm(config, folder).fit(
-        four_genes, SPLIT, PRIORS, progress=False, key=jr.key(0)
-    )
+    def fitted(config: scbig.ScBIGConfig, folder: pathlib.Path = tmp_path) -> Any:
+        given = four_genes, SPLIT, PRIORS
+        return Arm(config, folder).fit(*given, progress=False, key=jr.key(0))
+
     first = fitted(BASE)
     other = fitted(but(BASE, **{"condition.hidden": 6, "flow.path.sigma": 0.5}))
     assert len([*tmp_path.iterdir()]) == 1

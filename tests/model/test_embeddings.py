@@ -1,5 +1,7 @@
 """In what units a table of gene embeddings is written does not change the model made with it."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,7 @@ PARTITION = GenePartition.from_labels(np.arange(GENES) % PROGRAMS, PROGRAMS)
 KNOWN = (np.arange(GENES) % 7 != 3)[:, None]
 VECTORS = np.asarray(jr.normal(jr.key(1), (GENES, FEATURES)) + 0.5)
 TABLE = np.where(KNOWN, VECTORS, 0).astype(np.float32)
-BODY = {
+BODY: dict[str, Any] = {
     "width": 8,
     "heads": 2,
     "layers": 1,

@@ -1,5 +1,7 @@
 """The pure model: an untrained one from specs, and its functions on one cell or condition."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,7 +18,7 @@ from scbig.programs import GenePartition
 GENES, PROGRAMS, FEATURES = 10, 3, 5
 PARTITION = GenePartition.from_labels(np.arange(GENES) % PROGRAMS, PROGRAMS)
 EMBEDDINGS = jr.normal(jr.key(1), (GENES, FEATURES))
-BODY = {
+BODY: dict[str, Any] = {
     "width": 8,
     "heads": 2,
     "layers": 1,
