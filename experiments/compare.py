@@ -13,52 +13,26 @@ the figure are in the folder.
 """
 
 import pathlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import pandas as pd
 import tyro
+from tools.measured import Measured, evaluations, priors_of, screen_of
 
 import scbig
-from scbig import baselines, cli, comparison, data, method, metrics, plotting, priors, splits
-
-Protocol = Literal[
-    "additive", "holdout", "doubles", "singles", "genes", "gears", "contexts", "file"
-]
+from scbig import baselines, cli, comparison, method, metrics, plotting, priors
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compare:
     """Measured cells, priors, splits, predictors."""
 
-    data: pathlib.Path
-    """Log-normalised h5ad."""
-    files: tyro.conf.OmitArgPrefixes[cli.PriorFiles] = field(
-        default_factory=lambda: cli.PriorFiles(missing="mean")
-    )
-    annotations: pathlib.Path | None = None
-    """Gene Ontology, a table or Bioconductor's sqlite file: the graph of perturbations that GEARS
-    reads; without it, that of `interactions`."""
-    out: pathlib.Path
-    """Folder for predictions, tables and the figure."""
-    split: Protocol = "doubles"
-    """The protocol of `scbig.splits`: `doubles`, `singles` and `genes` are folds, all scored
-    together; `contexts` holds out each context once; `file` reads `--split-files`."""
-    split_files: tuple[pathlib.Path, ...] = ()
-    """What `Split.save` wrote."""
-    split_seeds: tuple[int, ...] = (1,)
-    """A split, or a set of folds, for each."""
-    folds: int = 5
-    seeds: tuple[int, ...] = (0,)
-    """Of the predictors that draw."""
+    measured: tyro.conf.OmitArgPrefixes[Measured]
     predictors: tuple[str, ...] = ()
     """Names of rows, or `name=FILE.h5ad`; by default all rows of this library and of `--tables`."""
     tables: tuple[str, ...] = ()
     """`name=FILE`: gene embeddings of a pretrained model, read as `--embeddings` is, for the rows
     `Linear + name` and `GEARS + name`."""
-    condition_key: str = "condition"
-    context_key: str | None = None
     hold_controls: bool = False
     """Whether one half of each context's controls is kept from all predictors, and measured
     responses are from it: the noise of the controls is then not on both sides."""
@@ -68,40 +42,11 @@ class Compare:
     """Whether there is a Wasserstein distance beside the energy distance."""
     fit: bool = True
     """Whether what the folder lacks is made; otherwise the page is of what it has."""
-    cells: int | None = None
-    """Predicted for each condition in each context; by default one from each control."""
     model: scbig.ScBIGConfig = field(default_factory=method.wide)
     """Of scBIG as published."""
     published: pathlib.Path | None = None
     """csv with `method` and `pearson_delta`, for a column of its own."""
     published_split: str = "their own split"
-
-
-def evaluations(run: Compare, screen: data.Screen) -> Iterator[comparison.Evaluation]:
-    """What is tested, by the protocol and the seed."""
-    if run.split == "file":
-        for path in run.split_files:
-            split = scbig.Split.read(path)
-            yield comparison.Evaluation(split.name, (split,))
-        return
-    for seed in run.split_seeds:
-        yield comparison.Evaluation(f"{run.split}-{seed}", tuple(_splits(run, screen, seed)))
-
-
-def _splits(run: Compare, screen: data.Screen, seed: int) -> Sequence[scbig.Split]:
-    if run.split in ("doubles", "singles", "genes"):
-        kind: Any = run.split
-        # The validation conditions would be lost to all: each method sets aside its own.
-        return splits.kfold(screen, folds=run.folds, seed=seed, of=kind, validation=0.0)
-    if run.split == "contexts":
-        lines = screen.contexts
-        others = {held: [line for line in lines if line != held] for held in lines}
-        return [
-            splits.cross_context(screen, train=rest, test=held, seed=seed, validation=0.0)
-            for held, rest in others.items()
-        ]
-    protocols = {"additive": splits.additive, "holdout": splits.holdout, "gears": splits.gears}
-    return [protocols[run.split](screen, seed=seed)]
 
 
 def chosen(run: Compare) -> dict[str, baselines.AbstractRecipe]:
@@ -121,36 +66,26 @@ def chosen(run: Compare) -> dict[str, baselines.AbstractRecipe]:
     return found
 
 
-def graph_of(annotations: pathlib.Path, screen: data.Screen) -> priors.InteractionGraph:
-    """The genes that are measured or perturbed, linked by the terms that they share."""
-    genes = tuple(sorted({*screen.genes, *screen.perturbations}))
-    return priors.read_annotations(annotations).graph(genes)
-
-
 def main(run: Compare) -> pd.DataFrame:
     """Runs the comparison; returns its scores."""
-    columns = data.Columns(condition=run.condition_key, context=run.context_key)
-    screen, held = data.Screen.from_anndata(data.read_h5ad(run.data), columns), None
+    given = run.measured
+    screen, held = screen_of(given), None
     if run.hold_controls:
         screen, held = metrics.hold_controls(screen)
-    known = scbig.Priors(
-        **run.files.read(screen.genes, screen.perturbations),
-        perturbation_graph=None if run.annotations is None else graph_of(run.annotations, screen),
-    )
     plan = comparison.Comparison(
         screen=screen,
-        priors=known,
-        evaluations=tuple(evaluations(run, screen)),
+        priors=priors_of(given, screen),
+        evaluations=tuple(evaluations(given, screen)),
         recipes=chosen(run),
-        seeds=run.seeds,
-        cells=run.cells,
+        seeds=given.seeds,
+        cells=given.cells,
         held=held,
-        out=run.out,
+        out=given.out,
     )
     failed = comparison.predict_all(plan) if run.fit else comparison.missing(plan)
     scores = comparison.score_all(plan, changed="bh", wasserstein=run.wasserstein)
     costs = comparison.costs(plan)
-    costs.to_csv(run.out / "costs.csv", index=False)
+    costs.to_csv(given.out / "costs.csv", index=False)
     published = {}
     if run.published is not None:
         table = pd.read_csv(run.published).dropna(subset=["pearson_delta"])
@@ -164,11 +99,11 @@ def main(run: Compare) -> pd.DataFrame:
         published=published,
         published_split=run.published_split,
     )
-    (run.out / "comparison.md").write_text(text)
+    (given.out / "comparison.md").write_text(text)
     plotting.save(
-        plotting.standing(comparison.summary(scores, run.metrics)), run.out / "comparison.png"
+        plotting.standing(comparison.summary(scores, run.metrics)), given.out / "comparison.png"
     )
-    print(f"\n{text}\nTables, figure and predicted cells: {run.out}")
+    print(f"\n{text}\nTables, figure and predicted cells: {given.out}")
     return scores
 
 

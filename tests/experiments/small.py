@@ -1,8 +1,13 @@
 """Settings with just enough steps, and where the scripts are."""
 
 import pathlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 import scbig
+from scbig import cli
 from scbig.simulate import SimulationConfig
 
 EXPERIMENTS = pathlib.Path(__file__).parents[2] / "experiments"
@@ -47,3 +52,16 @@ SIMULATION = SimulationConfig(
     genes=40, programs=4, perturbations=5, doubles=6, control_cells=60, cells_per_condition=12
 )
 """A screen of a few hundred cells."""
+
+
+def write_priors(folder: pathlib.Path, genes: tuple[str, ...]) -> cli.PriorFiles:
+    """Files of priors of these genes, as the comparison asks for them."""
+    names = {"embeddings": "genes.csv", "interactions": "pairs.csv", "pathways": "sets.gmt"}
+    files: Any = {kind: folder / name for kind, name in names.items()}
+    vectors = np.random.default_rng(0).normal(size=(len(genes), 4))
+    pd.DataFrame(vectors, index=pd.Index(genes, name="gene")).to_csv(files["embeddings"])
+    pairs = [(genes[i], genes[(i + k) % len(genes)]) for i in range(len(genes)) for k in (1, 2)]
+    lines = ["first,second", *(",".join(pair) for pair in pairs)]
+    files["interactions"].write_text("\n".join(lines) + "\n")
+    files["pathways"].write_text("SET\tx\t" + "\t".join(genes[:12]) + "\n")
+    return cli.PriorFiles(**files)

@@ -3,28 +3,12 @@
 import dataclasses
 import pathlib
 import runpy
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from scbig import cli
-
-from .small import EXPERIMENTS
-
-
-def write_priors(folder: pathlib.Path, genes: tuple[str, ...]) -> cli.PriorFiles:
-    """Files of priors of these genes, as the comparison asks for them."""
-    names = {"embeddings": "genes.csv", "interactions": "pairs.csv", "pathways": "sets.gmt"}
-    files: Any = {kind: folder / name for kind, name in names.items()}
-    vectors = np.random.default_rng(0).normal(size=(len(genes), 4))
-    pd.DataFrame(vectors, index=pd.Index(genes, name="gene")).to_csv(files["embeddings"])
-    pairs = [(genes[i], genes[(i + k) % len(genes)]) for i in range(len(genes)) for k in (1, 2)]
-    lines = ["first,second", *(",".join(pair) for pair in pairs)]
-    files["interactions"].write_text("\n".join(lines) + "\n")
-    files["pathways"].write_text("SET\tx\t" + "\t".join(genes[:12]) + "\n")
-    return cli.PriorFiles(**files)
+from .small import EXPERIMENTS, write_priors
 
 
 def test_any_predictors_are_compared_and_stand_in_the_page(four_genes, tmp_path, capsys):
@@ -33,16 +17,16 @@ def test_any_predictors_are_compared_and_stand_in_the_page(four_genes, tmp_path,
     files = write_priors(tmp_path, four_genes.genes)
     published = tmp_path / "published.csv"
     published.write_text("method,pearson_delta\nadditive,0.123\nother,\n")
-    run = script["Compare"](
-        data=tmp_path / "cells.h5ad", out=tmp_path / "run", folds=2, files=files,
-        predictors=("control", "perturbed mean", "additive", "Linear, gene vectors"),
-        published=published,
-    )  # fmt: skip
+    given = script["Measured"](
+        data=tmp_path / "cells.h5ad", out=tmp_path / "run", folds=2, files=files
+    )
+    names = ("control", "perturbed mean", "additive", "Linear, gene vectors")
+    run = script["Compare"](measured=given, predictors=names, published=published)
     scores = script["main"](run)
     tested = scores.xs("additive", level="predictor").index.get_level_values("condition")
     assert sorted(tested) == ["g0+g1", "g0+g2", "g0+g3", "g1+g3", "g2+g3"]
     assert {"comparison.md", "comparison.png", "scores.csv", "costs.csv"} <= {
-        path.name for path in run.out.iterdir()
+        path.name for path in given.out.iterdir()
     }
     said = capsys.readouterr().out
     assert "published (their own split)" in said
@@ -54,27 +38,26 @@ def test_any_predictors_are_compared_and_stand_in_the_page(four_genes, tmp_path,
     more = dataclasses.replace(run, predictors=(*run.predictors, "residual transfer"), fit=False)
     found = script["main"](more).index.get_level_values("predictor")
     assert "residual transfer" not in found
-    assert "residual-transfer/fold0-seed0, " in (run.out / "comparison.md").read_text()
+    assert "residual-transfer/fold0-seed0, " in (given.out / "comparison.md").read_text()
 
-    apart = dataclasses.replace(
-        run, out=tmp_path / "apart", predictors=("control", "additive"), hold_controls=True
-    )
-    script["main"](apart)
+    apart = dataclasses.replace(given, out=tmp_path / "apart")
+    names = ("control", "additive")
+    script["main"](script["Compare"](measured=apart, predictors=names, hold_controls=True))
     assert "against 12 to 12 controls" in (apart.out / "comparison.md").read_text()
 
     page = tmp_path / "page.md"
     page.write_text("Before.\n\n<!-- compare: small -->\nold\n<!-- end -->\n\nAfter.\n")
     results = runpy.run_path(str(EXPERIMENTS / "results.py"))
-    text = results["main"](results["Results"](runs=(f"small={run.out}",), out=page))
+    text = results["main"](results["Results"](runs=(f"small={given.out}",), out=page))
     assert text.startswith("Before.\n\n<!-- compare: small -->\n5 tested conditions")
     assert text.endswith("<!-- end -->\n\nAfter.\n")
     assert "\nold\n" not in text
     # An empty place is filled, and what follows it stays.
     page.write_text("<!-- compare: small -->\n<!-- end -->\n\nKept.\n" + text.replace("small", "b"))
-    again = results["main"](results["Results"](runs=(f"small={run.out}",), out=page))
+    again = results["main"](results["Results"](runs=(f"small={given.out}",), out=page))
     assert again.endswith("\n<!-- end -->\n\nKept.\n" + text.replace("small", "b"))
     with pytest.raises(SystemExit, match="one place <!-- compare: other -->"):
-        results["main"](results["Results"](runs=(f"other={run.out}",), out=page))
+        results["main"](results["Results"](runs=(f"other={given.out}",), out=page))
 
 
 @pytest.mark.parametrize("protocol", ["additive", "singles", "contexts"])
@@ -85,8 +68,8 @@ def test_protocols_of_the_comparison_test_every_condition_once(four_genes, proto
     if protocol == "contexts":
         screen = dataclasses.replace(screen, contexts=("a", "b"), context_index=place)
     files = dict.fromkeys(("data", "out"), pathlib.Path("nowhere"))
-    run = script["Compare"](**files, split=protocol, folds=2, split_seeds=(1, 2))
-    found = list(script["evaluations"](run, screen))
+    given = script["Measured"](**files, split=protocol, folds=2, split_seeds=(1, 2))
+    found = list(script["evaluations"](given, screen))
     assert [own.name for own in found] == [f"{protocol}-1", f"{protocol}-2"]
     sizes = {"additive": 1, "singles": 4, "contexts": 18}
     for own in found:
@@ -96,8 +79,8 @@ def test_protocols_of_the_comparison_test_every_condition_once(four_genes, proto
 def test_a_table_of_a_gene_model_makes_rows(four_genes, tmp_path):
     script = runpy.run_path(str(EXPERIMENTS / "compare.py"))
     files = write_priors(tmp_path, four_genes.genes)
-    given = {"data": tmp_path, "out": tmp_path}
-    made = lambda *tables: script["chosen"](script["Compare"](**given, tables=tables))
+    given = script["Measured"](data=tmp_path, out=tmp_path)
+    made = lambda *tables: script["chosen"](script["Compare"](measured=given, tables=tables))
     rows = made(f"scFoundation={files.embeddings}")
     assert {"Linear + scFoundation", "GEARS + scFoundation"} == {*rows} - {*made()}
     with pytest.raises(SystemExit, match="--tables takes name=FILE; got 'scFoundation'"):
@@ -112,22 +95,23 @@ def test_names_of_another_age_are_found_by_aliases(four_genes, tmp_path):
     aliases = tmp_path / "aliases.csv"
     pairs = zip(four_genes.genes, renamed, strict=True)
     aliases.write_text("alias,symbol\n" + "".join(f"{old},{new}\n" for old, new in pairs))
-    run = script["Compare"](
+    given = script["Measured"](
         data=tmp_path / "cells.h5ad", out=tmp_path / "run", folds=2,
         files=dataclasses.replace(files, aliases=aliases),
-        predictors=("ridge on vectors", "Linear, gene vectors"),
     )  # fmt: skip
-    found = script["main"](run).pearson_delta
+    names = ("ridge on vectors", "Linear, gene vectors")
+    scored = lambda own: script["main"](script["Compare"](measured=own, predictors=names))
+    found = scored(given).pearson_delta
     assert found.notna().all()
     # As the files by their own names, aliases or not.
     same = dataclasses.replace(
-        run, out=tmp_path / "same", files=write_priors(tmp_path, four_genes.genes)
+        given, out=tmp_path / "same", files=write_priors(tmp_path, four_genes.genes)
     )
-    pd.testing.assert_series_equal(script["main"](same).pearson_delta, found, rtol=1e-4)
+    pd.testing.assert_series_equal(scored(same).pearson_delta, found, rtol=1e-4)
 
 
 def test_a_predictor_that_is_not_there_is_named(tmp_path):
     script = runpy.run_path(str(EXPERIMENTS / "compare.py"))
-    files = dict.fromkeys(("data", "out"), tmp_path)
+    given = script["Measured"](data=tmp_path, out=tmp_path)
     with pytest.raises(SystemExit, match="No predictor 'magic'"):
-        script["chosen"](script["Compare"](**files, predictors=("magic",)))
+        script["chosen"](script["Compare"](measured=given, predictors=("magic",)))

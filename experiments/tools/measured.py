@@ -1,0 +1,88 @@
+"""Measured cells, priors and splits: what every script on held-out conditions reads."""
+
+import pathlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import tyro
+
+import scbig
+from scbig import cli, comparison, data, priors, splits
+
+Protocol = Literal[
+    "additive", "holdout", "doubles", "singles", "genes", "gears", "contexts", "file"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Cells, priors and splits."""
+
+    data: pathlib.Path
+    """Log-normalised h5ad."""
+    files: tyro.conf.OmitArgPrefixes[cli.PriorFiles] = field(
+        default_factory=lambda: cli.PriorFiles(missing="mean")
+    )
+    annotations: pathlib.Path | None = None
+    """Gene Ontology, a table or Bioconductor's sqlite file: the graph of perturbations that GEARS
+    reads; without it, that of `interactions`."""
+    out: pathlib.Path
+    """Folder for predictions, tables and the figure."""
+    split: Protocol = "doubles"
+    """The protocol of `scbig.splits`: `doubles`, `singles` and `genes` are folds, all scored
+    together; `contexts` holds out each context once; `file` reads `--split-files`."""
+    split_files: tuple[pathlib.Path, ...] = ()
+    """What `Split.save` wrote."""
+    split_seeds: tuple[int, ...] = (1,)
+    """A split, or a set of folds, for each."""
+    folds: int = 5
+    seeds: tuple[int, ...] = (0,)
+    """Of the predictors that draw."""
+    condition_key: str = "condition"
+    context_key: str | None = None
+    cells: int | None = None
+    """Predicted for each condition in each context; by default one from each control."""
+
+
+def evaluations(given: Measured, screen: data.Screen) -> Iterator[comparison.Evaluation]:
+    """What is tested, by the protocol and the seed."""
+    if given.split == "file":
+        for path in given.split_files:
+            split = scbig.Split.read(path)
+            yield comparison.Evaluation(split.name, (split,))
+        return
+    for seed in given.split_seeds:
+        yield comparison.Evaluation(f"{given.split}-{seed}", tuple(_splits(given, screen, seed)))
+
+
+def _splits(given: Measured, screen: data.Screen, seed: int) -> Sequence[scbig.Split]:
+    if given.split in ("doubles", "singles", "genes"):
+        kind: Any = given.split
+        # The validation conditions would be lost to all: each method sets aside its own.
+        return splits.kfold(screen, folds=given.folds, seed=seed, of=kind, validation=0.0)
+    if given.split == "contexts":
+        lines = screen.contexts
+        others = {held: [line for line in lines if line != held] for held in lines}
+        return [
+            splits.cross_context(screen, train=rest, test=held, seed=seed, validation=0.0)
+            for held, rest in others.items()
+        ]
+    protocols = {"additive": splits.additive, "holdout": splits.holdout, "gears": splits.gears}
+    return [protocols[given.split](screen, seed=seed)]
+
+
+def screen_of(given: Measured) -> data.Screen:
+    """The cells."""
+    columns = data.Columns(condition=given.condition_key, context=given.context_key)
+    return data.Screen.from_anndata(data.read_h5ad(given.data), columns)
+
+
+def priors_of(given: Measured, screen: data.Screen) -> scbig.Priors:
+    """The priors, and the graph of what is measured or perturbed, linked by shared terms."""
+    graph = None
+    if given.annotations is not None:
+        genes = tuple(sorted({*screen.genes, *screen.perturbations}))
+        graph = priors.read_annotations(given.annotations).graph(genes)
+    files = given.files.read(screen.genes, screen.perturbations)
+    return scbig.Priors(**files, perturbation_graph=graph)
