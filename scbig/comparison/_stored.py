@@ -90,7 +90,10 @@ class Stored(eqx.Module):
         key: PRNGKeyArray,
         cells: int | None = None,
     ) -> AnnData:
-        """All predicted cells of each condition in the controls' contexts, or the first `cells`."""
+        """Predicted cells of each condition in the controls' contexts: all, or `cells` of them.
+
+        Those are spread evenly over the file, which may be in some order.
+        """
         parts, places = [], []
         asked = None if columns.context is None else {*controls.obs[columns.context].astype(str)}
         for context, own in self.known.populations.items():
@@ -99,7 +102,9 @@ class Stored(eqx.Module):
             for label in conditions:
                 name = Columns().parse(label).name
                 if name in own and name != CONTROL:
-                    values = self.known.cells(name, context)[:cells]
+                    values = self.known.cells(name, context)
+                    most = values.shape[0] if cells is None else min(cells, values.shape[0])
+                    values = values[np.arange(most) * values.shape[0] // max(most, 1)]
                     dense = values.toarray() if sparse.issparse(values) else np.asarray(values)
                     parts.append((label, dense.astype(np.float32)))
                     places += [context] * len(dense)

@@ -204,6 +204,13 @@ def test_cells_from_elsewhere_are_a_predictor(plan, four_genes, tmp_path):
     scores = run(known)
     means = scores["mse"].groupby("predictor").mean()
     assert means["peer"] == pytest.approx(means["additive"], rel=1e-4)
+    stored = comparison.StoredPredictions(str(path)).fit(
+        four_genes, fold("g0+g1"), PRIORS, key=jr.key(0)
+    )
+    few = stored.predict(four_genes.controls, ["g0+g1"], cells=5, key=jr.key(0))
+    own = made[made.obs["condition"] == "g0+g1"].to_df()[few.var_names].to_numpy()
+    # Spread over the file, which may be in some order.
+    np.testing.assert_array_equal(few.X, own[np.arange(5) * len(own) // 5])
     lacking = comparison.StoredPredictions(str(path))
     other = scbig.Split.of(name="x", train=["g0"], test=["g9"])
     with pytest.raises(ValueError, match="lacks 1 conditions: 'g9'"):
