@@ -4,6 +4,8 @@
         --interactions pairs.tsv.gz --pathways sets.gmt --out runs/table10
 """
 
+from typing import Any
+
 from tools.benchmark import Benchmark, run
 
 import scbig
@@ -15,8 +17,9 @@ PAPER = {"mean": 0.8496, "Set Transformer": 0.8266, "attention": 0.8363}
 
 def arms(base: scbig.ScBIGConfig) -> dict[str, scbig.ScBIGConfig]:
     """The same run with each pooling of the encoder."""
+    encoder: Any = base.encoder
     ways = {
-        "Set Transformer": nn.SeedPooling(heads=base.encoder.heads),
+        "Set Transformer": nn.SeedPooling(heads=encoder.heads),
         "attention": nn.AttentionPooling(),
         "mean": nn.MeanPooling(),
     }

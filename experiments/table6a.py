@@ -8,6 +8,8 @@ layers of a plain transformer ("Normal") or of inducing points (GCAE), in the en
 decoder, which mirrors it.
 """
 
+from typing import Any
+
 from tools.benchmark import Benchmark, run
 
 import scbig
@@ -26,7 +28,8 @@ PAPER = {
 
 def arms(base: scbig.ScBIGConfig) -> dict[str, scbig.ScBIGConfig]:
     """Each clustering with each kind of layer."""
-    clusters = base.programs.clusters
+    grc: Any = base.programs
+    clusters = grc.clusters
     ways = {
         "none": programs.FileOrder(clusters),
         "k-means": programs.KMeans(clusters, balanced=True),

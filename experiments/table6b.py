@@ -37,7 +37,8 @@ BLIND: dict[str, Any] = {
 
 def arms(base: scbig.ScBIGConfig) -> dict[str, scbig.ScBIGConfig]:
     """One strategy, or one prior less, at a time."""
-    clusters = base.programs.clusters
+    grc: Any = base.programs
+    clusters = grc.clusters
     changed = lambda **changes: scbig.but(
         base, **{name.replace("__", "."): value for name, value in changes.items()}
     )

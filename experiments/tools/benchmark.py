@@ -91,7 +91,8 @@ def run(
         out=out,
     )
     out.mkdir(parents=True, exist_ok=True)
-    told = {name: arm.to_dict() for name, arm in arms.items() if hasattr(arm, "to_dict")}
+    configs = {n: arm for n, arm in arms.items() if isinstance(arm, scbig.ScBIGConfig)}
+    told = {name: config.to_dict() for name, config in configs.items()}
     (out / "config.json").write_text(json.dumps(told, indent=1) + "\n")
     failed = comparison.predict_all(plan)
     scores = comparison.score_all(plan)

@@ -14,7 +14,7 @@ import pytest
 import scbig
 from scbig import baselines, comparison, metrics, plotting
 from scbig.baselines import AbstractRecipe, Rule
-from scbig.data import Columns, Screen
+from scbig.data import Columns, Screen, control_cells
 from scbig.priors import EmbeddingTable
 
 TRAIN = ["g0", "g1", "g2", "g3"]
@@ -207,7 +207,8 @@ def test_cells_from_elsewhere_are_a_predictor(plan, four_genes, tmp_path):
     stored = comparison.StoredPredictions(str(path)).fit(
         four_genes, fold("g0+g1"), PRIORS, key=jr.key(0)
     )
-    few = stored.predict(four_genes.controls, ["g0+g1"], cells=5, key=jr.key(0))
+    controls, _ = control_cells(four_genes)
+    few = stored.predict(controls, ["g0+g1"], cells=5, key=jr.key(0))
     own = made[made.obs["condition"] == "g0+g1"].to_df()[few.var_names].to_numpy()
     # Spread over the file, which may be in some order.
     np.testing.assert_array_equal(few.X, own[np.arange(5) * len(own) // 5])
