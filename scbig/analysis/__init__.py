@@ -1,5 +1,14 @@
 """What the gene programs mean: pathways, interactions, agreement, against chance."""
 
+from ._attention import (
+    attention_shift as attention_shift,
+    program_attention as program_attention,
+)
+from ._coordination import (
+    coactivation as coactivation,
+    program_means as program_means,
+    program_response as program_response,
+)
 from ._density import (
     InteractionDensity as InteractionDensity,
     interaction_density as interaction_density,

@@ -10,7 +10,7 @@ import jax.random as jr
 
 from scbig._typing import Array, Bool, Float, PRNGKeyArray
 
-from ._blocks import AbstractBlock, AbstractMixing, AbstractNormPlacement
+from ._blocks import AbstractBlock, AbstractMixing, AbstractNormPlacement, attending
 
 Tokens = Float[Array, "tokens width"]
 
@@ -40,7 +40,7 @@ class AttentionBlock(AbstractBlock):
     **Fields:** `norms`, of both steps, where `placement` says; `dropout`, of what they add.
     """
 
-    attention: eqx.nn.MultiheadAttention
+    attends: eqx.nn.MultiheadAttention
     mlp: eqx.nn.MLP
     norms: tuple[eqx.nn.LayerNorm, eqx.nn.LayerNorm]
     dropout: eqx.nn.Dropout
@@ -79,8 +79,28 @@ class AttentionBlock(AbstractBlock):
     ) -> Tokens:
         """Nothing reads tokens that are not there; dropout acts only if a key is given."""
         mask = None if there is None else jnp.broadcast_to(there[None, :], (len(there),) * 2)
+        return self._layer(tokens, lambda x, _: self.attends(x, x, x, mask=mask), key)
+
+    def attention(self, tokens: Tokens) -> tuple[Tokens, Float[Array, "heads readers tokens"]]:
+        """The updated tokens, and how much each of them attends to each."""
+        kept: list[Array] = []
+
+        def read(x: Tokens, _: Tokens) -> Tokens:
+            made, weights = attending(self.attends, x, x)
+            kept.append(weights)
+            return made
+
+        made = self._layer(tokens, read, None)
+        return made, kept[0]
+
+    def _layer(
+        self,
+        tokens: Tokens,
+        read: Callable[[Tokens, Tokens], Tokens],
+        key: PRNGKeyArray | None,
+    ) -> Tokens:
         steps = (
-            lambda x, _: self.attention(x, x, x, mask=mask),
+            read,
             lambda x, _: jax.vmap(self.mlp)(x),
         )
         keys = (None, None) if key is None else tuple(jr.split(key))

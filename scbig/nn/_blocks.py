@@ -4,6 +4,7 @@ import abc
 from collections.abc import Callable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 
@@ -65,6 +66,33 @@ class AbstractBlock(eqx.Module):
         self, tokens: Float[Array, "clusters width"], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "clusters width"]:
         """Returns the updated tokens of one cell; dropout acts only if a key is given."""
+
+    @abc.abstractmethod
+    def attention(
+        self, tokens: Float[Array, "clusters width"]
+    ) -> tuple[Float[Array, "clusters width"], Float[Array, "heads readers clusters"]]:
+        """The updated tokens without dropout, and how much each reader attends to each token.
+
+        A reader's attention to all tokens sums to one. Readers are whatever reads the tokens: the
+        inducing points of a layer, or the tokens themselves.
+        """
+
+
+def attending(
+    module: eqx.nn.MultiheadAttention,
+    queries: Float[Array, "readers width"],
+    tokens: Float[Array, "clusters width"],
+) -> tuple[Float[Array, "readers width"], Float[Array, "heads readers clusters"]]:
+    """What an attention makes of the tokens, bit by bit as without looking, and its weights."""
+    kept: list[Float[Array, "heads readers clusters"]] = []
+
+    def look(query: Array, key: Array, value: Array) -> tuple[Array, Array, Array]:
+        scale = query.shape[-1] ** -0.5
+        kept.append(jax.nn.softmax(jnp.einsum("rhd,chd->hrc", query * scale, key), axis=-1))
+        return query, key, value
+
+    made = module(queries, tokens, tokens, process_heads=look)
+    return made, kept[0]
 
 
 class AbstractMixing(Value):

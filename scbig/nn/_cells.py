@@ -104,13 +104,26 @@ class GeneClusterEncoder(AbstractEncoder):
     def __call__(
         self, slots: Slots, facts: ProgramFacts, *, key: PRNGKeyArray | None = None
     ) -> Latent:
+        tokens = stack(self._tokens(slots, facts), self.blocks, key=key)
+        everyone = jnp.ones(tokens.shape[0], bool)
+        return self.latent(self.pooling(tokens, everyone))
+
+    def attention(
+        self, slots: Slots, facts: ProgramFacts
+    ) -> Float[Array, "layers heads readers clusters"]:
+        """How much each reader of each layer attends to the token of each program, for one cell."""
+        tokens, found = self._tokens(slots, facts), []
+        for block in self.blocks:
+            tokens, weights = block.attention(tokens)
+            found.append(weights)
+        return jnp.stack(found)
+
+    def _tokens(self, slots: Slots, facts: ProgramFacts) -> Float[Array, "clusters width"]:
+        """What the first layer reads (Eq. 2)."""
         tokens = jax.vmap(self.expression)(slots)
         if self.semantic is not None and self.semantics is not None:
             tokens = tokens + jax.vmap(self.semantic)(self.semantics(slots, facts.own))
-        tokens = tokens + self.position(facts.centroids)
-        tokens = stack(tokens, self.blocks, key=key)
-        everyone = jnp.ones(tokens.shape[0], bool)
-        return self.latent(self.pooling(tokens, everyone))
+        return tokens + self.position(facts.centroids)
 
 
 class GeneClusterDecoderSpec(AbstractDecoderSpec):

@@ -9,7 +9,7 @@ import jax.random as jr
 from scbig._typing import Array, Float, PRNGKeyArray
 from scbig._value import whole
 
-from ._blocks import AbstractBlock, AbstractMixing, AbstractNormPlacement, Tokens
+from ._blocks import AbstractBlock, AbstractMixing, AbstractNormPlacement, Tokens, attending
 
 
 class InducingPoints(AbstractMixing):
@@ -83,9 +83,31 @@ class InducingBlock(AbstractBlock):
         self, tokens: Float[Array, "clusters width"], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "clusters width"]:
         """Returns the updated tokens of one cell; dropout acts if a key is given."""
+        return self._layer(tokens, lambda z, h: self.compress(z, h, h), key)
+
+    def attention(
+        self, tokens: Float[Array, "clusters width"]
+    ) -> tuple[Float[Array, "clusters width"], Float[Array, "heads readers clusters"]]:
+        """The updated tokens, and how much each inducing point attends to each of them."""
+        kept: list[Array] = []
+
+        def compress(z: Tokens, h: Float[Array, "others width"]) -> Tokens:
+            made, weights = attending(self.compress, z, h)
+            kept.append(weights)
+            return made
+
+        made = self._layer(tokens, compress, None)
+        return made, kept[0]
+
+    def _layer(
+        self,
+        tokens: Float[Array, "clusters width"],
+        compress: Callable[[Tokens, Float[Array, "others width"]], Tokens],
+        key: PRNGKeyArray | None,
+    ) -> Float[Array, "clusters width"]:
         keys = (None,) * 4 if key is None else jr.split(key, 4)
         steps = (
-            lambda z, h: self.compress(z, h, h),
+            compress,
             lambda z, _: self.process(z, z, z),
             lambda h, z: self.broadcast(h, z, z),
             lambda h, _: jax.vmap(self.mlp)(h),

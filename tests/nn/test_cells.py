@@ -95,7 +95,7 @@ def test_the_encoder_is_equations_2_to_4():
 
 
 def transformer_by_hand(block, h):
-    h = layer_norm(h + attend(block.attention, h, h), block.norms[0])
+    h = layer_norm(h + attend(block.attends, h, h), block.norms[0])
     return layer_norm(h + gelu_mlp(block.mlp, h), block.norms[1])
 
 
@@ -220,3 +220,32 @@ def test_only_programs_without_embeddings_train_their_vectors():
     np.testing.assert_array_equal(jnp.any(moved != 0, axis=1), [True, False, True])
     # The map of the centroids learns from the program that has one.
     assert jnp.any(positions_of(gradient).linear.weight != 0)
+
+
+@pytest.mark.parametrize("norm", [nn.PostNorm(), nn.PreNorm()])
+@pytest.mark.parametrize("mixing", [nn.InducingPoints(2), nn.SelfAttention()])
+def test_attention_is_read_without_changing_what_is_made(mixing, norm):
+    module, known = encoder(mixing=mixing, norm=norm), facts()
+    slots = jr.normal(jr.key(3), (K, C))
+    found = module.attention(slots, known)
+    readers = 2 if isinstance(mixing, nn.InducingPoints) else K
+    assert found.shape == (2, 2, readers, K)
+    np.testing.assert_allclose(found.sum(-1), 1.0, rtol=1e-5)
+    tokens = module._tokens(slots, known)
+    for number, block in enumerate(module.blocks):
+        made, weights = block.attention(tokens)
+        np.testing.assert_array_equal(weights, found[number])
+        tokens = block(tokens)
+        np.testing.assert_array_equal(made, tokens)
+
+
+def test_attention_weighs_the_values_that_the_points_read():
+    module, known = encoder(), facts()
+    tokens = module._tokens(jr.normal(jr.key(3), (K, C)), known)
+    block: Any = module.blocks[0]
+    _, weights = block.attention(tokens)
+    values = jax.vmap(block.compress.value_proj)(tokens).reshape(K, 2, W // 2)
+    heads = np.einsum("hrc,chd->rhd", weights, values).reshape(2, W)
+    by_hand = jax.vmap(block.compress.output_proj)(jnp.asarray(heads))
+    found = block.compress(block.inducing, tokens, tokens)
+    np.testing.assert_allclose(found, by_hand, rtol=1e-5, atol=1e-6)

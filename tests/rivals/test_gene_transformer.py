@@ -81,7 +81,7 @@ def test_the_layers_written_out():
     values = norm(apply(net.values.layers[1], np.maximum(apply(net.values.layers[0], values), 0)))
     tokens = norm(np.asarray(net.names()))[rows] + values + flags[:, None] * np.asarray(net.flag)
     for block in net.blocks:
-        tokens = norm(tokens + attend(block.attention, tokens, 2))
+        tokens = norm(tokens + attend(block.attends, tokens, 2))
         hidden = np.maximum(apply(block.mlp.layers[0], tokens), 0)
         tokens = norm(tokens + apply(block.mlp.layers[1], hidden))
     first, last = net.head.layers
