@@ -1,6 +1,7 @@
 """Responses and coactivation of programs, against loops and where the answer is known."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ def test_a_response_is_the_change_of_a_programs_mean(four_genes):
     table = analysis.program_response(four_genes, PARTITION, ["g1", "g0+g1"], draws=300)
     assert len(table) == 2 * 4
     cells = four_genes.dense()
-    for row in table.itertuples():
+    rows: Any = table.itertuples()
+    for row in rows:
         genes = np.arange(20) // 5 == row.program
         mean = lambda name, genes=genes: cells[four_genes.rows(name)][:, genes].mean()
         assert row.response == pytest.approx(mean(row.condition) - mean("control"), abs=1e-5)
