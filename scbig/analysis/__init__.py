@@ -15,6 +15,11 @@ from ._density import (
     interaction_folds as interaction_folds,
 )
 from ._enrichment import enrichment as enrichment, top_sets as top_sets
+from ._meaning import (
+    genetic_interactions as genetic_interactions,
+    nearest_measured as nearest_measured,
+    on_target as on_target,
+)
 from ._summary import (
     adjusted_rand as adjusted_rand,
     audit as audit,
