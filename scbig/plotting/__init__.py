@@ -5,6 +5,11 @@ from scbig._extras import need
 need("matplotlib", extra="plot")
 
 
+from ._cells import (
+    attention_shifts as attention_shifts,
+    program_heatmap as program_heatmap,
+    response_scatter as response_scatter,
+)
 from ._comparison import comparison as comparison
 from ._curves import training_curves as training_curves
 from ._programs import (

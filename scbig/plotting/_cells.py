@@ -1,0 +1,163 @@
+"""What programs and genes do under perturbations: shifts, responses, predicted against measured."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from scbig._names import examples
+
+from ._style import FONT, INK, OTHER, SCBIG, grid, new_figure
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import pandas
+
+DOWN = "#D55E00"  # vermillion of the Okabe-Ito palette, the opposite of its blue
+
+
+def attention_shifts(
+    table: "pandas.DataFrame", *, conditions: Sequence[str] = (), most: int = 10
+) -> "matplotlib.figure.Figure":
+    """A panel for each condition: programs whose attention shifts most, with intervals (Figure 4).
+
+    A shift whose interval holds zero is grey.
+
+    **Arguments:** `table`, as from `scbig.analysis.attention_shift`, of one context; `conditions`,
+    the first eight of the table by default; `most`, programs of each.
+
+    **Raises:** `ValueError` for a table without rows, of several contexts, and unknown conditions.
+    """
+    shown = _chosen("attention_shifts", table, conditions, most=8)
+    down, across = grid(len(shown))
+    figure = new_figure(1.0 + 2.2 * across, down * (0.8 + 0.18 * most))
+    panels = figure.subplots(down, across, squeeze=False).ravel()
+    for panel, name in zip(panels, shown, strict=False):
+        own = table[table["condition"] == name]
+        order = own["shift"].abs().sort_values(ascending=False, kind="stable").index[:most]
+        for row, place in enumerate(order):
+            shift, low, high = (100 * own.loc[place, k] for k in ("shift", "low", "high"))
+            colour = OTHER if low <= 0 <= high else SCBIG if shift > 0 else DOWN
+            panel.hlines(row, low, high, color=colour, linewidth=1.2)
+            panel.plot(shift, row, "o", color=colour, markersize=4)
+        panel.axvline(0, color=INK, linewidth=0.5)
+        panel.set_yticks(range(len(order)), own.loc[order, "program"], fontsize=FONT)
+        panel.set_ylim(len(order) - 0.5, -0.5)
+        panel.tick_params(axis="y", length=0)
+        panel.tick_params(axis="x", labelsize=FONT - 1)
+        panel.set_title(f"{name} ({own['cells'].iloc[0]} cells)", fontsize=FONT)
+        panel.spines[["top", "right", "left"]].set_visible(False)
+    for panel in panels[len(shown) :]:
+        panel.remove()
+    figure.supxlabel("attention, % more than in controls (95 % interval)", fontsize=FONT)
+    figure.supylabel("program", fontsize=FONT)
+    return figure
+
+
+def program_heatmap(
+    table: "pandas.DataFrame", *, conditions: Sequence[str] = (), most: int = 40
+) -> "matplotlib.figure.Figure":
+    """Conditions down, programs across: responses, with a dot where the interval leaves out zero.
+
+    **Arguments:** `table`, as from `scbig.analysis.program_response`, of one context; `conditions`,
+    by default those of the largest responses; `most` of them.
+
+    **Raises:** `ValueError` for a table without rows, of several contexts, and unknown conditions.
+    """
+    size = table.groupby("condition")["response"].agg(lambda x: float(np.square(x).sum()))
+    largest = size.sort_values(ascending=False, kind="stable").index[:most]
+    shown = _chosen("program_heatmap", table, conditions or [*largest], most=most)
+    wide = table.assign(sure=(table["low"] > 0) | (table["high"] < 0)).pivot(
+        index="condition", columns="program", values=["response", "sure"]
+    )
+    values = wide["response"].loc[shown].to_numpy(float)
+    sure = wide["sure"].loc[shown].to_numpy(bool)
+    down, across = values.shape
+    figure = new_figure(2.2 + 0.2 * across, 1.0 + 0.18 * down)
+    axes = figure.subplots()
+    bound = float(np.abs(values).max()) or 1.0
+    image = axes.imshow(values, cmap=_diverging(), vmin=-bound, vmax=bound, aspect="auto")
+    row, column = np.nonzero(sure)
+    strong = np.abs(values[row, column]) > 0.6 * bound
+    axes.scatter(column, row, s=4, c=np.where(strong, "#FFFFFF", INK), linewidths=0)
+    axes.set_yticks(range(down), shown, fontsize=FONT - 1)
+    axes.set_xticks(range(across), wide["response"].columns, fontsize=FONT - 2)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("program", fontsize=FONT)
+    bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.02)
+    bar.set_label("response of the mean, log   (dot: interval without 0)", fontsize=FONT)
+    bar.ax.tick_params(labelsize=FONT - 1)
+    bar.outline.set_visible(False)
+    return figure
+
+
+def response_scatter(
+    predicted: Float[np.ndarray, " genes"],
+    measured: Float[np.ndarray, " genes"],
+    genes: Sequence[str],
+    *,
+    title: str = "",
+    named: int = 8,
+) -> "matplotlib.figure.Figure":
+    """A gene's measured response across, the predicted one up; the line is equality.
+
+    **Arguments:** `predicted` and `measured`, changes of mean expression from the controls, of the
+    `genes` of these names; `named`, genes of the largest measured responses that get their name, of
+    those above a fifth of the largest.
+
+    **Raises:** `ValueError` for other numbers of responses and names, or no gene.
+    """
+    if not len(genes) == len(predicted) == len(measured) or not len(genes):
+        raise ValueError(
+            f"response_scatter: {len(predicted)} predicted and {len(measured)} measured responses "
+            f"of {len(genes)} genes."
+        )
+    figure = new_figure(3.2, 3.2)
+    axes = figure.subplots()
+    both = np.concatenate([predicted, measured])
+    ends = [float(both.min()), float(both.max())]
+    axes.plot(ends, ends, color=INK, linewidth=0.5, linestyle=":")
+    axes.scatter(measured, predicted, s=6, color=SCBIG, alpha=0.6, linewidths=0)
+    sizes = np.abs(measured)
+    for place in np.argsort(-sizes, kind="stable")[:named]:
+        if sizes[place] < 0.2 * sizes.max():
+            break  # names in the crowd cannot be read
+        axes.annotate(
+            genes[place], (measured[place], predicted[place]), fontsize=FONT - 2, color=INK,
+            xytext=(2, 2), textcoords="offset points",
+        )  # fmt: skip
+    varies = np.ptp(predicted) > 0 and np.ptp(measured) > 0
+    r = f"r = {np.corrcoef(predicted, measured)[0, 1]:.2f}" if varies else "r undefined"
+    axes.set_title(f"{title}   {r}".strip(), fontsize=FONT)
+    axes.set_xlabel("measured response, log", fontsize=FONT)
+    axes.set_ylabel("predicted response, log", fontsize=FONT)
+    axes.tick_params(labelsize=FONT - 1)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _chosen(
+    what: str, table: "pandas.DataFrame", conditions: Sequence[str], *, most: int
+) -> list[str]:
+    """The conditions to show, of a table of one context."""
+    known = list(dict.fromkeys(table["condition"])) if len(table) else []
+    unknown = [name for name in conditions if name not in known]
+    contexts = list(dict.fromkeys(table["context"])) if len(table) else []
+    if not known or unknown or len(contexts) > 1:
+        why = (
+            f"has no condition {examples(unknown)}"
+            if known and unknown
+            else f"has the contexts {examples(contexts)}: choose one"
+            if known
+            else "has no row"
+        )
+        raise ValueError(f"{what}: the table {why}.")
+    return list(conditions) or known[:most]
+
+
+def _diverging():
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("change", [DOWN, "#FFFFFF", SCBIG])
