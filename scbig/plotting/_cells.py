@@ -1,7 +1,7 @@
 """What programs and genes do under perturbations: shifts, responses, predicted against measured."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -34,16 +34,16 @@ def attention_shifts(
     figure = new_figure(1.0 + 2.2 * across, down * (0.8 + 0.18 * most))
     panels = figure.subplots(down, across, squeeze=False).ravel()
     for panel, name in zip(panels, shown, strict=False):
-        own = table[table["condition"] == name]
-        order = own["shift"].abs().sort_values(ascending=False, kind="stable").index[:most]
-        for row, place in enumerate(order):
-            shift, low, high = (100 * own.loc[place, k] for k in ("shift", "low", "high"))
+        own: Any = table[table["condition"] == name]
+        own = own.sort_values("shift", key=np.abs, ascending=False, kind="stable")[:most]
+        numbers = 100 * own[["shift", "low", "high"]].to_numpy(float)
+        for row, (shift, low, high) in enumerate(numbers):
             colour = OTHER if low <= 0 <= high else SCBIG if shift > 0 else DOWN
             panel.hlines(row, low, high, color=colour, linewidth=1.2)
             panel.plot(shift, row, "o", color=colour, markersize=4)
         panel.axvline(0, color=INK, linewidth=0.5)
-        panel.set_yticks(range(len(order)), own.loc[order, "program"], fontsize=FONT)
-        panel.set_ylim(len(order) - 0.5, -0.5)
+        panel.set_yticks(range(len(own)), own["program"], fontsize=FONT)
+        panel.set_ylim(len(own) - 0.5, -0.5)
         panel.tick_params(axis="y", length=0)
         panel.tick_params(axis="x", labelsize=FONT - 1)
         panel.set_title(f"{name} ({own['cells'].iloc[0]} cells)", fontsize=FONT)
@@ -65,10 +65,10 @@ def program_heatmap(
 
     **Raises:** `ValueError` for a table without rows, of several contexts, and unknown conditions.
     """
-    size = table.groupby("condition")["response"].agg(lambda x: float(np.square(x).sum()))
-    largest = size.sort_values(ascending=False, kind="stable").index[:most]
-    shown = _chosen("program_heatmap", table, conditions or [*largest], most=most)
-    wide = table.assign(sure=(table["low"] > 0) | (table["high"] < 0)).pivot(
+    size: Any = table.assign(size=table["response"] ** 2).groupby("condition")["size"].sum()
+    largest = [*size.sort_values(ascending=False, kind="stable").index[:most]]
+    shown = _chosen("program_heatmap", table, conditions or largest, most=most)
+    wide: Any = table.assign(sure=(table["low"] > 0) | (table["high"] < 0)).pivot(
         index="condition", columns="program", values=["response", "sure"]
     )
     values = wide["response"].loc[shown].to_numpy(float)
@@ -125,7 +125,7 @@ def response_scatter(
         if sizes[place] < 0.2 * sizes.max():
             break  # names in the crowd cannot be read
         axes.annotate(
-            genes[place], (measured[place], predicted[place]), fontsize=FONT - 2, color=INK,
+            str(genes[place]), (measured[place], predicted[place]), fontsize=FONT - 2, color=INK,
             xytext=(2, 2), textcoords="offset points",
         )  # fmt: skip
     varies = np.ptp(predicted) > 0 and np.ptp(measured) > 0

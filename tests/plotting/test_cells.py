@@ -1,5 +1,7 @@
 """Shifts, responses and scatters: what is drawn where, and that it can be told apart."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,9 +26,10 @@ def test_programs_go_by_the_size_of_their_shift_and_colours_say_what_is_sure(tmp
     first, second = figure.axes
     assert labels(first) == ["1", "0", "2"]
     assert first.get_title() == "A (7 cells)"
-    points = [line.get_xdata()[0] for line in first.lines if line.get_marker() == "o"]
+    lines: Any = [line for line in first.lines if line.get_marker() == "o"]
+    points = [line.get_xdata()[0] for line in lines]
     np.testing.assert_allclose(points, [-30, 10, 2])
-    colours = [line.get_color() for line in first.lines if line.get_marker() == "o"]
+    colours = [line.get_color() for line in lines]
     assert len({*colours}) == 3
     assert labels(second)[0] == "0"
     save(figure, tmp_path / "shift.png")
@@ -37,7 +40,7 @@ def test_programs_go_by_the_size_of_their_shift_and_colours_say_what_is_sure(tmp
 
 def test_a_heat_map_has_the_largest_responses_first_and_dots_where_they_are_sure():
     table = SHIFTS.rename(columns={"shift": "response"})
-    panel = program_heatmap(table).axes[0]
+    panel: Any = program_heatmap(table).axes[0]
     assert labels(panel) == ["B", "A"]
     np.testing.assert_allclose(panel.images[0].get_array(), [[0.5, 0, 0], [0.1, -0.3, 0.02]])
     dots = {tuple(int(x) for x in place) for place in panel.collections[0].get_offsets()}
