@@ -1,7 +1,7 @@
 """Table 10: how the tokens of a cell's programs become one latent.
 
-    python experiments/table10.py --data screen.h5ad --embeddings genes.npz \
-        --interactions pairs.tsv.gz --pathways sets.gmt --out runs/table10
+    python experiments/table10.py --data screen.h5ad --split additive \
+        --embeddings genes.npz --interactions pairs.tsv.gz --pathways sets.gmt --out runs/table10
 """
 
 from typing import Any

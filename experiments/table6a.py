@@ -1,7 +1,7 @@
 """Table 6a: gene programs by three ways of clustering, encoded by two kinds of layers.
 
-    python experiments/table6a.py --data screen.h5ad --embeddings genes.npz \
-        --interactions pairs.tsv.gz --pathways sets.gmt --out runs/table6a
+    python experiments/table6a.py --data screen.h5ad --split additive \
+        --embeddings genes.npz --interactions pairs.tsv.gz --pathways sets.gmt --out runs/table6a
 
 Genes in the order of the file, balanced k-means on the embeddings, or Gene-Relation Clustering;
 layers of a plain transformer ("Normal") or of inducing points (GCAE), in the encoder and in the

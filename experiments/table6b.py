@@ -1,7 +1,7 @@
 """Table 6b: strategies of clustering, and what each prior is worth.
 
-    python experiments/table6b.py --data screen.h5ad --embeddings genes.npz \
-        --interactions pairs.tsv.gz --pathways sets.gmt --out runs/table6b
+    python experiments/table6b.py --data screen.h5ad --split additive \
+        --embeddings genes.npz --interactions pairs.tsv.gz --pathways sets.gmt --out runs/table6b
 
 Without a prior it is missing everywhere: without the embeddings of genes nothing clusters by them,
 and the encoder and the decoder read none (no second stream, learned positions). The embeddings of

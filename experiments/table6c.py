@@ -1,7 +1,7 @@
 """Tables 6c and 6d: the two alignment losses, one at a time, and other weights of both.
 
-    python experiments/table6c.py --data screen.h5ad --embeddings genes.npz \
-        --interactions pairs.tsv.gz --pathways sets.gmt --out runs/table6c
+    python experiments/table6c.py --data screen.h5ad --split additive \
+        --embeddings genes.npz --interactions pairs.tsv.gz --pathways sets.gmt --out runs/table6c
 
 All arms have the same programs and the same autoencoder.
 """

@@ -118,7 +118,8 @@ class Method(AbstractRecipe):
         Perturbations without a vector, those of the test conditions too, get what the priors say.
         """
         options: Any = {"progress": progress, "anyway": self.anyway, "key": jr.fold_in(key, 0)}
-        cells, known = known_cells(screen, split), filled_priors(screen, split, priors)
+        cells = known_cells(screen, split)
+        known = filled_priors(cells, split, priors)
         return fit(cells, known, self.config, validation=split.validation, **options).model
 
 
@@ -152,7 +153,8 @@ class Arm(AbstractRecipe):
         key: PRNGKeyArray,
     ) -> Predictor:
         """Trains the autoencoder, unless it is there, and then the flow."""
-        cells, known = known_cells(screen, split), filled_priors(screen, split, priors)
+        cells = known_cells(screen, split)
+        known = filled_priors(cells, split, priors)
         options: Any = {"progress": progress, "anyway": self.anyway, "validation": split.validation}
         autoencoder_key, flow_key = jr.split(key)
         # The networks of the flow are not trained here, and must not tell arms apart.
@@ -174,9 +176,8 @@ class Arm(AbstractRecipe):
 _FIRST = ("programs", "encoder", "decoder", "stage1")
 
 
-def filled_priors(screen: Screen, split: Split, priors: Priors) -> Priors:
-    """The priors with a vector for all that a split trains on or tests, as they say."""
-    cells = known_cells(screen, split)
+def filled_priors(cells: Screen, split: Split, priors: Priors) -> Priors:
+    """The priors with a vector for all that these cells show or a split tests, as they say."""
     tested = {p for name in split.test for p in Condition.parse(name).perturbations}
     return priors.filled(sorted({*cells.perturbations, *tested}))
 

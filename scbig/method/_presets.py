@@ -88,7 +88,7 @@ def on_disk(base: ScBIGConfig) -> ScBIGConfig:
     for place, part in enumerate(base.terms):
         if isinstance(part.term, Consistency):
             for number, loss in enumerate(part.term.losses):
-                if isinstance(loss.term, PathwayAlignment):
+                if hasattr(loss.term, "pool"):
                     changes[f"terms.{place}.term.losses.{number}.term.pool"] = 512
     return but(base, **changes)
 

@@ -70,19 +70,14 @@ class ReleasedVelocity(AbstractVelocity):
     ):
         hidden = spec.hidden
         time_key, latent_key, trunk_key, out_key = jr.split(key, 4)
-        stream = lambda inputs, last, k: eqx.nn.MLP(
-            inputs,
-            hidden,
-            hidden,
-            spec.depth - 1,
-            activation=jax.nn.silu,
-            final_activation=last,
-            key=k,
+        stream = lambda inputs, k, **last: eqx.nn.MLP(
+            inputs, hidden, hidden, spec.depth - 1, activation=jax.nn.silu, **last, key=k
         )
+        smooth = {"final_activation": jax.nn.silu}
         self.frequencies, self.top = spec.frequencies, spec.top_frequency
-        self.time = stream(2 * spec.frequencies, lambda x: x, time_key)
-        self.latent = stream(latent, jax.nn.silu, latent_key)
-        self.trunk = stream(2 * hidden + condition, jax.nn.silu, trunk_key)
+        self.time = stream(2 * spec.frequencies, time_key)
+        self.latent = stream(latent, latent_key, **smooth)
+        self.trunk = stream(2 * hidden + condition, trunk_key, **smooth)
         self.out = eqx.nn.Linear(hidden, latent, key=out_key)
         self.dropout = eqx.nn.Dropout(spec.dropout)
 

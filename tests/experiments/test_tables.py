@@ -54,7 +54,11 @@ def test_a_table_is_made_once_and_its_folder_says_how(name, only, four_genes, tm
     told = json.loads((given.out / "config.json").read_text())
     assert {n: m.ScBIGConfig.from_dict(own) for n, own in told.items()} == arms
     page = (given.out / "table.md").read_text()
-    assert "paired by condition" in page
+    (row,) = (line for line in page.splitlines()[:10] if line.startswith(f"| {only[0]} |"))
+    mean = scores.groupby("predictor")["pearson_delta"].mean()
+    _, _, number, apart, *_ = row.split("|")
+    assert number.strip() == "1"
+    assert float(apart.split()[0]) == pytest.approx(mean[only[0]] - mean[only[1]], abs=6e-4)
     capsys.readouterr()
     pd.testing.assert_frame_equal(table["main"](bench), scores)
     assert "fold 0" not in capsys.readouterr().out

@@ -13,10 +13,10 @@ from scbig._errors import NumericalFailure
 from scbig.data import Screen
 from scbig.flow import AbstractProbabilityPath, adaptive
 from scbig.method import ScBIGConfig, but, plain, read, walk
-from scbig.nn import LearnedPosition
+from scbig.nn import LearnedPosition, ReleasedConditionSpec, ReleasedVelocitySpec
 from scbig.priors import EmbeddingTable
 from scbig.programs import GRC, Feedback, FileOrder, Given
-from scbig.service import load
+from scbig.service import load, save
 from scbig.train import Priors, fit, fit_autoencoder
 from scbig.train._materials import identity_of
 
@@ -299,3 +299,15 @@ def test_programs_that_learn_from_a_flow_have_no_first_stage_alone(screen, prior
     learning = but(LEAN, programs=GRC(clusters=3, feedback=Feedback()))
     with pytest.raises(ValueError, match="learns from what a flow misses"):
         fit_autoencoder(screen, priors, learning, progress=False, key=jr.key(0))
+
+
+def test_the_released_networks_train_and_come_back_from_their_file(screen, priors, tmp_path):
+    released = but(
+        LEAN,
+        condition=ReleasedConditionSpec(seed=4, heads=2, width=8),
+        velocity=ReleasedVelocitySpec(frequencies=2, top_frequency=3.0, hidden=8, depth=1),
+    )
+    made = fit(screen, priors, released, progress=False, key=jr.key(0))
+    assert made.history.query("stage == 'flow'").flow.notna().all()
+    save(made.model, tmp_path / "model.scbig")
+    assert same(load(tmp_path / "model.scbig"), made.model)
