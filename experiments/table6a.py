@@ -10,7 +10,8 @@ decoder, which mirrors it.
 
 from typing import Any
 
-from tools.benchmark import Benchmark, run
+from tools.benchmark import Benchmark, Table, run
+from tools.verdicts import Claim
 
 import scbig
 from scbig import cli, nn, programs
@@ -24,6 +25,12 @@ PAPER = {
     "GRC, GCAE": 0.8496,
 }
 """Pearson delta, additive split of the whole Norman screen."""
+CLAIMS = (
+    Claim("GRC is ahead of balanced k-means", "GRC, GCAE", "k-means, GCAE"),
+    Claim("GRC is ahead of no clustering", "GRC, GCAE", "none, GCAE"),
+    Claim("GCAE is ahead of a plain transformer", "GRC, GCAE", "GRC, Normal"),
+    Claim("the same without clustering", "none, GCAE", "none, Normal"),
+)
 
 
 def arms(base: scbig.ScBIGConfig) -> dict[str, scbig.ScBIGConfig]:
@@ -46,7 +53,9 @@ def arms(base: scbig.ScBIGConfig) -> dict[str, scbig.ScBIGConfig]:
 
 def main(bench: Benchmark):
     """Runs the experiment; returns its scores."""
-    return run(bench, arms(bench.base), whole="GRC, GCAE", published=PAPER)
+    return run(
+        bench, Table(arms=arms(bench.base), whole="GRC, GCAE", published=PAPER, claims=CLAIMS)
+    )
 
 
 if __name__ == "__main__":

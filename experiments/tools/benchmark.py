@@ -2,17 +2,19 @@
 
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import tyro
 
 import scbig
-from scbig import baselines, comparison, method, metrics, plotting
+from scbig import baselines, comparison, method, metrics, nn, plotting
 
 from .measured import Measured, evaluations, priors_of, screen_of
+from .verdicts import APART, Claim, apart, judged, means, sentences
 
 SHOWN = (*comparison.SHOWN, "acc", "acc_deg20")
 SMOKE = {
@@ -21,7 +23,7 @@ SMOKE = {
     **{f"{part}.{name}": 8 for part in ("encoder", "decoder") for name in ("width", "mlp_width")},
     "encoder.latent": 4,
     "velocity.hidden": 8,
-    "terms.Consistency.cells": 8,
+    "terms": (),
     "stage1.epochs": 2,
     "flow.groups": 2,
     "flow.cells": 8,
@@ -29,7 +31,11 @@ SMOKE = {
     "stage2.steps_per_call": 4,
     "stage2.criterion.cells": 8,
 }
-"""Just enough to see numbers move."""
+"""Just enough to see numbers move, without what takes a minute to compile."""
+_LOSSES = scbig.but(
+    scbig.cpu(),
+    **{"terms.Consistency.cells": 8, "terms.Consistency.losses.PathwayAlignment.iterations": 10},
+).terms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,44 +48,81 @@ class Benchmark:
     GPU, `smoke` for a look at the script."""
     epochs: int | None = None
     """Passes over the cells in stage 1, in place of the preset's."""
+    shared: pathlib.Path | None = None
+    """Folder of autoencoders and models that several scripts may use; by default in --out."""
     only: tuple[str, ...] = ()
     """Names of arms to run; by default all."""
 
     @property
     def base(self) -> scbig.ScBIGConfig:
         """scBIG as published, in the sizes of the preset."""
-        presets = {"cpu": scbig.cpu, "wide": method.wide, "paper": scbig.paper}
-        small = lambda: scbig.but(scbig.cpu(), **SMOKE)
-        found = presets.get(self.preset, small)()
+        found = base_of(self.preset)
         return found if self.epochs is None else scbig.but(found, **{"stage1.epochs": self.epochs})
 
+    @property
+    def aligned(self) -> scbig.ScBIGConfig:
+        """The same, with the alignment losses that `smoke` leaves out."""
+        return self.base if self.base.terms else scbig.but(self.base, terms=_LOSSES)
 
-def run(
-    bench: Benchmark,
-    arms: Mapping[str, scbig.ScBIGConfig | baselines.AbstractRecipe],
-    *,
-    whole: str,
-    published: Mapping[str, float] | None = None,
-) -> pd.DataFrame:
+    @property
+    def folder(self) -> pathlib.Path:
+        """Where autoencoders and models are."""
+        return self.measured.out if self.shared is None else self.shared
+
+    @property
+    def cellflow(self) -> scbig.ScBIGConfig:
+        """The same flow between principal components, without programs and alignment."""
+        found = method.cellflow_like(self.base)
+        return scbig.but(found, **{"encoder.latent": 4}) if self.preset == "smoke" else found
+
+
+def base_of(preset: str) -> scbig.ScBIGConfig:
+    """scBIG as published, in the sizes of a preset."""
+    presets = {"cpu": scbig.cpu, "wide": method.wide, "paper": scbig.paper}
+    small = lambda: scbig.but(scbig.cpu(), **SMOKE)
+    return presets.get(preset, small)()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """What one table shows.
+
+    **Fields:** `arms`, by the names of their rows; `whole`, the one that the others are held
+    against; `published`, the paper's Pearson delta of each row that has one; `claims` of the paper;
+    `shown`, its metrics, and `apart`, those of the differences; `scoring`, options of
+    `scbig.evaluate`; `kind`, which part of the table a condition is in, by default one for all.
+    """
+
+    arms: Mapping[str, scbig.ScBIGConfig | baselines.AbstractRecipe]
+    whole: str
+    published: Mapping[str, float] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
+    shown: tuple[str, ...] = SHOWN
+    apart: tuple[str, ...] = APART
+    scoring: Mapping[str, Any] = field(default_factory=dict)
+    kind: Callable[[str], str] | None = None
+
+
+def run(bench: Benchmark, table: Table) -> pd.DataFrame:
     """Trains, predicts and scores every arm; what the folder has is not made again.
 
     Configurations share programs and autoencoders wherever these are the same.
 
-    **Arguments:** `arms`, by the names of their rows; `whole`, the one that the others are held
-    against; `published`, the paper's Pearson delta of each row that has one.
-
     **Returns:** the scores: a row for each split, arm, seed and condition. In the folder are
-    `scores.csv`, `costs.csv`, `config.json`, `comparison.png` and the page, `table.md`.
+    `scores.csv`, `costs.csv`, `config.json`, `claims.csv`, `comparison.png`, the whole page,
+    `table.md`, and its first part alone, `summary.md`.
     """
-    unknown = sorted({*bench.only} - {*arms})
+    unknown = sorted({*bench.only} - {*table.arms})
     if unknown:
-        raise SystemExit(f"No arm {unknown[0]!r}; there are {', '.join(arms)}.")
-    arms = {name: arm for name, arm in arms.items() if not bench.only or name in bench.only}
+        raise SystemExit(f"No arm {unknown[0]!r}; there are {', '.join(table.arms)}.")
+    arms = {name: arm for name, arm in table.arms.items() if not bench.only or name in bench.only}
     given = bench.measured
     screen, out = screen_of(given), given.out
-    recipes = {name: _recipe(arm, out / "autoencoders") for name, arm in arms.items()}
+    recipes = {name: _recipe(arm, bench.folder / "autoencoders") for name, arm in arms.items()}
     rules = {
-        name: baselines.Rule(comparison.RULES[name]) for name in ("perturbed mean", "additive")
+        name: baselines.Rule(comparison.RULES[name])
+        for name in ("perturbed mean", "additive")
+        if name not in recipes
     }
     plan = comparison.Comparison(
         screen=screen,
@@ -95,41 +138,48 @@ def run(
     told = {name: config.to_dict() for name, config in configs.items()}
     (out / "config.json").write_text(json.dumps(told, indent=1) + "\n")
     failed = comparison.predict_all(plan)
-    scores = comparison.score_all(plan)
+    scores = comparison.score_all(plan, **table.scoring)
     costs = comparison.costs(plan)
     costs.to_csv(out / "costs.csv", index=False)
     effects = metrics.support(screen).assign(effect=baselines.effect_norms(screen))
-    options: dict[str, Any] = {"metrics": SHOWN, "failed": failed, "published": published or {}}
-    text = apart(scores, [*arms], whole) + "\n" + comparison.page(scores, costs, effects, **options)
+    shown = tuple(metric for metric in table.shown if metric in scores)
+    first = summary(scores, table, shown, out)
+    (out / "summary.md").write_text(first)
+    options: dict[str, Any] = {
+        "metrics": shown, "failed": failed, "published": table.published,
+        "published_split": "the paper",
+    }  # fmt: skip
+    text = first + "\n" + comparison.page(scores, costs, effects, **options)
     (out / "table.md").write_text(text)
-    plotting.save(plotting.standing(comparison.summary(scores, SHOWN)), out / "comparison.png")
+    plotting.save(plotting.standing(comparison.summary(scores, shown)), out / "comparison.png")
     print(f"\n{text}\nTables, figure and predicted cells: {out}")
     return scores
+
+
+def summary(scores: pd.DataFrame, table: Table, shown: Sequence[str], out: pathlib.Path) -> str:
+    """Claims, means and differences of each part, in Markdown; the claims as csv too."""
+    names = scores.index.get_level_values("condition")
+    kinds = [""] * len(names) if table.kind is None else [table.kind(name) for name in names]
+    parts, claims = [], []
+    for kind, part in scores.groupby(np.array(kinds)):
+        found = judged(part, table.claims)
+        claims.append(found.assign(part=kind))
+        said = sentences(found)
+        parts += [
+            *([f"#### {kind}"] if kind else []),
+            *([said] if said else []),
+            means(part, shown, table.published),
+            apart(part, [*table.arms], table.whole, table.apart),
+        ]
+    pd.concat(claims).to_csv(out / "claims.csv", index=False)
+    return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def _recipe(
     arm: scbig.ScBIGConfig | baselines.AbstractRecipe, shared: pathlib.Path
 ) -> baselines.AbstractRecipe:
-    """On a shared autoencoder, but where programs learn from a flow."""
+    """On a shared autoencoder, but where programs learn from a flow, or there is none to train."""
     if isinstance(arm, baselines.AbstractRecipe):
         return arm
-    return baselines.Method(arm) if arm.programs.updates else baselines.Arm(arm, shared)
-
-
-def apart(scores: pd.DataFrame, arms: Sequence[str], whole: str) -> str:
-    """By how much each arm is behind or ahead of the whole, paired by condition, as Markdown."""
-    shown = ("pearson_delta", "pearson_delta_deg20", "acc", "e_distance")
-    lines = [
-        f"Less `{whole}`, paired by condition: 95 % bootstrap intervals, p of a Wilcoxon test, not",
-        "corrected for the number of arms.",
-        "",
-        "| arm | conditions | " + " | ".join(shown) + " |",
-        "| --- " * (len(shown) + 2) + "|",
-    ]
-    made = {str(name) for name in scores.index.get_level_values("predictor")}
-    for name in arms:
-        if name == whole or not {name, whole} <= made:
-            continue
-        found = [baselines.paired(scores, name, whole, metric) for metric in shown]
-        lines.append(f"| {name} | {found[0].number} | " + " | ".join(map(str, found)) + " |")
-    return "\n".join(lines) + "\n"
+    closed = isinstance(arm.encoder, nn.PCAEncoderSpec)
+    return baselines.Method(arm) if arm.programs.updates or closed else baselines.Arm(arm, shared)

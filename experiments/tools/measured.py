@@ -11,7 +11,15 @@ import scbig
 from scbig import cli, comparison, data, priors, splits
 
 Protocol = Literal[
-    "additive", "holdout", "doubles", "singles", "genes", "gears", "contexts", "file"
+    "additive",
+    "holdout",
+    "doubles",
+    "singles",
+    "genes",
+    "gears",
+    "contexts",
+    "combosciplex",
+    "file",
 ]
 
 
@@ -68,6 +76,8 @@ def _splits(given: Measured, screen: data.Screen, seed: int) -> Sequence[scbig.S
             splits.cross_context(screen, train=rest, test=held, seed=seed, validation=0.0)
             for held, rest in others.items()
         ]
+    if given.split == "combosciplex":
+        return [splits.combosciplex(screen)]
     protocols = {"additive": splits.additive, "holdout": splits.holdout, "gears": splits.gears}
     return [protocols[given.split](screen, seed=seed)]
 

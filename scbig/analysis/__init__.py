@@ -20,6 +20,12 @@ from ._meaning import (
     nearest_measured as nearest_measured,
     on_target as on_target,
 )
+from ._ranking import (
+    CHUNK as CHUNK,
+    pairs_of as pairs_of,
+    predicted_effects as predicted_effects,
+    ranked as ranked,
+)
 from ._summary import (
     adjusted_rand as adjusted_rand,
     audit as audit,

@@ -33,6 +33,7 @@ from ._recipe import (
     Arm as Arm,
     Method as Method,
     Rule as Rule,
+    filled_priors as filled_priors,
     known_cells as known_cells,
 )
 from ._residual import ResidualTransfer as ResidualTransfer

@@ -1,6 +1,7 @@
 """How predictors are made, as values, so that a comparison can make all of them alike."""
 
 import abc
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -16,6 +17,7 @@ from scbig._value import plain
 from scbig.data import Condition, Screen
 from scbig.method import ScBIGConfig, but
 from scbig.nn import ConditionEncoderSpec, SumPooling, VelocityFieldSpec
+from scbig.priors import EmbeddingTable
 from scbig.splits import Split
 from scbig.train import Priors, fit, fit_autoencoder
 
@@ -165,10 +167,14 @@ class Arm(AbstractRecipe):
             identity=0,
             targets=False,
         )
+        # Nor must what a flow knows of perturbations.
+        named = {*cells.perturbations, *_tested(split)} & {*known.tokens.names}
+        blank = EmbeddingTable(tuple(sorted(named)), np.ones((len(named), 1), np.float32))
+        shared = dataclasses.replace(known, perturbations=blank)
         parts = [plain(getattr(first, name), name) for name in _FIRST]
         told = json.dumps([parts, split.hash, jr.key_data(key).tolist()], sort_keys=True)
         out = self.folder / hashlib.sha256(told.encode()).hexdigest()[:16]
-        made = fit_autoencoder(cells, known, first, out=out, key=autoencoder_key, **options)
+        made = fit_autoencoder(cells, shared, first, out=out, key=autoencoder_key, **options)
         given = {"autoencoder": made.model, "key": flow_key, **options}
         return fit(cells, known, self.config, **given).model
 
@@ -178,8 +184,11 @@ _FIRST = ("programs", "encoder", "decoder", "stage1")
 
 def filled_priors(cells: Screen, split: Split, priors: Priors) -> Priors:
     """The priors with a vector for all that these cells show or a split tests, as they say."""
-    tested = {p for name in split.test for p in Condition.parse(name).perturbations}
-    return priors.filled(sorted({*cells.perturbations, *tested}))
+    return priors.filled(sorted({*cells.perturbations, *_tested(split)}))
+
+
+def _tested(split: Split) -> set[str]:
+    return {p for name in split.test for p in Condition.parse(name).perturbations}
 
 
 def known_cells(screen: Screen, split: Split) -> Screen:

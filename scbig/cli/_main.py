@@ -16,6 +16,8 @@ from ._fit import Fit
 from ._inspect import Inspect
 from ._predict import Predict
 from ._prepare import Prepare
+from ._rank import Rank
+from ._report import Report
 from ._words import spoken
 
 _Command = (
@@ -24,13 +26,16 @@ _Command = (
     | Annotated[Fit, tyro.conf.subcommand("fit")]
     | Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Rank, tyro.conf.subcommand("rank")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
 )
 
 DESCRIPTION = """Predict what unseen perturbations do to single cells.
 
 'inspect' says what a file holds. Then in this order: 'prepare' turns counts into a file to train
 on, 'fit' trains, 'predict' makes the cells of perturbations, 'evaluate' compares them with measured
-cells. Each has its own --help."""
+cells. 'rank' looks for perturbations that move a gene program, 'report' turns a run into a page.
+Each has its own --help."""
 
 
 def main(args: Sequence[str] | None = None) -> int:

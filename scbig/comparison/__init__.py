@@ -8,4 +8,4 @@ from ._run import costs as costs, missing as missing, predict_all as predict_all
 from ._score import score_all as score_all
 from ._stamp import read_prediction as read_prediction, stamped as stamped
 from ._stored import StoredPredictions as StoredPredictions
-from ._tables import with_table as with_table
+from ._tables import WithPriors as WithPriors, with_table as with_table

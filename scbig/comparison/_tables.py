@@ -1,7 +1,7 @@
 """Rows that a user's table of gene embeddings makes, as the paper makes those of gene models."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from scbig._typing import PRNGKeyArray
 from scbig.baselines import AbstractRecipe, LinearEmbedding, Predictor, known_cells
@@ -38,18 +38,21 @@ class LinearOn(AbstractRecipe):
         return LinearEmbedding.published(known_cells(screen, split), self.table)
 
 
-class OnGenes(AbstractRecipe):
-    """Another recipe, which finds a table as the priors' embeddings of genes.
+class WithPriors(AbstractRecipe):
+    """Another recipe, which finds other tables among the priors.
 
-    **Fields:** `recipe`; `table`.
+    **Fields:** `recipe`; `genes` and `perturbations`, the tables in place of the given ones, `None`
+    for those that are given.
     """
 
     recipe: AbstractRecipe
-    table: EmbeddingTable
+    genes: EmbeddingTable | None = None
+    perturbations: EmbeddingTable | None = None
 
     def told(self) -> str:
-        """The recipe, and the checksum of the table."""
-        return f"{self.recipe.told()} {self.table.checksum}"
+        """The recipe, and the checksums of the tables."""
+        sums = [None if x is None else x.checksum for x in (self.genes, self.perturbations)]
+        return f"{self.recipe.told()} {sums}"
 
     def fit(
         self,
@@ -61,8 +64,10 @@ class OnGenes(AbstractRecipe):
         key: PRNGKeyArray,
     ) -> Predictor:
         """Fits the recipe."""
-        given = dataclasses.replace(priors, genes=self.table)
-        return self.recipe.fit(screen, split, given, progress=progress, key=key)
+        other = {"genes": self.genes, "perturbations": self.perturbations}
+        given: Any = {name: table for name, table in other.items() if table is not None}
+        known = dataclasses.replace(priors, **given)
+        return self.recipe.fit(screen, split, known, progress=progress, key=key)
 
 
 def with_table(name: str, table: EmbeddingTable) -> dict[str, AbstractRecipe]:
@@ -75,5 +80,5 @@ def with_table(name: str, table: EmbeddingTable) -> dict[str, AbstractRecipe]:
     """
     return {
         f"Linear + {name}": LinearOn(table),
-        f"GEARS + {name}": OnGenes(GEARS(gene_embedding=name), table),
+        f"GEARS + {name}": WithPriors(GEARS(gene_embedding=name), genes=table),
     }

@@ -12,9 +12,11 @@ from ._cells import (
 )
 from ._comparison import comparison as comparison
 from ._curves import training_curves as training_curves
+from ._density import density as density
 from ._programs import (
     enrichment_heatmap as enrichment_heatmap,
     interaction_heatmap as interaction_heatmap,
 )
 from ._save import save as save
 from ._standing import standing as standing
+from ._sweep import sweep as sweep

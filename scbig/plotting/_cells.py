@@ -85,9 +85,9 @@ def program_heatmap(
     axes.set_xticks(range(across), wide["response"].columns, fontsize=FONT - 2)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("program", fontsize=FONT)
+    axes.set_xlabel("program   (dot: interval without 0)", fontsize=FONT)
     bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.02)
-    bar.set_label("response of the mean, log   (dot: interval without 0)", fontsize=FONT)
+    bar.set_label("response, log", fontsize=FONT)
     bar.ax.tick_params(labelsize=FONT - 1)
     bar.outline.set_visible(False)
     return figure

@@ -1,5 +1,6 @@
 """Arms of an ablation stand on one autoencoder."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -34,8 +35,10 @@ SPLIT = scbig.Split.of(
 
 @pytest.mark.slow
 def test_arms_that_differ_in_the_flow_share_an_autoencoder(four_genes, tmp_path):
-    def fitted(config: scbig.ScBIGConfig, folder: pathlib.Path = tmp_path) -> Any:
-        given = four_genes, SPLIT, PRIORS
+    def fitted(
+        config: scbig.ScBIGConfig, folder: pathlib.Path = tmp_path, priors: scbig.Priors = PRIORS
+    ) -> Any:
+        given = four_genes, SPLIT, priors
         return Arm(config, folder).fit(*given, progress=False, key=jr.key(0))
 
     first = fitted(BASE)
@@ -45,6 +48,13 @@ def test_arms_that_differ_in_the_flow_share_an_autoencoder(four_genes, tmp_path)
     np.testing.assert_array_equal(weights(first), weights(other))
     assert first.config.condition != other.config.condition
     assert np.abs(np.asarray(other.pure.velocity.out.weight)).max() > 0
+    # So do those that are told otherwise what was perturbed.
+    vectors = np.random.default_rng(1).normal(size=(4, 5)).astype(np.float32)
+    table = EmbeddingTable(("g0", "g1", "g2", "g3"), vectors)
+    third = fitted(BASE, priors=dataclasses.replace(PRIORS, perturbations=table))
+    assert len([*tmp_path.iterdir()]) == 1
+    np.testing.assert_array_equal(weights(first), weights(third))
+    assert third.pure.tokens.shape[1] == 5
     fitted(but(BASE, programs=FileOrder(5)))
     fitted(but(BASE, **{"encoder.width": 16}))
     assert len([*tmp_path.iterdir()]) == 3

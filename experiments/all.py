@@ -1,0 +1,189 @@
+"""Runs every script of the paper's tables and figures, and writes one page of what they show.
+
+    python experiments/all.py --preset cpu --effects norman19_effects_234x2000.npz \
+        --embeddings enformer_tss_19685x32.npz --interactions string_v12_ge800.tsv.gz \
+        --pathways ReactomePathways.gmt --annotations go_annotations_human.tsv.gz --out runs/all
+
+Without `--data` on a screen drawn around the effects of `--effects`; the drug screen is generated.
+Each script is a process of its own and goes on where it was stopped; one that fails is named in the
+page, and so is this command's exit status. `cpu` takes some hours of 2 cores, `smoke` is for a look
+at the scripts, `paper` for a GPU and the paper's screen.
+"""
+
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import jax
+import numpy as np
+import pandas as pd
+import tyro
+from tools.plans import PLANS, Plan
+
+import scbig
+from scbig import cli, data, simulate
+from scbig._files import atomic
+
+HERE = pathlib.Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class All:
+    """Cells, priors, how large, where to."""
+
+    out: pathlib.Path
+    preset: Literal["smoke", "cpu", "paper"] = "cpu"
+    data: pathlib.Path | None = None
+    """Log-normalised h5ad of a screen with combinations; by default one drawn around --effects."""
+    effects: pathlib.Path | None = None
+    """npz of `simulate.read_effects`."""
+    files: tyro.conf.OmitArgPrefixes[cli.PriorFiles] = field(
+        default_factory=lambda: cli.PriorFiles(missing="mean")
+    )
+    annotations: pathlib.Path | None = None
+    """Gene Ontology, for GEARS and for its embeddings."""
+    scripts: tuple[str, ...] = ()
+    """Names of scripts, without suffix; by default all."""
+    genes: int = 600
+    """Of the drawn screen, those of most varied effects."""
+    cells: int = 60
+    """Of the drawn screen, for each condition."""
+    controls: int = 1200
+
+
+def main(run: All) -> str:
+    """Runs the scripts; returns the page."""
+    unknown = sorted({*run.scripts} - {plan.script for plan in PLANS})
+    if unknown:
+        known = ", ".join(dict.fromkeys(plan.script for plan in PLANS))
+        raise SystemExit(f"No script {unknown[0]!r}; there are {known}.")
+    run.out.mkdir(parents=True, exist_ok=True)
+    screen = run.data or drawn(run)
+    chosen = [plan for plan in PLANS if not run.scripts or plan.script in run.scripts]
+    failed = []
+    for plan in chosen:
+        folder = run.out / plan.name
+        folder.mkdir(exist_ok=True)
+        begun = time.perf_counter()
+        if not (folder / "done").exists():
+            code = run_script(plan, arguments(plan, run, screen), folder)
+            if code:
+                failed.append(plan.name)
+                print(f"{plan.name}: failed, see {folder / 'log.txt'}")
+                continue
+            (folder / "done").write_text(f"{time.perf_counter() - begun:.0f}\n")
+        print(f"{plan.name}: {(folder / 'done').read_text().strip()} s")
+    text = page(run, screen, chosen, failed)
+    (run.out / "page.md").write_text(text)
+    print(f"\n{run.out / 'page.md'}")
+    if failed:
+        raise SystemExit(f"{len(failed)} failed: {', '.join(failed)}.")
+    return text
+
+
+def drawn(run: All) -> pathlib.Path:
+    """A screen around given effects, of the genes that vary most and those that are perturbed."""
+    path = run.out / "screen.h5ad"
+    if path.exists():
+        return path
+    if run.effects is None:
+        raise SystemExit("Give --data, or --effects to draw a screen around.")
+    given = simulate.read_effects(run.effects)
+    config = simulate.SemiSyntheticConfig(
+        cells_per_condition=run.cells, control_cells=run.controls, log_normalise=True
+    )
+    cells = simulate.semi_synthetic_screen(given, config, seed=0)
+    perturbed = {name for c in given.conditions for name in c.perturbations}
+    order = np.argsort(-given.changes.std(axis=0), kind="stable")[: run.genes]
+    kept = [g for place, g in enumerate(given.genes) if place in {*order} or g in perturbed]
+    with atomic(path) as partial:
+        cells[:, kept].copy().write_h5ad(partial)
+    return path
+
+
+def arguments(plan: Plan, run: All, screen: pathlib.Path) -> list[str]:
+    """The command line of a script."""
+    preset = {"cpu": "cpu", "paper": "paper", "smoke": "smoke"}[run.preset]
+    own = ["--preset", preset, "--out", str(run.out / plan.name), *plan.options(run.preset)]
+    if not plan.reads:
+        return own
+    if plan.reads == "drugs":
+        folder = run.out / "drugs"
+        if not (folder / "split.json").exists():
+            few = ["--genes", "60", "--cells", "12"] if run.preset == "smoke" else []
+            made = [str(HERE / "drug_screen.py"), "--out", str(folder), *few]
+            subprocess.run([sys.executable, *made], check=True)
+        names = {
+            "data": "screen.h5ad", "split-files": "split.json", "perturbations": "drugs.npz",
+            "embeddings": "genes.npz", "interactions": "pairs.csv", "pathways": "sets.gmt",
+        }  # fmt: skip
+        files = [part for name, file in names.items() for part in (f"--{name}", folder / file)]
+        return [*own, *map(str, files), "--split", "file"]
+    given = {
+        "data": screen, "embeddings": run.files.embeddings,
+        "interactions": run.files.interactions, "pathways": run.files.pathways,
+        "annotations": run.annotations, "aliases": run.files.aliases,
+    }  # fmt: skip
+    files = [part for n, path in given.items() if path is not None for part in (f"--{n}", path)]
+    shared = ["--shared", str(run.out / "shared")]
+    return [*own, *map(str, files), *shared]
+
+
+def run_script(plan: Plan, given: Sequence[str], folder: pathlib.Path) -> int:
+    """Runs one script with its output in a file; returns its exit status."""
+    print(f"{plan.name}: {plan.title} ...", flush=True)
+    command = [sys.executable, str(HERE / f"{plan.script}.py"), *given]
+    with (folder / "log.txt").open("w") as log:
+        log.write(" ".join(command) + "\n")
+        log.flush()
+        return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT).returncode
+
+
+def page(run: All, screen: pathlib.Path, plans: Sequence[Plan], failed: Sequence[str]) -> str:
+    """What all scripts show, in Markdown: first the claims, then each table."""
+    cells = data.Screen.from_anndata(data.read_h5ad(screen))
+    parts = [
+        f"scBIG {scbig.__version__}, JAX {jax.__version__}, Python {platform.python_version()}, "
+        f"{jax.devices()[0].device_kind}; preset `{run.preset}`. "
+        f"{cells.num_cells} cells x {cells.num_genes} genes, {len(cells.conditions)} conditions."
+    ]
+    claims = []
+    for plan in plans:
+        path = run.out / plan.name / "claims.csv"
+        if path.exists() and path.read_text().strip():
+            claims.append(pd.read_csv(path).assign(table=plan.title))
+    if claims:
+        parts += ["## The paper's claims on these cells", claimed(pd.concat(claims))]
+    for plan in plans:
+        parts.append(f"## {plan.title}")
+        folder = run.out / plan.name
+        if plan.name in failed:
+            last = (folder / "log.txt").read_text().strip().splitlines()[-1:]
+            parts.append(f"Failed: `{' '.join(last)}`")
+        elif (folder / "summary.md").exists():
+            seconds = (folder / "done").read_text().strip()
+            parts.append(f"`{plan.script}.py {' '.join(plan.options(run.preset))}`, {seconds} s.")
+            parts.append((folder / "summary.md").read_text().strip())
+    return "\n\n".join(parts) + "\n"
+
+
+def claimed(found: pd.DataFrame) -> str:
+    """Every claim and whether it holds, as Markdown."""
+    lines = ["| table | claim | here | metric | difference | conditions |", "| --- " * 6 + "|"]
+    for row in found.fillna({"part": ""}).to_dict("records"):
+        where = f"{row['table']}{', ' if row['part'] else ''}{row['part']}"
+        apart = f"{row['difference']:+.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+        lines.append(
+            f"| {where} | {row['claim']} | {row['verdict']} | {row['metric']} | {apart} | "
+            f"{row['conditions']} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main(cli.parse(All, __doc__))

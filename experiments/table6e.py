@@ -1,0 +1,41 @@
+"""Table 6e: which embeddings tell the flow what was perturbed.
+
+    python experiments/table6e.py --data screen.h5ad --split additive --annotations go.tsv.gz \
+        --embeddings genes.npz --interactions pairs.tsv.gz --pathways sets.gmt \
+        --tables ESM2=esm2.npz --out runs/table6e
+
+Programs and autoencoder are those of `--embeddings` in every arm. The paper's two tables,
+GeneCompass and ESM2, are read where one has them; GO terms and random vectors need none.
+"""
+
+from tools.benchmark import Table, run
+from tools.embeddings import GIVEN, GO, RANDOM, WithTables, tables
+from tools.verdicts import Claim
+
+from scbig import baselines, cli, comparison
+
+PAPER = {"GeneCompass": 0.8397, "ESM2": 0.8496}
+"""Pearson delta, additive split of the whole Norman screen."""
+CLAIMS = (
+    Claim("ESM2 tells perturbations better than GeneCompass", "ESM2", "GeneCompass"),
+    Claim("a gene model's vectors tell them better than random ones", GIVEN, RANDOM),
+    Claim("a gene model's vectors tell them better than GO terms", GIVEN, GO),
+)
+
+
+def arms(bench: WithTables) -> dict[str, baselines.AbstractRecipe]:
+    """The same run on each table of what was perturbed."""
+    arm = baselines.Arm(bench.base, bench.folder / "autoencoders")
+    return {
+        name: comparison.WithPriors(arm, perturbations=table)
+        for name, table in tables(bench).items()
+    }
+
+
+def main(bench: WithTables):
+    """Runs the experiment; returns its scores."""
+    return run(bench, Table(arms=arms(bench), whole=GIVEN, published=PAPER, claims=CLAIMS))
+
+
+if __name__ == "__main__":
+    main(cli.parse(WithTables, __doc__))

@@ -1,0 +1,66 @@
+"""Other tables of embeddings beside the given one: of files, of GO terms, of nothing at all."""
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scbig import data, priors
+
+from .benchmark import Benchmark
+from .measured import screen_of
+
+GIVEN, GO, RANDOM = "given", "GO terms", "random"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithTables(Benchmark):
+    """A benchmark that reads further tables of embeddings."""
+
+    tables: tuple[str, ...] = ()
+    """`name=FILE`: embeddings of genes, read as `--embeddings` is."""
+
+
+def tables(bench: WithTables) -> dict[str, priors.EmbeddingTable]:
+    """Each table with a vector for all that is measured or perturbed, the given one first.
+
+    GO terms are there with `--annotations`; random vectors, of the given width, say what a table
+    is worth that tells genes apart and means nothing.
+    """
+    given, screen = bench.measured, screen_of(bench.measured)
+    if given.files.embeddings is None:
+        raise SystemExit("--embeddings is needed: the table that the others are held against.")
+    read = lambda path: priors.read_embeddings(path, duplicates="mean")
+    found = {GIVEN: read(given.files.embeddings)}
+    for asked in bench.tables:
+        name, sign, path = asked.partition("=")
+        if not (name and sign and path):
+            raise SystemExit(f"--tables takes name=FILE; got {asked!r}.")
+        found[name] = read(path)
+    if given.annotations is not None:
+        known = priors.read_annotations(given.annotations)
+        most = min(len(known.go), len({term for own in known.go.values() for term in own}))
+        found[GO] = known.embeddings(components=min(64, most - 1))
+    names = (*screen.genes, *(p for p in screen.perturbations if p not in {*screen.genes}))
+    width = found[GIVEN].vectors.shape[1]
+    found[RANDOM] = priors.EmbeddingTable(names, _random(names, width))
+    return {name: whole(table, names, screen) for name, table in found.items()}
+
+
+def whole(
+    table: priors.EmbeddingTable, names: tuple[str, ...], screen: data.Screen
+) -> priors.EmbeddingTable:
+    """With the mean vector for each name that a table lacks, so that all tables know the same."""
+    known = dict(zip(table.names, table.vectors, strict=True))
+    if not {*known} & {*screen.genes}:
+        raise SystemExit("A table of embeddings has none of the measured genes.")
+    mean = np.asarray(table.vectors, np.float64).mean(axis=0).astype(np.float32)
+    rows: Any = [known.get(name, mean) for name in names]
+    return priors.EmbeddingTable(names, np.stack(rows).astype(np.float32))
+
+
+def _random(names: tuple[str, ...], width: int) -> np.ndarray:
+    """A vector for each name, by the name alone."""
+    rows = [np.random.default_rng(zlib.crc32(name.encode())).normal(size=width) for name in names]
+    return np.stack(rows).astype(np.float32)

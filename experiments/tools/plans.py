@@ -1,0 +1,114 @@
+"""Which scripts make the paper's tables and figures, and with what, for each preset."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+FEW = ("perturbed mean", "additive", "CellFlow-like", "scBIG, as published")
+QUICK = (
+    "control", "perturbed mean", "additive", "residual transfer", "Linear", "Linear, gene vectors",
+    "GEARS", "samsVAE", "STATE-like", "CellFlow-like", "scBIG, as published", "scBIG",
+)  # fmt: skip
+"""All but the transformer over genes, whose attention takes hours of two cores."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run of a script.
+
+    **Fields:** `name`, of its folder; `script`; `title`; `reads`, the screen, the drug screen, or
+    neither; `always`, options of every preset, and `own`, those of one.
+    """
+
+    name: str
+    script: str
+    title: str
+    reads: Literal["screen", "drugs", ""] = "screen"
+    always: tuple[str, ...] = ("--split", "additive")
+    own: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def options(self, preset: str) -> list[str]:
+        """The options under a preset, without files."""
+        return [*self.always, *EVERY[self.reads].get(preset, ()), *self.own.get(preset, ())]
+
+
+EVERY: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "screen": {"smoke": ("--cells", "8"), "cpu": ("--epochs", "20", "--cells", "100")},
+        "drugs": {"smoke": ("--cells", "8"), "cpu": ("--epochs", "40", "--cells", "100")},
+        "": {},
+    }
+)
+
+
+def _methods(name: str, title: str, split: str) -> Plan:
+    few, quick = ("--only", *FEW), ("--only", *QUICK)
+    return Plan(name, name, title, always=("--split", split), own={"smoke": few, "cpu": quick})
+
+
+def _seeds(name: str, title: str, split: str) -> Plan:
+    smoke = ("--seeds", "0", "1", "--only", "CellFlow-like")
+    cpu = ("--seeds", "0", "1", "2", "3", "4", "--only", "GEARS", "CellFlow-like",
+           "scBIG, as published", "scBIG")  # fmt: skip
+    own = {"smoke": smoke, "cpu": cpu, "paper": ("--seeds", "0", "1", "2", "3", "4")}
+    return Plan(name, "table11", title, always=("--split", split), own=own)
+
+
+PLANS: tuple[Plan, ...] = (
+    Plan(
+        "table6a", "table6a", "Tables 6a and 15: clustering and encoder",
+        own={"smoke": ("--only", "none, GCAE", "GRC, GCAE")},
+    ),
+    Plan(
+        "table6c", "table6c", "Tables 6c and 6d: alignment losses and their weights",
+        own={"smoke": ("--only", "no alignment", "both")},
+    ),
+    _methods("table1", "Tables 1, 13 and 14: unseen combinations", "additive"),
+    Plan(
+        "table6b", "table6b", "Table 6b: strategies of clustering, and priors",
+        own={"smoke": ("--only", "without interactions", "GRC")},
+    ),
+    Plan(
+        "table6e", "table6e", "Table 6e: what tells the flow what was perturbed",
+        own={"smoke": ("--only", "given", "random")},
+    ),
+    Plan("table10", "table10", "Table 10: pooling", own={"smoke": ("--only", "attention", "mean")}),
+    Plan(
+        "figure5", "figure5", "Figure 5: what clusters the genes",
+        own={"smoke": ("--only", "given", "random")},
+    ),
+    Plan(
+        "figure6", "figure6", "Figure 6: numbers of programs and inducing points",
+        own={"smoke": ("--clusters", "4", "--points", "2"), "cpu": ("--points", "2", "8")},
+    ),
+    _methods("table2", "Table 2: unseen genes", "holdout"),
+    _methods("table3", "Table 3: GEARS' split", "gears"),
+    Plan(
+        "table4", "table4", "Table 4: a generated drug screen", "drugs", (),
+        own={
+            "smoke": ("--only", "perturbed mean", "scBIG, as published", "CellFlow-like"),
+            "cpu": ("--only", "control", "perturbed mean", "additive", "CPA", "STATE-like",
+                    "CellFlow-like", "scBIG, as published", "scBIG"),
+        },
+    ),
+    Plan("table5", "table5", "Table 5: programs that move together"),
+    Plan("figure4", "figure4", "Figure 4: shifts of attention"),
+    Plan("figure7", "figure7", "Figure 7: where the cells are"),
+    Plan(
+        "table7", "table7", "Table 7: what the alignment losses cost",
+        own={"smoke": ("--calls", "2")},
+    ),
+    Plan(
+        "table8", "table8", "Table 8: what programs cost",
+        own={"smoke": ("--passes", "2", "--clusters", "1", "4", "--no-each")},
+    ),
+    Plan(
+        "table9", "table9", "Table 9: more genes", "", (),
+        own={"smoke": ("--divide", "64", "--genes", "2051", "--calls", "2"),
+             "cpu": ("--genes", "2051", "5018", "--calls", "3")},
+    ),
+    _seeds("table11", "Table 11: over seeds, unseen combinations", "additive"),
+    _seeds("table12", "Table 12: over seeds, unseen genes", "holdout"),
+)  # fmt: skip
+"""In the order of what is learned from them. Table 18 needs a screen of two lines: `table18.py`."""

@@ -1,0 +1,134 @@
+"""What a table says of the paper's claims: differences paired by condition, in words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scbig import baselines, comparison, metrics
+
+FEWEST = 6
+"""Conditions of which a verdict can be: of fewer no signed-rank test reaches p 0.05."""
+LEVEL = 0.05
+APART = ("pearson_delta", "pearson_delta_deg20", "acc", "e_distance")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That one arm of a table is ahead of another.
+
+    **Fields:** `said`, in the paper's sense; `ahead` and `behind`, names of rows; `metric`.
+    """
+
+    said: str
+    ahead: str
+    behind: str
+    metric: str = "pearson_delta"
+
+
+def judged(scores: pd.DataFrame, claims: Sequence[Claim]) -> pd.DataFrame:
+    """Each claim whose two rows are there, with the difference paired by condition.
+
+    A claim holds if the whole 95 % bootstrap interval is on its side and p of a Wilcoxon test is
+    below 0.05, and is contradicted if both are so on the other side; what lies between says
+    nothing, and so do fewer than six conditions. Neither is corrected for the number of claims, and of one
+    seed they are of other conditions under the same trainings.
+
+    **Returns:** the columns `claim`, `verdict`, `metric`, `difference`, `low`, `high`, `p`,
+    `conditions` and `seeds`.
+    """
+    made = {str(name) for name in scores.index.get_level_values("predictor")}
+    seeds = scores.index.get_level_values("seed").nunique()
+    rows = []
+    for claim in claims:
+        if not {claim.ahead, claim.behind} <= made:
+            continue
+        found = baselines.paired(scores, claim.ahead, claim.behind, claim.metric)
+        rows.append(
+            {
+                "claim": claim.said, "verdict": verdict(found, metrics.ahead(claim.metric)),
+                "metric": claim.metric, "difference": found.mean, "low": found.low,
+                "high": found.high, "p": found.chance, "conditions": found.number, "seeds": seeds,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def verdict(found: baselines.Interval, sign: float) -> str:
+    """In three words at most, where `sign` is 1 if more is better."""
+    if found.number < FEWEST:
+        return "too few conditions"
+    low, high = sorted((sign * found.low, sign * found.high))
+    if not np.isfinite(low):
+        return "undefined"
+    if found.chance is None or found.chance >= LEVEL:
+        return "not seen"
+    return "holds" if low > 0 else "contradicted" if high < 0 else "not seen"
+
+
+def sentences(found: pd.DataFrame) -> str:
+    """The claims as a list in Markdown."""
+    lines = []
+    for row in found.to_dict("records"):
+        own: Any = row
+        size = max(abs(own["low"]), abs(own["high"]))
+        digits = 3 if not np.isfinite(size) or size >= 0.01 else 4
+        where = ", ".join(f"{own[end]:.{digits}f}" for end in ("low", "high"))
+        number = f"{own['conditions']} conditions, {own['seeds']} seed(s)"
+        lines.append(
+            f"- {own['claim']}: **{own['verdict']}** ({own['metric']} "
+            f"{own['difference']:+.{digits}f} [{where}], p {own['p']:.1g}, {number})."
+        )
+    return "\n".join(lines)
+
+
+def apart(
+    scores: pd.DataFrame, arms: Sequence[str], whole: str, shown: Sequence[str] = APART
+) -> str:
+    """By how much each arm is behind or ahead of the whole, paired by condition, as Markdown."""
+    lines = [
+        f"Less `{whole}`, paired by condition: 95 % bootstrap intervals, p of a Wilcoxon test, not",
+        "corrected for the number of arms.",
+        "",
+        "| arm | conditions | " + " | ".join(shown) + " |",
+        "| --- " * (len(shown) + 2) + "|",
+    ]
+    made = {str(name) for name in scores.index.get_level_values("predictor")}
+    for name in arms:
+        if name == whole or not {name, whole} <= made:
+            continue
+        found = [baselines.paired(scores, name, whole, metric) for metric in shown]
+        lines.append(f"| {name} | {found[0].number} | " + " | ".join(map(str, found)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def means(
+    scores: pd.DataFrame, shown: Sequence[str], published: Mapping[str, float] | None = None
+) -> str:
+    """The mean of each metric over conditions with its interval, as Markdown.
+
+    **Arguments:** `published`, the paper's Pearson delta of rows, for a column of its own.
+    """
+    found = comparison.summary(scores, shown)
+    known = [metric for metric in shown if metric in scores]
+    heads = ["row", *known, *(["paper: pearson_delta"] if published else [])]
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    digits = {m: baselines.decimals([own[m] for own in found.values()]) for m in known}
+    for name, own in found.items():
+        cells = [own[metric].told(digits[metric]) for metric in known]
+        given = "" if not published or name not in published else f"{published[name]:.3f}"
+        cells += [given] if published else []
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def spread(scores: pd.DataFrame, shown: Sequence[str]) -> pd.DataFrame:
+    """The standard deviation over seeds of each row's mean over conditions, by metric.
+
+    Of rows with one seed it is empty. Several splits are each of their own, and averaged.
+    """
+    means = scores.groupby(["predictor", "evaluation", "seed"], sort=False)[[*shown]].mean()
+    sds: Any = means.groupby(["predictor", "evaluation"], sort=False).std()
+    return sds.groupby("predictor", sort=False).mean().dropna(how="all")

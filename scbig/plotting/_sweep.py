@@ -1,0 +1,58 @@
+"""Scores over a size that is varied."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scbig.metrics import ERRORS
+
+from ._style import FONT, INK, OTHER, SCBIG, grid, new_figure
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+STYLES = ("-", "--", ":", "-.")
+COLOURS = (SCBIG, "#D55E00", INK, OTHER)
+"""Told apart by their dashes too."""
+
+
+def sweep(
+    lines: Mapping[str, Mapping[int, Mapping[str, Any]]], *, xlabel: str, metrics: Sequence[str]
+) -> "matplotlib.figure.Figure":
+    """One panel for each metric: a line of means with their intervals for each series.
+
+    **Arguments:** `lines`, by the name of a series and the size on the axis, which is logarithmic,
+    by metric what `scbig.baselines.interval` returns; `xlabel`, what the size is of; `metrics`.
+    Points of several series at one size stand a little apart.
+
+    **Raises:** `ValueError` for no series, for more than four, and for one without a point.
+    """
+    if not 1 <= len(lines) <= len(STYLES) or not all(lines.values()) or not metrics:
+        raise ValueError(f"sweep: needs one to {len(STYLES)} series with points, and metrics.")
+    down, across = grid(len(metrics))
+    figure = new_figure(0.6 + 2.1 * across, 0.4 + 1.9 * down)
+    panels = figure.subplots(down, across, sharex=True, squeeze=False).ravel()
+    sizes = sorted({size for own in lines.values() for size in own})
+    for panel, metric in zip(panels, metrics, strict=False):
+        for place, (name, own) in enumerate(lines.items()):
+            apart = 1.03 ** (place - (len(lines) - 1) / 2)
+            x = np.array(sorted(own), float)
+            found = [own[int(size)][metric] for size in x]
+            y = np.array([value.mean for value in found])
+            ends = [[v.mean - v.low for v in found], [v.high - v.mean for v in found]]
+            panel.errorbar(
+                x * apart, y, yerr=np.maximum(ends, 0.0), label=name, marker="o", markersize=3,
+                color=COLOURS[place], linestyle=STYLES[place], linewidth=1.1, elinewidth=0.6,
+            )  # fmt: skip
+        panel.set_xscale("log")
+        panel.set_xticks(sizes, [str(size) for size in sizes], fontsize=FONT - 1)
+        panel.minorticks_off()
+        panel.tick_params(axis="y", labelsize=FONT - 1)
+        panel.set_title(metric + ("\n(lower is better)" if metric in ERRORS else ""), fontsize=FONT)
+        panel.spines[["top", "right"]].set_visible(False)
+    for panel in panels[len(metrics) :]:
+        panel.remove()
+    figure.supxlabel(xlabel, fontsize=FONT)
+    panels[0].legend(fontsize=FONT - 1, frameon=False)
+    return figure

@@ -1,0 +1,244 @@
+"""The scripts of the other tables and figures, at their smallest: what they write and refuse."""
+
+import importlib
+import pathlib
+import runpy
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scbig import cli, data, method as m, plotting, priors
+
+from .small import EXPERIMENTS, write_priors
+
+RULES = ("perturbed mean", "additive", "Linear")
+
+
+def script(name: str) -> dict:
+    return runpy.run_path(str(EXPERIMENTS / f"{name}.py"))
+
+
+@pytest.fixture(scope="module")
+def cells(four_genes, tmp_path_factory) -> pathlib.Path:
+    """A folder with cells and priors, and with what the scripts share."""
+    path = tmp_path_factory.mktemp("paper")
+    four_genes.to_anndata().write_h5ad(path / "cells.h5ad")
+    write_priors(path, four_genes.genes)
+    terms = [f"{gene}\t{1 + n % 4};{5 + n % 3};9" for n, gene in enumerate(four_genes.genes)]
+    (path / "go.tsv").write_text("\n".join(["gene\tgo", *terms]) + "\n")
+    return path
+
+
+def options(cells: pathlib.Path, out: pathlib.Path, **changes: Any) -> dict[str, Any]:
+    """Those of every script: the screen of 20 genes at the smallest size."""
+    names = {"embeddings": "genes.csv", "interactions": "pairs.csv", "pathways": "sets.gmt"}
+    files: Any = {kind: cells / name for kind, name in names.items()}
+    measured = importlib.import_module("tools.measured").Measured(
+        data=cells / "cells.h5ad", out=out, cells=8,
+        files=cli.PriorFiles(missing="mean", **files), **{"split": "additive", **changes},
+    )  # fmt: skip
+    return {"measured": measured, "preset": "smoke", "shared": cells / "shared"}
+
+
+@pytest.mark.parametrize("name", ["table1", "table2", "table3", "table18"])
+def test_methods_stand_side_by_side(name, cells, tmp_path):
+    found = script(name)
+    bench = found["Benchmark"](**options(cells, tmp_path, folds=2), only=RULES[:2])
+    methods = importlib.import_module("tools.methods").methods(bench)
+    assert {*found["PAPER"]} <= {*importlib.import_module("tools.methods").NAMES, "doubles",
+                                 "singles"}  # fmt: skip
+    assert {"GEARS", "CellFlow-like", "scBIG, as published", "scBIG"} <= {*methods}
+    scores = found["main"](bench)
+    assert {*RULES[:2]} < {*scores.index.get_level_values("predictor")}
+    text = (tmp_path / "summary.md").read_text()
+    assert ("#### doubles" in text) == (name == "table2")
+    assert ("wasserstein" in text) == (name in ("table1", "table18"))
+    assert ("| des |" in text) == (name not in ("table18",))
+
+
+@pytest.mark.slow
+def test_tables_of_embeddings_differ_in_what_is_known_of_genes(cells, tmp_path):
+    other = tmp_path / "other.csv"
+    other.write_text("gene,a,b\n" + "".join(f"g{n},{n},{-n * n}\n" for n in range(0, 20, 2)))
+    given = options(cells, tmp_path / "run", annotations=cells / "go.tsv")
+    found = script("table6e")
+    bench = found["WithTables"](**given, tables=(f"mine={other}",), only=("random",))
+    tables = importlib.import_module("tools.embeddings").tables(bench)
+    assert [*tables] == ["given", "mine", "GO terms", "random"]
+    assert len({own.names for own in tables.values()}) == 1
+    mine = priors.read_embeddings(other)
+    row = dict(zip(tables["mine"].names, tables["mine"].vectors, strict=True))
+    np.testing.assert_allclose(row["g1"], mine.vectors.mean(axis=0))
+    np.testing.assert_allclose(row["g4"], [4, -16])
+    scores = found["main"](bench)
+    assert "random" in {*scores.index.get_level_values("predictor")}
+    assert len([*(cells / "shared" / "autoencoders").iterdir()]) == 1
+    with pytest.raises(SystemExit, match="name=FILE; got 'mine'"):
+        found["main"](found["WithTables"](**given, tables=("mine",)))
+    other_arms = script("figure5")["arms"](bench)
+    for name, arm in other_arms.items():
+        assert arm.genes.checksum == tables[name].checksum
+        assert arm.perturbations.checksum == tables["given"].checksum
+    assert len({arm.recipe.folder for arm in other_arms.values()}) == 4
+
+
+@pytest.mark.slow
+def test_a_sweep_is_drawn_over_its_sizes(cells, tmp_path):
+    found = script("figure6")
+    bench = found["Sweep"](
+        **options(cells, tmp_path), clusters=(4, 5), points=(4,), only=("4 programs, 4 points",)
+    )
+    arms = found["arms"](bench)
+    assert {arm.programs.clusters for arm in arms.values()} == {4, 5}
+    assert {arm.decoder.mixing.points for arm in arms.values()} == {4}
+    found["main"](bench)
+    assert (tmp_path / "sweep.png").stat().st_size > 5000
+    assert found["sizes"](found["Sweep"](**options(cells, tmp_path))) == ((2, 4, 16), (2, 4, 8))
+
+
+@pytest.mark.slow
+def test_what_a_model_learned_is_held_against_what_was_measured(cells, tmp_path):
+    given = lambda name: options(cells, tmp_path / name)
+    places = script("figure7")
+    found = places["main"](places["Places"](**given("figure7")))
+    assert {*found["population"]} == {"control", "measured", "scBIG, as published", "CellFlow-like"}
+    pairs = script("table5")
+    rows = pairs["main"](pairs["Pairs"](**given("table5"), most=3))
+    assert len(rows) == 6 * rows["condition"].nunique()
+    text = (tmp_path / "table5" / "summary.md").read_text()
+    assert text.count("| M") == 3
+    attention = script("figure4")
+    shifts = attention["main"](attention["Attention"](**given("figure4")))
+    assert {*shifts["program"]} == {0, 1, 2, 3}
+    assert (tmp_path / "figure4" / "measured.png").exists()
+    # One training served all three.
+    assert {path.name for path in (cells / "shared" / "models").iterdir()} == {"model", "cellflow"}
+
+
+@pytest.mark.slow
+def test_steps_are_timed_without_the_first_call(cells, tmp_path):
+    found = script("table7")
+    bench = found["Costs"](**options(cells, tmp_path / "seven"), calls=2)
+    arms = found["arms"](bench.aligned)
+    weights = {name: [loss.weight for part in arm.terms for loss in part.term.losses]
+               for name, arm in arms.items()}  # fmt: skip
+    assert weights == {
+        "neither": [], "correlation": [0.1, 0.0], "pathways": [0.0, 0.1], "both": [0.1, 0.1],
+    }  # fmt: skip
+    found = script("table8")
+    costs = found["main"](
+        found["Costs"](**options(cells, tmp_path / "eight"), clusters=(4,), passes=2, each=False)
+    )
+    assert (costs["ms a step"] > 0).all()
+    timing = importlib.import_module("tools.timing")
+    history = pd.DataFrame(
+        {"stage": ["flow"] * 4 + ["x"], "steps_per_second": [0.1, 100.0, 200.0, 400.0, 1.0]}
+    )
+    assert timing._milliseconds(history, "flow") == pytest.approx(5.0)
+    with pytest.raises(SystemExit, match="at least two calls"):
+        timing._milliseconds(history[:1], "flow")
+    nine = script("table9")
+    run = nine["Scale"](out=tmp_path / "nine", preset="smoke", genes=(2051,), divide=64, calls=2)
+    assert nine["main"](run)["stage 2, ms"].iloc[0] > 0
+
+
+@pytest.mark.slow
+def test_seeds_have_a_spread(cells, tmp_path):
+    found = script("table11")
+    bench = found["Benchmark"](**options(cells, tmp_path, seeds=(0, 1)), only=("CellFlow-like",))
+    spread = found["main"](bench)
+    assert [*spread.index] == ["CellFlow-like"]
+    assert spread.loc["CellFlow-like", "mse"] > 0
+    assert spread.loc["CellFlow-like", "paper"] == 0.0035
+
+
+@pytest.fixture(scope="module")
+def drugs(tmp_path_factory) -> pathlib.Path:
+    out = tmp_path_factory.mktemp("drugs")
+    found = script("drug_screen")
+    sizes = {"drugs": 6, "pairs": 8, "genes": 40, "programs": 4, "cells": 12, "controls": 60}
+    found["main"](found["DrugScreen"](out=out, **sizes, test_pairs=2))
+    return out
+
+
+def test_the_drug_screen_has_doses_and_a_split_that_leaks_nothing(drugs):
+    screen = data.Screen.from_anndata(data.read_h5ad(drugs / "screen.h5ad"))
+    split = importlib.import_module("scbig").Split.read(drugs / "split.json")
+    doses = {dose for c in screen.conditions for dose in c.doses}
+    assert doses == {0.1, 1.0, 10.0}
+    of = lambda names: {p for n in names for p in data.Condition.parse(n).perturbations}
+    unseen = of(split.test) - of(split.train)
+    assert len(unseen) == 2
+    singles = [n for n in split.test if "+" not in n]
+    assert of(singles) == unseen
+    assert not of([n for n in split.test if "+" in n]) & unseen
+    vectors = priors.read_embeddings(drugs / "drugs.npz")
+    assert {*vectors.names} == {*screen.perturbations}
+    with np.load(drugs / "drugs.npz") as found:
+        smiles = dict(zip(found["names"], found["smiles"], strict=True))
+        rows = dict(zip(found["names"], found["embeddings"], strict=True))
+    legal = script("drug_embeddings")["is_smiles"]
+    for name, text in smiles.items():
+        assert legal(text)
+        assert rows[name].sum() == len(text) - 2
+
+
+def test_drugs_with_doses_are_predicted_end_to_end(drugs, tmp_path):
+    found = script("table4")
+    measured = importlib.import_module("tools.measured").Measured(
+        data=drugs / "screen.h5ad", out=tmp_path, cells=8, split="file",
+        split_files=(drugs / "split.json",),
+        files=cli.PriorFiles(
+            missing="mean", embeddings=drugs / "genes.npz", interactions=drugs / "pairs.csv",
+            pathways=drugs / "sets.gmt", perturbations=drugs / "drugs.npz",
+        ),
+    )  # fmt: skip
+    only = ("perturbed mean", "scBIG, as published")
+    scores = found["main"](found["Benchmark"](measured=measured, preset="smoke", only=only))
+    own = scores.xs("scBIG, as published", level="predictor")
+    assert len(own) == 8
+    assert np.isfinite(own["mse"]).all()
+    told: Any = m.ScBIGConfig.from_dict(
+        importlib.import_module("json").loads((tmp_path / "config.json").read_text())[only[1]]
+    )
+    assert told.encoder.width == 8
+
+
+def test_all_of_it_is_one_page_that_names_what_failed(cells, tmp_path):
+    command = [
+        sys.executable, str(EXPERIMENTS / "all.py"), "--preset", "smoke", "--out", str(tmp_path),
+        "--data", str(cells / "cells.h5ad"), "--embeddings", str(cells / "nothing.csv"),
+        "--scripts", "table8", "table10",
+    ]  # fmt: skip
+    # What has ended is not run again.
+    (tmp_path / "table10").mkdir()
+    (tmp_path / "table10" / "done").write_text("12\n")
+    (tmp_path / "table10" / "summary.md").write_text("What was found.\n")
+    claim = {"claim": "a is ahead", "verdict": "holds", "metric": "mse", "difference": 0.1,
+             "low": 0.05, "high": 0.2, "p": 0.01, "conditions": 9, "part": ""}  # fmt: skip
+    pd.DataFrame([claim]).to_csv(tmp_path / "table10" / "claims.csv", index=False)
+    made = subprocess.run(command, capture_output=True, text=True)
+    assert made.returncode == 1, made.stdout + made.stderr
+    assert "1 failed: table8" in made.stderr
+    text = (tmp_path / "page.md").read_text()
+    assert "## Table 8: what programs cost\n\nFailed: `" in text
+    assert "nothing.csv" in text
+    assert "preset `smoke`. 240 cells x 20 genes, 10 conditions" in text
+    assert "| Table 10: pooling | a is ahead | holds | mse | +0.100 [0.050, 0.200] | 9 |" in text
+    assert "--only attention mean`, 12 s.\n\nWhat was found." in text
+
+
+def test_every_plan_is_of_a_script_that_is_there():
+    plans = importlib.import_module("tools.plans")
+    assert len({plan.name for plan in plans.PLANS}) == len(plans.PLANS)
+    for plan in plans.PLANS:
+        assert (EXPERIMENTS / f"{plan.script}.py").exists()
+    scripts = {
+        path.stem for pattern in ("table*", "figure*") for path in EXPERIMENTS.glob(f"{pattern}.py")
+    }
+    assert scripts - {plan.script for plan in plans.PLANS} == {"table18"}
+    assert plotting

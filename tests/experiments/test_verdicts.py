@@ -1,0 +1,90 @@
+"""What a table says of a claim, on scores whose answer is known."""
+
+import runpy
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import wilcoxon
+
+from .small import EXPERIMENTS
+
+V = runpy.run_path(str(EXPERIMENTS / "tools" / "verdicts.py"))
+Claim, judged = V["Claim"], V["judged"]
+LEVELS = ["evaluation", "predictor", "seed", "context", "condition"]
+
+
+def scores(ahead: float, number: int = 12, metric: str = "pearson_delta") -> pd.DataFrame:
+    """One row is ahead of the other by so much, give or take a little."""
+    rng, rows = np.random.default_rng(0), {}
+    base, apart = rng.uniform(0.2, 0.8, number), rng.normal(0, 0.02, number)
+    for name, more in {"one": ahead + apart - apart.mean(), "other": 0 * apart}.items():
+        for place in range(number):
+            rows["e", name, 0, "", f"g{place}"] = {metric: base[place] + more[place]}
+    found = pd.DataFrame.from_dict(rows, orient="index")
+    found.index = pd.MultiIndex.from_tuples(found.index, names=LEVELS)
+    return found.assign(**{name: found[metric] for name in ("mse",) if name != metric})
+
+
+@pytest.mark.parametrize(
+    ("ahead", "metric", "verdict"),
+    [
+        (0.1, "pearson_delta", "holds"),
+        (-0.1, "pearson_delta", "contradicted"),
+        (0.0, "pearson_delta", "not seen"),
+        (0.1, "mse", "contradicted"),
+        (-0.1, "mse", "holds"),
+    ],
+)
+def test_a_claim_holds_if_the_interval_is_on_its_side(ahead, metric, verdict):
+    table = scores(ahead, metric=metric)
+    found = judged(table, [Claim("one is ahead", "one", "other", metric)])
+    (row,) = found.to_dict("records")
+    assert row["verdict"] == verdict
+    assert row["difference"] == pytest.approx(ahead, abs=1e-9)
+    assert (row["conditions"], row["seeds"]) == (12, 1)
+    wide = table[metric].unstack("predictor")
+    test: Any = wilcoxon(wide["one"], wide["other"])
+    assert row["p"] == pytest.approx(test.pvalue)
+    said = V["sentences"](found)
+    assert said.startswith(f"- one is ahead: **{verdict}** ({metric} {ahead:+.3f} [")
+    assert said.endswith("12 conditions, 1 seed(s)).")
+
+
+def test_a_mean_that_a_few_conditions_make_is_not_seen():
+    table = scores(0.0)
+    rows = table.index.get_level_values("predictor") == "one"
+    far = np.zeros(len(table))
+    far[np.flatnonzero(rows)[:5]] = 1.0
+    # Five conditions far ahead, seven a little behind: the interval is above zero.
+    changed = table["pearson_delta"] + np.where(rows, far - 0.05 * (far == 0), 0.0)
+    (row,) = judged(
+        table.assign(pearson_delta=changed), [Claim("one is ahead", "one", "other")]
+    ).to_dict("records")
+    assert row["low"] > 0
+    assert row["p"] > 0.05
+    assert row["verdict"] == "not seen"
+
+
+def test_few_conditions_say_nothing_and_rows_that_are_not_there_are_left_out():
+    claims = [Claim("a", "one", "other"), Claim("b", "one", "none")]
+    (row,) = judged(scores(0.3, number=5), claims).to_dict("records")
+    assert row["verdict"] == "too few conditions"
+    assert judged(scores(0.3), claims[1:]).empty
+
+
+def test_the_spread_is_that_of_the_means_of_each_seed():
+    rng, rows = np.random.default_rng(1), {}
+    for name, seeds in {"drawn": 4, "fixed": 1}.items():
+        for seed in range(seeds):
+            for place in range(5):
+                value = {"pearson_delta": rng.normal(), "mse": rng.normal()}
+                rows["e", name, seed, "", f"g{place}"] = value
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table.index = pd.MultiIndex.from_tuples(table.index, names=LEVELS)
+    found = V["spread"](table, ["pearson_delta", "mse"])
+    assert [*found.index] == ["drawn"]
+    own: Any = table.xs("drawn", level="predictor")
+    by_hand = [own.xs(seed, level="seed")["mse"].mean() for seed in range(4)]
+    assert found.loc["drawn", "mse"] == pytest.approx(np.std(np.array(by_hand), ddof=1))
