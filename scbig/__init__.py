@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         preprocess as preprocess,
         priors as priors,
         programs as programs,
+        report as report,
         rivals as rivals,
         sampling as sampling,
         service as service,
@@ -55,8 +56,8 @@ __version__ = "0.2.0"
 _ROOMS = (
     *("alignment", "analysis", "anchor", "baselines", "cli", "comparison", "data", "datasets"),
     *("flow", "method", "metrics", "model", "nn", "objective", "ot", "plotting", "preprocess"),
-    *("priors", "programs", "response", "rivals", "sampling", "service", "simulate", "splits"),
-    "train",
+    *("priors", "programs", "report", "response", "rivals", "sampling", "service", "simulate"),
+    *("splits", "train"),
 )
 _NAMES = {
     "data": ("Screen", "Columns", "Condition"),

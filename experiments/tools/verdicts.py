@@ -33,8 +33,8 @@ def judged(scores: pd.DataFrame, claims: Sequence[Claim]) -> pd.DataFrame:
 
     A claim holds if the whole 95 % bootstrap interval is on its side and p of a Wilcoxon test is
     below 0.05, and is contradicted if both are so on the other side; what lies between says
-    nothing, and so do fewer than six conditions. Neither is corrected for the number of claims, and of one
-    seed they are of other conditions under the same trainings.
+    nothing, and so do fewer than six conditions. Neither is corrected for the number of claims,
+    and of one seed they are of other conditions under the same trainings.
 
     **Returns:** the columns `claim`, `verdict`, `metric`, `difference`, `low`, `high`, `p`,
     `conditions` and `seeds`.
