@@ -31,3 +31,4 @@ from ._summary import (
     audit as audit,
     program_table as program_table,
 )
+from ._trajectories import program_course as program_course, trajectories as trajectories

@@ -120,6 +120,43 @@ class Transport(Value):
         what the solver last had).
         """
 
+        solution = self._solved(velocity, latents, conditions, dfx.SaveAt(t1=True), throw=throw)
+        assert solution.ys is not None
+        stats = solution.stats
+        return Transported(
+            solution.ys[0],
+            jnp.asarray(stats["num_steps"], jnp.int32),
+            jnp.asarray(stats["num_rejected_steps"], jnp.int32),
+            solution.result == dfx.RESULTS.successful,
+        )
+
+    def course(
+        self,
+        velocity: AbstractVelocity,
+        latents: Float[Array, "groups cells latent"],
+        conditions: Float[Array, "groups condition"],
+        times: Float[Array, " times"],
+    ) -> Float[Array, "times groups cells latent"]:
+        """Returns the latents at some flow times on the way, from 0 to 1 and increasing.
+
+        Between the solver's steps they are interpolated, as accurately as the solver does.
+
+        **Arguments:** as for a call; `times`.
+        """
+        saveat = dfx.SaveAt(ts=times)
+        solution = self._solved(velocity, latents, conditions, saveat, throw=True)
+        assert solution.ys is not None
+        return solution.ys
+
+    def _solved(
+        self,
+        velocity: AbstractVelocity,
+        latents: Float[Array, "groups cells latent"],
+        conditions: Float[Array, "groups condition"],
+        saveat: dfx.SaveAt,
+        *,
+        throw: bool,
+    ) -> dfx.Solution:
         # The field's arrays go in as arguments: an adjoint that solves backwards in time does not
         # see what a function closes over.
         arrays, rest = eqx.partition(velocity, eqx.is_inexact_array)
@@ -129,7 +166,7 @@ class Transport(Value):
             over_cells = jax.vmap(eqx.combine(arrays, rest), (None, 0, None))
             return jax.vmap(over_cells, (None, 0, 0))(jnp.asarray(t, y.dtype), y, conditions)
 
-        solution = dfx.diffeqsolve(
+        return dfx.diffeqsolve(
             dfx.ODETerm(field),
             self.solver,
             t0=0.0,
@@ -137,19 +174,11 @@ class Transport(Value):
             dt0=self.first_step,
             y0=latents,
             args=(arrays, conditions),
-            saveat=dfx.SaveAt(t1=True),
+            saveat=saveat,
             stepsize_controller=self.controller,
             adjoint=self.adjoint,
             max_steps=self.max_steps,
             throw=throw,
-        )
-        assert solution.ys is not None
-        stats = solution.stats
-        return Transported(
-            solution.ys[0],
-            jnp.asarray(stats["num_steps"], jnp.int32),
-            jnp.asarray(stats["num_rejected_steps"], jnp.int32),
-            solution.result == dfx.RESULTS.successful,
         )
 
 

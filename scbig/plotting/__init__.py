@@ -20,3 +20,4 @@ from ._programs import (
 from ._save import save as save
 from ._standing import standing as standing
 from ._sweep import sweep as sweep
+from ._ways import interaction_map as interaction_map, trajectories as trajectories

@@ -139,7 +139,7 @@ class TrainedModel:
         check_given(controls, expression, np.asarray(self.pure.mean), self.names)
         solve = self.config.transport if transport is None else transport
         parts, steps, spread, sources = [], [], [], []
-        for place, start in enumerate(self._starts(expression, wanted)):
+        for place, start in enumerate(self.starts(expression, wanted)):
             rows, *cells_of = start
             sources.append(rows)
             given: Any = (self.config.emission, *cells_of, tokens[place], nonnegative)
@@ -161,7 +161,7 @@ class TrainedModel:
             result.uns["response_sd"] = np.sqrt(spread).astype(np.float32)
         return result if emit == "log1p" else as_counts(result, asked, columns, key=key)
 
-    def _starts(
+    def starts(
         self, expression: Float[np.ndarray, "controls genes"], wanted: Populations
     ) -> Iterator[tuple[np.ndarray, ExpressionBatch, LatentBatch, Moves | None]]:
         """Of each population its controls, cells without a flow, latents to start from, and moves.
