@@ -19,7 +19,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 import scbig
-from scbig import baselines, cli, priors, simulate
+from scbig import baselines, cli, plotting, priors, simulate
 from scbig.preprocess import PreprocessConfig, preprocess
 
 
@@ -60,6 +60,9 @@ def main(run: Ensembles) -> pd.DataFrame:
     told = pd.DataFrame({kind: calibration(table, kind) for kind in KINDS}).T
     told.to_csv(run.out / "calibration.csv")
     print(told.round(3).to_string())
+    bins = {kind: binned(table, kind) for kind in KINDS[1:]}
+    pd.concat(bins, names=["kind"]).to_csv(run.out / "bins.csv")
+    plotting.save(plotting.calibration(bins), run.out / "calibration.png")
     return told
 
 
@@ -122,6 +125,21 @@ def rank(one: Any, other: Any) -> float:
     """Spearman's rank correlation."""
     found: Any = spearmanr(one, other)
     return float(found.statistic)
+
+
+def binned(table: pd.DataFrame, kind: str, *, bins: int = 10) -> pd.DataFrame:
+    """Predictions in bins of equal number by the deviation that they tell: it, and their errors.
+
+    Both are root mean squares over the bin; of the errors the noise of the measured means is taken.
+    """
+    own, square = table[kind].to_numpy(float), table["error"].to_numpy(float) ** 2
+    order = np.argsort(own, kind="stable")
+    rows = []
+    for part in np.array_split(order, min(bins, len(order))):
+        left = np.mean(square[part] - table["noise"].to_numpy(float)[part] ** 2)
+        told = np.sqrt(np.mean(own[part] ** 2))
+        rows.append({"told": told, "error": np.sqrt(max(left, 0.0)), "number": len(part)})
+    return pd.DataFrame(rows)
 
 
 def calibration(table: pd.DataFrame, kind: str) -> dict[str, float]:

@@ -82,6 +82,10 @@ PLANS: tuple[Plan, ...] = (
         "figure6", "figure6", "Figure 6: numbers of programs and inducing points",
         own={"smoke": ("--clusters", "4", "--points", "2"), "cpu": ("--points", "2", "8")},
     ),
+    Plan(
+        "sensitivity", "sensitivity", "Sensitivity to interactions",
+        own={"smoke": ("--weights", "0.1", "--only", "as given", "weight 0.1")},
+    ),
     _methods("table2", "Table 2: unseen genes", "holdout"),
     _methods("table3", "Table 3: GEARS' split", "gears"),
     Plan(

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from scbig._typing import PRNGKeyArray
 from scbig.baselines import AbstractRecipe, LinearEmbedding, Predictor, known_cells
 from scbig.data import Screen
-from scbig.priors import EmbeddingTable
+from scbig.priors import EmbeddingTable, InteractionGraph
 from scbig.rivals import GEARS
 from scbig.splits import Split
 from scbig.train import Priors
@@ -41,17 +41,19 @@ class LinearOn(AbstractRecipe):
 class WithPriors(AbstractRecipe):
     """Another recipe, which finds other tables among the priors.
 
-    **Fields:** `recipe`; `genes` and `perturbations`, the tables in place of the given ones, `None`
-    for those that are given.
+    **Fields:** `recipe`; `genes`, `perturbations` and `interactions`, the tables in place of the
+    given ones, `None` for those that are given.
     """
 
     recipe: AbstractRecipe
     genes: EmbeddingTable | None = None
     perturbations: EmbeddingTable | None = None
+    interactions: InteractionGraph | None = None
 
     def told(self) -> str:
         """The recipe, and the checksums of the tables."""
-        sums = [None if x is None else x.checksum for x in (self.genes, self.perturbations)]
+        tables = (self.genes, self.perturbations, self.interactions)
+        sums = [None if table is None else table.checksum for table in tables]
         return f"{self.recipe.told()} {sums}"
 
     def fit(
@@ -64,7 +66,8 @@ class WithPriors(AbstractRecipe):
         key: PRNGKeyArray,
     ) -> Predictor:
         """Fits the recipe."""
-        other = {"genes": self.genes, "perturbations": self.perturbations}
+        names = ("genes", "perturbations", "interactions")
+        other = {name: getattr(self, name) for name in names}
         given: Any = {name: table for name, table in other.items() if table is not None}
         known = dataclasses.replace(priors, **given)
         return self.recipe.fit(screen, split, known, progress=progress, key=key)

@@ -5,6 +5,7 @@ from scbig._extras import need
 need("matplotlib", extra="plot")
 
 
+from ._calibration import calibration as calibration
 from ._cells import (
     attention_shifts as attention_shifts,
     program_heatmap as program_heatmap,

@@ -94,7 +94,8 @@ def interaction_map(
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.03)
-    bar.set_label(f"{value}   (white: nothing beyond the sum)", fontsize=FONT)
+    bar.set_label(value, fontsize=FONT)
+    figure.supxlabel("white: nothing beyond the sum; hatched: no pair", fontsize=FONT - 1)
     bar.ax.tick_params(labelsize=FONT - 1)
     bar.outline.set_visible(False)
     return figure

@@ -7,9 +7,10 @@ import numpy as np
 
 import scbig
 from scbig import baselines, comparison
-from scbig.priors import EmbeddingTable
+from scbig.priors import EmbeddingTable, InteractionGraph
 
 NAMES = ("g0", "g1")
+LINKS = InteractionGraph(("g0",), ("g1",))
 
 
 def table(value: float) -> EmbeddingTable:
@@ -36,9 +37,12 @@ def test_the_tables_take_the_place_of_those_that_are_named(four_genes):
         comparison.WithPriors(Kept(), genes=other),
         comparison.WithPriors(Kept(), perturbations=other),
         comparison.WithPriors(Kept()),
+        comparison.WithPriors(Kept(), interactions=LINKS),
     ):
         made.fit(four_genes, split, given, progress=False, key=jr.key(0))
-    first, second, third = Kept.seen
+    first, second, third, last = Kept.seen
+    assert (last.interactions, last.genes) == (LINKS, given.genes)
+    assert third.interactions is None
     assert (first.genes, first.perturbations) == (other, given.perturbations)
     assert (second.genes, second.perturbations) == (given.genes, other)
     assert (third.genes, third.perturbations) == (given.genes, given.perturbations)
@@ -50,6 +54,7 @@ def test_another_table_is_another_predictor():
         comparison.WithPriors(Kept(), genes=table(1)),
         comparison.WithPriors(Kept(), perturbations=table(0)),
         comparison.WithPriors(Kept()),
+        comparison.WithPriors(Kept(), interactions=LINKS),
         Kept(),
     ]
     assert len({recipe.told() for recipe in made}) == len(made)

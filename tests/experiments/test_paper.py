@@ -100,6 +100,22 @@ def test_a_sweep_is_drawn_over_its_sizes(cells, tmp_path):
     assert found["sizes"](found["Sweep"](**options(cells, tmp_path))) == ((2, 4, 16), (2, 4, 8))
 
 
+def test_what_interacts_is_varied_and_how_many_do_is_not(cells, tmp_path):
+    found = script("sensitivity")
+    bench = found["Sensitivity"](**options(cells, tmp_path), weights=(0.5,), thresholds=())
+    arms = found["arms"](bench)
+    assert [*arms] == ["as given", "weight 0.5", "shuffled"]
+    assert arms["weight 0.5"].programs.interaction_weight == 0.5
+    table = pd.read_csv(cells / "pairs.csv")
+    mixed = arms["shuffled"].interactions
+    given = {tuple(sorted(row)) for row in table.astype(str).to_numpy().tolist()}
+    new = {tuple(sorted(row)) for row in zip(mixed.first, mixed.second, strict=True)}
+    assert len(new & given) < len(given) / 2
+    assert 0.8 * len(table) < len(mixed.first) <= len(table)
+    with pytest.raises(ValueError, match="no scores|have no score"):
+        found["arms"](found["Sensitivity"](**options(cells, tmp_path), thresholds=(800,)))
+
+
 @pytest.mark.slow
 def test_what_a_model_learned_is_held_against_what_was_measured(cells, tmp_path):
     given = lambda name: options(cells, tmp_path / name)

@@ -1,0 +1,70 @@
+"""How much depends on the priors of interactions: their weight, their threshold, their truth.
+
+    python experiments/sensitivity.py --data screen.h5ad --split additive --seeds 0 1 2 \
+        --embeddings genes.npz --interactions pairs.tsv.gz --pathways sets.gmt --out runs/links
+
+Thresholds need a score for each interaction; a file without scores has none. "shuffled" has as many
+interactions as the file, each gene with as many, between genes that do not interact. Embedding
+tables are varied by `figure5.py` and `table6e.py`, numbers of programs and of inducing points by
+`figure6.py`, seeds and splits by `table11.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tools.benchmark import Benchmark, Table, run
+from tools.measured import priors_of, screen_of
+from tools.verdicts import Claim
+
+import scbig
+from scbig import baselines, cli, comparison, priors
+
+WHOLE, SHUFFLED = "as given", "shuffled"
+CLAIMS = (Claim("what interacts matters, and not only how many do", WHOLE, SHUFFLED),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensitivity(Benchmark):
+    """A benchmark over what is known of interactions."""
+
+    weights: tuple[float, ...] = (0.0, 0.1, 10.0)
+    """Of the interactions in Eq. 1, beside the preset's."""
+    thresholds: tuple[int, ...] = ()
+    """Least scores, times 1000, above that of the file: 800, 900 for STRING's."""
+
+
+def arms(bench: Sensitivity) -> dict[str, scbig.ScBIGConfig | baselines.AbstractRecipe]:
+    """The preset under each weight, each threshold, and shuffled interactions."""
+    found: dict[str, Any] = {WHOLE: bench.base}
+    for weight in bench.weights:
+        found[f"weight {weight:g}"] = scbig.but(
+            bench.base, **{"programs.interaction_weight": weight}
+        )
+    graph = priors_of(bench.measured, screen_of(bench.measured)).interactions
+    if graph is None:
+        raise SystemExit("--interactions is needed: it is what is varied.")
+    graphs = {f"above {t}": graph.above(t / 1000) for t in bench.thresholds}
+    graphs[SHUFFLED] = shuffled(graph)
+    for name, own in graphs.items():
+        folder = bench.measured.out / "autoencoders" / name.replace(" ", "-")
+        recipe = baselines.Arm(bench.base, folder)
+        found[name] = comparison.WithPriors(recipe, interactions=own)
+    return found
+
+
+def shuffled(graph: priors.InteractionGraph) -> priors.InteractionGraph:
+    """The same ends of interactions, joined anew; those of a gene with itself are left out."""
+    first = np.asarray(graph.first, object)
+    second = np.random.default_rng(0).permutation(np.asarray(graph.second, object))
+    kept = first != second
+    return priors.InteractionGraph(tuple(first[kept]), tuple(second[kept]))
+
+
+def main(bench: Sensitivity):
+    """Runs the experiment; returns its scores."""
+    return run(bench, Table(arms=arms(bench), whole=WHOLE, claims=CLAIMS))
+
+
+if __name__ == "__main__":
+    main(cli.parse(Sensitivity, __doc__))
