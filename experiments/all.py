@@ -12,6 +12,7 @@ at the scripts, `paper` for a GPU and the paper's screen.
 
 import pathlib
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -167,7 +168,7 @@ def page(run: All, screen: pathlib.Path, plans: Sequence[Plan], failed: Sequence
             parts.append(f"Failed: `{' '.join(last)}`")
         elif (folder / "summary.md").exists():
             seconds = (folder / "done").read_text().strip()
-            parts.append(f"`{plan.script}.py {' '.join(plan.options(run.preset))}`, {seconds} s.")
+            parts.append(f"`{plan.script}.py {shlex.join(plan.options(run.preset))}`, {seconds} s.")
             parts.append((folder / "summary.md").read_text().strip())
     return "\n\n".join(parts) + "\n"
 
