@@ -10,6 +10,7 @@ page, and so is this command's exit status. `cpu` takes some hours of 2 cores, `
 at the scripts, `paper` for a GPU and the paper's screen.
 """
 
+import dataclasses
 import pathlib
 import platform
 import shlex
@@ -24,6 +25,7 @@ import jax
 import numpy as np
 import pandas as pd
 import tyro
+from tools import markdown
 from tools.plans import PLANS, Plan
 
 import scbig
@@ -63,7 +65,7 @@ def main(run: All) -> str:
     if unknown:
         known = ", ".join(dict.fromkeys(plan.script for plan in PLANS))
         raise SystemExit(f"No script {unknown[0]!r}; there are {known}.")
-    run.out.mkdir(parents=True, exist_ok=True)
+    claim(run)
     screen = run.data or drawn(run)
     chosen = [plan for plan in PLANS if not run.scripts or plan.script in run.scripts]
     failed = []
@@ -85,6 +87,15 @@ def main(run: All) -> str:
     if failed:
         raise SystemExit(f"{len(failed)} failed: {', '.join(failed)}.")
     return text
+
+
+def claim(run: All) -> None:
+    """Refuses a folder with what other cells or another preset made, which is not made again."""
+    told, path = repr(dataclasses.replace(run, scripts=())), run.out / "run.txt"
+    if path.exists() and path.read_text() != told:
+        raise SystemExit(f"{run.out} has the tables of other arguments: choose another folder.")
+    run.out.mkdir(parents=True, exist_ok=True)
+    path.write_text(told)
 
 
 def drawn(run: All) -> pathlib.Path:
@@ -109,8 +120,7 @@ def drawn(run: All) -> pathlib.Path:
 
 def arguments(plan: Plan, run: All, screen: pathlib.Path) -> list[str]:
     """The command line of a script."""
-    preset = {"cpu": "cpu", "paper": "paper", "smoke": "smoke"}[run.preset]
-    own = ["--preset", preset, "--out", str(run.out / plan.name), *plan.options(run.preset)]
+    own = ["--preset", run.preset, "--out", str(run.out / plan.name), *plan.options(run.preset)]
     if not plan.reads:
         return own
     if plan.reads == "drugs":
@@ -156,8 +166,9 @@ def page(run: All, screen: pathlib.Path, plans: Sequence[Plan], failed: Sequence
     claims = []
     for plan in plans:
         path = run.out / plan.name / "claims.csv"
-        if path.exists() and path.read_text().strip():
-            claims.append(pd.read_csv(path).assign(table=plan.title))
+        found = pd.read_csv(path) if path.exists() else pd.DataFrame()
+        if len(found):
+            claims.append(found.assign(table=plan.title))
     if claims:
         parts += ["## The paper's claims on these cells", claimed(pd.concat(claims))]
     for plan in plans:
@@ -175,15 +186,13 @@ def page(run: All, screen: pathlib.Path, plans: Sequence[Plan], failed: Sequence
 
 def claimed(found: pd.DataFrame) -> str:
     """Every claim and whether it holds, as Markdown."""
-    lines = ["| table | claim | here | metric | difference | conditions |", "| --- " * 6 + "|"]
+    heads, lines = ["table", "claim", "here", "metric", "difference", "conditions"], []
     for row in found.fillna({"part": ""}).to_dict("records"):
         where = f"{row['table']}{', ' if row['part'] else ''}{row['part']}"
         apart = f"{row['difference']:+.3f} [{row['low']:.3f}, {row['high']:.3f}]"
-        lines.append(
-            f"| {where} | {row['claim']} | {row['verdict']} | {row['metric']} | {apart} | "
-            f"{row['conditions']} |"
-        )
-    return "\n".join(lines)
+        own = (row[name] for name in ("claim", "verdict", "metric"))
+        lines.append([where, *own, apart, row["conditions"]])
+    return markdown.rows(heads, lines).strip()
 
 
 if __name__ == "__main__":

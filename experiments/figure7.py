@@ -7,6 +7,7 @@ UMAP of all of them together, on principal components of the measured cells. A p
 measure: energy distances stand beside it, and one half of the measured cells against the other.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,9 @@ from sklearn.decomposition import PCA
 from tools.benchmark import Benchmark
 from tools.methods import CELLFLOW, PUBLISHED
 from tools.timing import table
-from tools.trained import Trained, strongest, trained
+from tools.trained import strongest, together, trained
 
 from scbig import cli, metrics, plotting
-
-HEADS = pd.Index(["condition", "population"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +40,10 @@ def main(bench: Places) -> pd.DataFrame:
     }
     first = next(iter(made.values()))
     names = bench.conditions or tuple(strongest(first, 3))
-    cells, labels = populations(made, names)
-    axes = min(bench.components, *first.measured.dense().shape) - 1
-    projection = PCA(axes, random_state=0).fit(first.measured.dense())
+    cells, labels = together(made, names)
+    measured = first.measured.dense()
+    axes = min(bench.components, *measured.shape)
+    projection = PCA(axes, random_state=0).fit(measured)
     scores = projection.transform(cells)
     found = labels.assign(**dict(zip("xy", embedded(scores, bench.neighbours).T, strict=True)))
     out = bench.measured.out
@@ -56,32 +56,8 @@ def main(bench: Places) -> pd.DataFrame:
     return found
 
 
-def populations(
-    made: dict[str, Trained], names: tuple[str, ...]
-) -> tuple[np.ndarray, pd.DataFrame]:
-    """Cells of every population, as many of each as there are of the fewest, with their labels."""
-    first, rng = next(iter(made.values())), np.random.default_rng(0)
-    sides = {"measured": first.measured, **{name: own.predicted for name, own in made.items()}}
-    parts = [first.screen.select(["control"]).dense()]
-    kinds = [("control", "control")]
-    for name in names:
-        own = {kind: side.select([name]).dense() for kind, side in sides.items()}
-        fewest = min(map(len, own.values()))
-        for kind, rows in own.items():
-            parts.append(rows[rng.permutation(len(rows))[:fewest]])
-            kinds.append((name, kind))
-    most = max(len(part) for part in parts[1:])
-    parts[0] = parts[0][rng.permutation(len(parts[0]))[: 2 * most]]
-    labels = [pair for pair, part in zip(kinds, parts, strict=True) for _ in part]
-    return np.concatenate(parts), pd.DataFrame(
-        labels, columns=pd.Index(["condition", "population"])
-    )
-
-
 def embedded(scores: np.ndarray, neighbours: int) -> np.ndarray:
     """Two dimensions of UMAP (McInnes et al. 2018), the same in every run."""
-    import warnings
-
     with warnings.catch_warnings():
         # That a part of it that is not used needs Tensorflow; that one seed takes one thread.
         warnings.simplefilter("ignore", ImportWarning)

@@ -9,6 +9,7 @@ has the spread over those beside it.
 """
 
 import pandas as pd
+from tools import markdown
 from tools.benchmark import Benchmark, Table, run
 from tools.methods import CELLFLOW, METRICS, OURS, PUBLISHED, methods
 from tools.verdicts import spread
@@ -22,26 +23,20 @@ ROWS = ("GEARS", "scGPT-style", CELLFLOW, PUBLISHED, OURS)
 
 def main(bench: Benchmark) -> pd.DataFrame:
     """Runs the experiment; returns the spread of each row, by metric."""
-    known = methods(bench)
-    arms = {name: known[name] for name in ROWS}
-    options = {"shown": METRICS, "scoring": {"changed": "bh"}}
-    scores = run(bench, Table(arms=arms, whole=PUBLISHED, **options))
     if len(bench.measured.seeds) < 2:
         raise SystemExit("A spread is over at least two --seeds.")
+    known = methods(bench)
+    arms = {name: known[name] for name in ROWS}
+    scores = run(bench, Table(arms=arms, whole=PUBLISHED, shown=METRICS, scoring={"changed": "bh"}))
     found = spread(scores, METRICS).assign(paper=pd.Series(PAPER))
     found.to_csv(bench.measured.out / "seeds.csv")
-    said = f"Standard deviation over {len(bench.measured.seeds)} seeds of the mean over conditions"
-    lines = [
-        f"{said}; `paper`, that of Pearson delta in Table 11.",
-        "",
-        "| row | " + " | ".join(found) + " |",
-        "| --- " * (found.shape[1] + 1) + "|",
-        *(
-            f"| {name} | " + " | ".join("" if x != x else f"{x:.4f}" for x in row) + " |"
-            for name, row in zip(found.index, found.to_numpy(float), strict=True)
-        ),
-    ]
-    text = "\n".join(lines) + "\n"
+    told = [["" if x != x else f"{x:.4f}" for x in row] for row in found.to_numpy(float)]
+    text = (
+        f"Standard deviation over {len(bench.measured.seeds)} seeds of the mean over conditions; "
+        "`paper`, that of Pearson delta in Table 11.\n\n"
+    ) + markdown.rows(
+        ["row", *found], [[n, *own] for n, own in zip(found.index, told, strict=True)]
+    )
     with (bench.measured.out / "summary.md").open("a") as file:
         file.write("\n" + text)
     print(f"\n{text}")

@@ -71,21 +71,21 @@ def main(run: Scale) -> pd.DataFrame:
     for sizes in chosen:
         genes, clusters, points, latent = (max(size // run.divide, 2) for size in sizes)
         screen, known = simulated(genes, clusters)
-        mixing, heads = nn.InducingPoints(points), 2 * (latent // 2)
+        mixing = nn.InducingPoints(points)
         config = scbig.but(
             base_of(run.preset),
             **{
                 "programs.clusters": clusters, "encoder.mixing": mixing, "decoder.mixing": mixing,
-                "encoder.latent": heads,
+                "encoder.latent": latent,
             },
         )  # fmt: skip
         first, trained = autoencoder(screen, known, config, calls=run.calls)
         second, _ = flow(screen, known, config, trained, calls=run.calls)
         rows.append(
             {
-                "genes": screen.num_genes, "programs": clusters, "points": points, "latents": heads,
-                "stage 1, ms": first, "stage 2, ms": second, "paper, ms": PAPER[sizes],
-                "GB so far": gigabytes(),
+                "genes": screen.num_genes, "programs": clusters, "points": points,
+                "latents": latent, "stage 1, ms": first, "stage 2, ms": second,
+                "paper, ms": PAPER[sizes], "GB so far": gigabytes(),
             }
         )  # fmt: skip
         print(rows[-1])

@@ -90,7 +90,8 @@ class Table:
     **Fields:** `arms`, by the names of their rows; `whole`, the one that the others are held
     against; `published`, the paper's Pearson delta of each row that has one; `claims` of the paper;
     `shown`, its metrics, and `apart`, those of the differences; `scoring`, options of
-    `scbig.evaluate`; `kind`, which part of the table a condition is in, by default one for all.
+    `scbig.evaluate`; `kind`, which part of the table a condition is in, by default one for all, and
+    `of_kind`, the paper's values of each part, in place of `published`.
     """
 
     arms: Mapping[str, scbig.ScBIGConfig | baselines.AbstractRecipe]
@@ -101,6 +102,7 @@ class Table:
     apart: tuple[str, ...] = APART
     scoring: Mapping[str, Any] = field(default_factory=dict)
     kind: Callable[[str], str] | None = None
+    of_kind: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def run(bench: Benchmark, table: Table) -> pd.DataFrame:
@@ -161,14 +163,14 @@ def summary(scores: pd.DataFrame, table: Table, shown: Sequence[str], out: pathl
     names = scores.index.get_level_values("condition")
     kinds = [""] * len(names) if table.kind is None else [table.kind(name) for name in names]
     parts, claims = [], []
-    for kind, part in scores.groupby(np.array(kinds)):
+    for kind, part in scores.groupby(np.array(kinds, object)):
         found = judged(part, table.claims)
         claims.append(found.assign(part=kind))
         said = sentences(found)
         parts += [
             *([f"#### {kind}"] if kind else []),
             *([said] if said else []),
-            means(part, shown, table.published),
+            means(part, shown, table.of_kind.get(str(kind), table.published)),
             apart(part, [*table.arms], table.whole, table.apart),
         ]
     pd.concat(claims).to_csv(out / "claims.csv", index=False)

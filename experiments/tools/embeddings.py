@@ -2,11 +2,10 @@
 
 import zlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from scbig import data, priors
+from scbig import priors
 
 from .benchmark import Benchmark
 from .measured import screen_of
@@ -26,7 +25,7 @@ def tables(bench: WithTables) -> dict[str, priors.EmbeddingTable]:
     """Each table with a vector for all that is measured or perturbed, the given one first.
 
     GO terms are there with `--annotations`; random vectors, of the given width, say what a table
-    is worth that tells genes apart and means nothing.
+    is worth that tells genes apart and means nothing. What a table lacks has its mean.
     """
     given, screen = bench.measured, screen_of(bench.measured)
     if given.files.embeddings is None:
@@ -45,19 +44,8 @@ def tables(bench: WithTables) -> dict[str, priors.EmbeddingTable]:
     names = (*screen.genes, *(p for p in screen.perturbations if p not in {*screen.genes}))
     width = found[GIVEN].vectors.shape[1]
     found[RANDOM] = priors.EmbeddingTable(names, _random(names, width))
-    return {name: whole(table, names, screen) for name, table in found.items()}
-
-
-def whole(
-    table: priors.EmbeddingTable, names: tuple[str, ...], screen: data.Screen
-) -> priors.EmbeddingTable:
-    """With the mean vector for each name that a table lacks, so that all tables know the same."""
-    known = dict(zip(table.names, table.vectors, strict=True))
-    if not {*known} & {*screen.genes}:
-        raise SystemExit("A table of embeddings has none of the measured genes.")
-    mean = np.asarray(table.vectors, np.float64).mean(axis=0).astype(np.float32)
-    rows: Any = [known.get(name, mean) for name in names]
-    return priors.EmbeddingTable(names, np.stack(rows).astype(np.float32))
+    filled = {name: table.align(names, missing="mean").vectors for name, table in found.items()}
+    return {name: priors.EmbeddingTable(names, own) for name, own in filled.items()}
 
 
 def _random(names: tuple[str, ...], width: int) -> np.ndarray:

@@ -13,6 +13,8 @@ import pandas as pd
 import scbig
 from scbig import data, service, train
 
+from . import markdown
+
 Timed = tuple[float, service.TrainedModel]
 
 
@@ -81,5 +83,4 @@ def written(out: pathlib.Path, rows: list[dict[str, Any]], genes: str = "") -> p
 def table(rows: list[dict[str, Any]]) -> str:
     """Rows of equal columns, as Markdown."""
     told = lambda x: f"{x:.4g}" if isinstance(x, float) else str(x)
-    lines = [[*rows[0]], ["---"] * len(rows[0]), *([told(x) for x in row.values()] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return markdown.rows([*rows[0]], [[told(x) for x in row.values()] for row in rows])

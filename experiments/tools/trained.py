@@ -1,11 +1,13 @@
 """A model trained on one split, what it predicts of the test, and what was measured there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import anndata as ad
 import jax.random as jr
+import numpy as np
+import pandas as pd
 
 import scbig
 from scbig import baselines, data, model as networks, service
@@ -81,3 +83,23 @@ def strongest(trained: Trained, most: int) -> Sequence[str]:
     """The test conditions of largest measured effect."""
     effects: Any = baselines.effect_norms(trained.measured).groupby("condition").mean()
     return [str(name) for name in effects.sort_values(ascending=False).index[:most]]
+
+
+def together(made: Mapping[str, Trained], names: Sequence[str]) -> tuple[np.ndarray, pd.DataFrame]:
+    """Cells of every population, as many of each as there are of the fewest, with their labels."""
+    first, rng = next(iter(made.values())), np.random.default_rng(0)
+    sides = {"measured": first.measured, **{name: own.predicted for name, own in made.items()}}
+    parts = [first.screen.select(["control"]).dense()]
+    kinds = [("control", "control")]
+    for name in names:
+        own = {kind: side.select([name]).dense() for kind, side in sides.items()}
+        fewest = min(map(len, own.values()))
+        for kind, rows in own.items():
+            parts.append(rows[rng.permutation(len(rows))[:fewest]])
+            kinds.append((name, kind))
+    most = max(len(part) for part in parts[1:])
+    parts[0] = parts[0][rng.permutation(len(parts[0]))[: 2 * most]]
+    labels = [pair for pair, part in zip(kinds, parts, strict=True) for _ in part]
+    return np.concatenate(parts), pd.DataFrame(
+        labels, columns=pd.Index(["condition", "population"])
+    )

@@ -9,6 +9,8 @@ import pandas as pd
 
 from scbig import baselines, comparison, metrics
 
+from . import markdown
+
 FEWEST = 6
 """Conditions of which a verdict can be: of fewer no signed-rank test reaches p 0.05."""
 LEVEL = 0.05
@@ -88,20 +90,18 @@ def apart(
     scores: pd.DataFrame, arms: Sequence[str], whole: str, shown: Sequence[str] = APART
 ) -> str:
     """By how much each arm is behind or ahead of the whole, paired by condition, as Markdown."""
-    lines = [
-        f"Less `{whole}`, paired by condition: 95 % bootstrap intervals, p of a Wilcoxon test, not",
-        "corrected for the number of arms.",
-        "",
-        "| arm | conditions | " + " | ".join(shown) + " |",
-        "| --- " * (len(shown) + 2) + "|",
-    ]
+    said = (
+        f"Less `{whole}`, paired by condition: 95 % bootstrap intervals, p of a Wilcoxon test, "
+        "not\ncorrected for the number of arms.\n\n"
+    )
     made = {str(name) for name in scores.index.get_level_values("predictor")}
+    lines = []
     for name in arms:
         if name == whole or not {name, whole} <= made:
             continue
         found = [baselines.paired(scores, name, whole, metric) for metric in shown]
-        lines.append(f"| {name} | {found[0].number} | " + " | ".join(map(str, found)) + " |")
-    return "\n".join(lines) + "\n"
+        lines.append([name, found[0].number, *found])
+    return said + markdown.rows(["arm", "conditions", *shown], lines)
 
 
 def means(
@@ -113,15 +113,13 @@ def means(
     """
     found = comparison.summary(scores, shown)
     known = [metric for metric in shown if metric in scores]
-    heads = ["row", *known, *(["paper: pearson_delta"] if published else [])]
-    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    heads, lines = ["row", *known, *(["paper: pearson_delta"] if published else [])], []
     digits = {m: baselines.decimals([own[m] for own in found.values()]) for m in known}
     for name, own in found.items():
         cells = [own[metric].told(digits[metric]) for metric in known]
         given = "" if not published or name not in published else f"{published[name]:.3f}"
-        cells += [given] if published else []
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        lines.append([name, *cells, *([given] if published else [])])
+    return markdown.rows(heads, lines)
 
 
 def spread(scores: pd.DataFrame, shown: Sequence[str]) -> pd.DataFrame:

@@ -148,11 +148,10 @@ def _means(
     where = predicted.obs["condition"].astype(str).to_numpy()
     own = np.full(len(where), "") if place is None else predicted.obs[place].astype(str).to_numpy()
     cells: Any = predicted.X
-    one = contexts if place is not None else [""] * len(contexts)
     return np.stack(
         [
             np.stack([cells[(where == name) & (own == context)].mean(axis=0) for name in names])
-            for context in one
+            for context in contexts
         ]
     )
 

@@ -136,17 +136,17 @@ class Transport(Value):
         latents: Float[Array, "groups cells latent"],
         conditions: Float[Array, "groups condition"],
         times: Float[Array, " times"],
-    ) -> Float[Array, "times groups cells latent"]:
-        """Returns the latents at some flow times on the way, from 0 to 1 and increasing.
+    ) -> tuple[Float[Array, "times groups cells latent"], Bool[Array, ""]]:
+        """The latents at some flow times on the way, and whether the solve reached its end.
 
         Between the solver's steps they are interpolated, as accurately as the solver does.
 
-        **Arguments:** as for a call; `times`.
+        **Arguments:** as for a call; `times`, from 0 to 1 and increasing.
         """
         saveat = dfx.SaveAt(ts=times)
-        solution = self._solved(velocity, latents, conditions, saveat, throw=True)
+        solution = self._solved(velocity, latents, conditions, saveat, throw=False)
         assert solution.ys is not None
-        return solution.ys
+        return solution.ys, solution.result == dfx.RESULTS.successful
 
     def _solved(
         self,

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._style import FONT, INK, OTHER, SCBIG, new_figure
+from ._style import DOWN, FONT, INK, OTHER, SCBIG, new_figure
 
 if TYPE_CHECKING:
     import matplotlib.figure
     import pandas
 
-COLOURS = (SCBIG, "#D55E00", "#009E73", OTHER)
+COLOURS = (SCBIG, DOWN, "#009E73", OTHER)
 MARKS = "os^D"
 
 

@@ -8,13 +8,11 @@ from jaxtyping import Float
 
 from scbig._names import examples
 
-from ._style import FONT, INK, OTHER, SCBIG, grid, new_figure
+from ._style import DOWN, FONT, INK, OTHER, SCBIG, diverging, grid, new_figure
 
 if TYPE_CHECKING:
     import matplotlib.figure
     import pandas
-
-DOWN = "#D55E00"  # vermillion of the Okabe-Ito palette, the opposite of its blue
 
 
 def attention_shifts(
@@ -77,7 +75,7 @@ def program_heatmap(
     figure = new_figure(2.2 + 0.2 * across, 1.0 + 0.18 * down)
     axes = figure.subplots()
     bound = float(np.abs(values).max()) or 1.0
-    image = axes.imshow(values, cmap=_diverging(), vmin=-bound, vmax=bound, aspect="auto")
+    image = axes.imshow(values, cmap=diverging(), vmin=-bound, vmax=bound, aspect="auto")
     row, column = np.nonzero(sure)
     strong = np.abs(values[row, column]) > 0.6 * bound
     axes.scatter(column, row, s=4, c=np.where(strong, "#FFFFFF", INK), linewidths=0)
@@ -155,9 +153,3 @@ def _chosen(
         )
         raise ValueError(f"{what}: the table {why}.")
     return list(conditions) or known[:most]
-
-
-def _diverging():
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("change", [DOWN, "#FFFFFF", SCBIG])

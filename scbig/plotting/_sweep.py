@@ -7,13 +7,13 @@ import numpy as np
 
 from scbig.metrics import ERRORS
 
-from ._style import FONT, INK, OTHER, SCBIG, grid, new_figure
+from ._style import DOWN, FONT, INK, OTHER, SCBIG, grid, new_figure
 
 if TYPE_CHECKING:
     import matplotlib.figure
 
 STYLES = ("-", "--", ":", "-.")
-COLOURS = (SCBIG, "#D55E00", INK, OTHER)
+COLOURS = (SCBIG, DOWN, INK, OTHER)
 """Told apart by their dashes too."""
 
 

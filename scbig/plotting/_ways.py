@@ -8,7 +8,7 @@ import numpy as np
 from scbig._names import examples
 from scbig.data import Condition
 
-from ._style import FONT, INK, SCBIG, grid, new_figure
+from ._style import FONT, INK, SCBIG, diverging, grid, new_figure
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -67,8 +67,6 @@ def interaction_map(
 
     **Raises:** `ValueError` for an unknown column, several contexts, and no pair.
     """
-    from ._cells import _diverging
-
     if value not in table:
         raise ValueError(f"interaction_map: the table has no column {value!r}.")
     if not len(table) or table["context"].nunique() > 1:
@@ -87,7 +85,7 @@ def interaction_map(
     axes.patch.set_hatch("////")
     axes.patch.set_edgecolor("#D5D5D5")
     image = axes.imshow(
-        np.ma.masked_invalid(square), cmap=_diverging(), vmin=neutral - bound, vmax=neutral + bound
+        np.ma.masked_invalid(square), cmap=diverging(), vmin=neutral - bound, vmax=neutral + bound
     )
     axes.set_xticks(range(len(names)), names, fontsize=FONT - 1, rotation=90)
     axes.set_yticks(range(len(names)), names, fontsize=FONT - 1)

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from scbig._names import examples
+from scbig.data import Condition
 from scbig.model import Decoded
 from scbig.service import TrainedModel
 from scbig.splits import Split
@@ -50,10 +51,8 @@ def capabilities(model: TrainedModel, split: Split | None = None) -> pd.DataFram
 
 def _perturbation(model: TrainedModel, split: Split | None) -> tuple[str, str, str]:
     known = len(model.names.perturbations)
-    rests = "its vector alone, where no training cell had it; measured scores of such are below"
+    rests = "its vector alone, where no training cell had it"
     if split is not None:
-        from scbig.data import Condition
-
         trained = {p for name in split.train for p in Condition.parse(name).perturbations}
         rests = f"{len(trained)} were seen in training; the others are known by their vector alone"
     return ("perturbations", f"{known} have a vector; others are refused", rests)

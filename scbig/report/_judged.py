@@ -1,14 +1,16 @@
 """How good a run is: its tested conditions scored beside simple rules and the ceiling."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 
 from scbig import baselines, comparison
 from scbig._typing import PRNGKeyArray
-from scbig.data import Screen
+from scbig.data import Columns, Screen
 from scbig.splits import Split
 
 from ._run import Run
@@ -23,11 +25,13 @@ class Judged:
     """Scores of a run.
 
     **Fields:** `scores`, a row for each predictor, context and condition; `tested`, which
-    conditions; `predicted`, cells of them with their controls.
+    conditions; `measured`, the cells that they were scored on, and `predicted`, cells of them, each
+    with controls.
     """
 
     scores: pd.DataFrame
     tested: tuple[str, ...]
+    measured: Screen
     predicted: Screen
 
     @property
@@ -67,12 +71,22 @@ class Judged:
 def judged(run: Run, screen: Screen, *, cells: int, key: PRNGKeyArray) -> Judged | None:
     """The scores of the conditions that a run's split tests, if these are among the cells.
 
-    **Arguments:** `screen`, measured cells of training and test; `cells`, predicted of each.
+    **Arguments:** `screen`, measured cells of training and test, of the run's genes; `cells`,
+    predicted of each. Of a split of contexts those that it tests are scored.
+
+    **Returns:** `None` without a split, and where no tested condition was measured in every
+    context that is tested.
     """
     if run.split is None:
         return None
-    names = {c.name for c in screen.conditions}
-    tested = tuple(name for name in run.split.test if name in names)
+    measured = _of_contexts(screen, run.split.test_contexts)
+    there = [place for place in measured.contexts if place] or [None]
+    names = {c.name for c in measured.conditions}
+    tested = tuple(
+        name
+        for name in run.split.test
+        if name in names and all(len(measured.rows(name, place)) for place in there)
+    )
     if not tested:
         return None
     training = _training(screen, run.split)
@@ -82,33 +96,36 @@ def judged(run: Run, screen: Screen, *, cells: int, key: PRNGKeyArray) -> Judged
         "additive": baselines.Additive.fit(training, missing="perturbed_mean"),
     }
     scores = baselines.compare(
-        {MODEL: run.model, **rules}, screen, screen, tested,
+        {MODEL: run.model, **rules}, measured, measured, tested,
         key=key, cells=cells, reference=training,
     )  # fmt: skip
     levels = {"evaluation": "test", "seed": 0}
     if "context" not in scores.index.names:
         levels["context"] = ""
     found = scores.assign(**levels).set_index([*levels], append=True)
-    return Judged(found, tested, _predicted(run, screen, tested, cells, key))
+    return Judged(found, tested, measured, _predicted(run, measured, tested, cells, key))
+
+
+def _of_contexts(screen: Screen, contexts: Sequence[str]) -> Screen:
+    """The cells of some contexts, of all if none is named."""
+    if not contexts:
+        return screen
+    cells = screen.to_anndata()
+    kept = cells[cells.obs["context"].isin([*contexts])].copy()
+    return Screen.from_anndata(kept, Columns(context="context"))
 
 
 def _training(screen: Screen, split: Split) -> Screen:
-    parts = ["train", *(["validation"] if split.validation else [])]
-    return split.cells(screen, *parts)  # pyright: ignore[reportArgumentType]
+    return split.cells(screen, "train", *(["validation"] if split.validation else []))
 
 
 def _predicted(
     run: Run, screen: Screen, tested: tuple[str, ...], cells: int, key: PRNGKeyArray
 ) -> Screen:
     """Predicted cells beside the controls that they started from."""
-    import anndata as ad
-
-    from scbig.data import Columns
-
-    guess = run.model.predict(screen, tested, cells=cells, key=key, extra="ignore")
+    guess = run.model.predict(screen, tested, cells=cells, key=key)
     context = guess.uns["scbig_columns"].get("context")
     controls = screen.select([]).to_anndata(context_key=context or "context")
-    controls = controls[:, list(run.model.names.genes)].copy()
     kept = ["condition", *([context] if context else [])]
     for part in (controls, guess):
         part.obs = part.obs[kept]

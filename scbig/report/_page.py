@@ -16,6 +16,7 @@ from scbig._names import examples
 from scbig._typing import PRNGKeyArray
 from scbig.data import Screen
 from scbig.priors import PathwayLibrary
+from scbig.programs import GenePartition
 
 from . import _html as h
 from ._capability import capabilities
@@ -25,7 +26,8 @@ from ._run import Run
 VERSION = importlib.metadata.version("scbig-jax")
 MOST = 6
 """Conditions of a figure."""
-CURVES = ("reconstruction", "flow_matching", "validation")
+NOT_DRAWN = ("step", "gradient_norm", "steps_per_second", "paired")
+"""Columns of a history that are no loss and no score."""
 
 
 def write_report(
@@ -47,16 +49,16 @@ def write_report(
 
     **Raises:** `ValueError` for cells of other genes than the run's.
     """
-    if screen is not None:
-        lacking = sorted({*run.model.names.genes} - {*screen.genes})
-        if lacking:
-            raise ValueError(f"The cells lack genes of the run: {examples(lacking)}.")
+    if screen is not None and screen.genes != run.model.names.genes:
+        apart = sorted({*run.model.names.genes} ^ {*screen.genes})
+        which = f"one side alone has {examples(apart)}" if apart else "they have another order"
+        raise ValueError(f"The cells do not have the genes of the run: {which}.")
     scored = None if screen is None else judged(run, screen, cells=cells, key=key)
     sections = [
         ("What was trained", _trained(run)),
         *([] if screen is None else [("The cells", _cells(screen))]),
         ("How good it is", _scores(scored, run)),
-        ("Best and worst predicted", _extremes(scored, screen)),
+        ("Best and worst predicted", _extremes(scored)),
         ("What it cannot know", h.table(capabilities(run.model, run.split))),
         ("Gene programs", _programs(run, pathways)),
         *([] if scored is None else [("What programs do", _responses(run, scored))]),
@@ -93,7 +95,7 @@ def _cells(screen: Screen) -> str:
 
 def _scores(scored: Judged | None, run: Run) -> str:
     if scored is None:
-        why = "it has no split" if run.split is None else "no cells of its test were given"
+        why = "it has no split" if run.split is None else "no condition of its test has cells here"
         return h.paragraph(f"The run was not scored: {why}.")
     figure = plotting.standing(comparison.summary(scored.scores, scored.shown))
     parts = [
@@ -116,8 +118,8 @@ def _scores(scored: Judged | None, run: Run) -> str:
     return "".join(parts)
 
 
-def _extremes(scored: Judged | None, screen: Screen | None) -> str:
-    if scored is None or screen is None:
+def _extremes(scored: Judged | None) -> str:
+    if scored is None:
         return h.paragraph("Without scores none is best or worst.")
     table: Any = scored.by_condition
     few = min(5, -(-len(table) // 2))
@@ -125,29 +127,28 @@ def _extremes(scored: Judged | None, screen: Screen | None) -> str:
     parts = [h.paragraph("By Pearson delta, beside what simple rules have for the same condition.")]
     for head, own in heads[: 1 + (len(table) > few)]:
         parts += [f"<h3>{head}</h3>", h.table(own)]
-    parts.append(_scatters(scored, screen, [*table["condition"][:2], *table["condition"][-2:]]))
+    parts.append(_scatters(scored, [*table["condition"][:2], *table["condition"][-2:]]))
     parts.append(h.download(table, "conditions.csv"))
     return "".join(parts)
 
 
-def _scatters(scored: Judged, screen: Screen, names: Sequence[str]) -> str:
+def _scatters(scored: Judged, names: Sequence[str]) -> str:
     """Predicted against measured responses of some conditions, in the first context."""
     context, genes = scored.predicted.contexts[0], scored.predicted.genes
     found = {side: _changes(own, context) for side, own in
-             {"predicted": scored.predicted, "measured": screen}.items()}  # fmt: skip
-    order = [screen.genes.index(gene) for gene in genes]
+             {"predicted": scored.predicted, "measured": scored.measured}.items()}  # fmt: skip
+    where = f" in {context}" if context else ""
     parts = []
     for name in dict.fromkeys(names):
-        if name in found["measured"] and name in found["predicted"]:
-            responses = found["predicted"][name], found["measured"][name][order]
-            figure = plotting.response_scatter(*responses, genes, title=name)
-            parts.append(
-                h.picture(
-                    figure,
-                    f"Predicted against measured response of each gene under {name}",
-                    f"{name}: a point is a gene; on the line the prediction is right.",
-                )
+        responses = found["predicted"][name], found["measured"][name]
+        figure = plotting.response_scatter(*responses, genes, title=name)
+        parts.append(
+            h.picture(
+                figure,
+                f"Predicted against measured response of each gene under {name}",
+                f"{name}{where}: a point is a gene; on the line the prediction is right.",
             )
+        )
     return h.beside(parts)
 
 
@@ -168,7 +169,9 @@ def _programs(run: Run, pathways: PathwayLibrary | None) -> str:
     rows = []
     fine = None
     if pathways is not None:
-        fine = analysis.enrichment(partition, genes, pathways.align(genes))
+        # Of programs that share genes each counts in that of its largest share.
+        hard = GenePartition.from_labels(partition.labels, partition.clusters)
+        fine = analysis.enrichment(hard, genes, pathways.align(genes))
     for number, name in enumerate(run.programs.names):
         own = [gene for gene, w in zip(genes, weights[:, number], strict=True) if w > 0]
         row: dict[str, Any] = {"program": name, "genes": len(own), "among them": ", ".join(own[:8])}
@@ -217,8 +220,10 @@ def _responses(run: Run, scored: Judged) -> str:
 def _curves(history: pd.DataFrame) -> str:
     parts = []
     for stage, own in history.groupby("stage", sort=False) if len(history) else ():
-        losses: Any = own[["step", *(name for name in CURVES if name in own)]]
-        if losses.drop(columns="step").notna().any(axis=None):
+        known: Any = own.dropna(axis="columns", how="all")
+        shown = [n for n in known if n not in (*NOT_DRAWN, "stage") and "unsolved" not in n]
+        losses: Any = known[["step", *shown]]
+        if shown:
             figure = plotting.training_curves(losses)
             alt = f"Losses over the steps of stage {stage}"
             parts.append(h.picture(figure, alt, f"Stage {stage}, over steps."))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Float32
 
-from scbig._typing import Array, ExpressionBatch, LatentBatch, PRNGKeyArray
+from scbig._typing import Array, Bool, ExpressionBatch, LatentBatch, PRNGKeyArray
 from scbig.anchor import Moves
 from scbig.data import Screen, control_cells, expression_of
 from scbig.flow import Transport
@@ -17,7 +17,7 @@ from scbig.model import AbstractEmission, ConditionTokens, Decoded, ScBIG
 
 from ._given import check_given
 from ._populations import Populations
-from ._trained import TrainedModel
+from ._trained import TrainedModel, unsolved
 
 BATCH = 256
 
@@ -57,7 +57,8 @@ def courses(
     the first member is followed.
 
     **Raises:** `ValueError` for times that do not increase within [0, 1], and as
-    `TrainedModel.predict` does; an error of the solver that runs out of steps.
+    `TrainedModel.predict` does; `NumericalFailure` naming the population whose solve ran out of
+    steps.
     """
     at = np.asarray(times, np.float32)
     if at.ndim != 1 or not len(at) or at[0] < 0 or at[-1] > 1 or (np.diff(at) <= 0).any():
@@ -74,7 +75,9 @@ def courses(
     for place, (rows, starts, latents, moves) in enumerate(model.starts(expression, wanted)):
         emission = model.config.emission
         asked = starts, latents, tokens[place], model.config.transport, emission, moves
-        found, made = _carried(model.pure, *asked, jnp.asarray(at))
+        found, made, solved = _carried(model.pure, *asked, jnp.asarray(at))
+        if not bool(solved):
+            raise unsolved(wanted, place, model.config.transport)
         yield Course(
             wanted.places[place], wanted.parsed[place].name, at, np.asarray(found),
             np.asarray(made), tuple(given.obs_names[rows]),
@@ -91,10 +94,11 @@ def _carried(
     emission: AbstractEmission,
     moves: Moves | None,
     times: Float[Array, " times"],
-) -> tuple[Float[Array, "times cells latent"], Float[Array, "times cells genes"]]:
-    """One population at the times: latents, and cells as a prediction has them."""
+) -> tuple[Float[Array, "times cells latent"], Float[Array, "times cells genes"], Bool[Array, ""]]:
+    """One population at the times: latents, cells as a prediction has them, whether it ended."""
     condition = model.condition(tokens)
-    moved = transport.course(model.velocity, latents[None], condition[None], times)[:, 0]
+    ways, solved = transport.course(model.velocity, latents[None], condition[None], times)
+    moved = ways[:, 0]
     decode = lambda x: jax.lax.map(model.decode, x, batch_size=min(BATCH, x.shape[0]))
     before = None if isinstance(emission, Decoded) else decode(latents)
     share = jnp.ones(()) if moves is None else moves.open
@@ -104,4 +108,4 @@ def _carried(
         origin = after if before is None else before
         return emission(starts, origin, after, jnp.any(tokens.mask), share)
 
-    return moved, jax.lax.map(made, moved)
+    return moved, jax.lax.map(made, moved), solved

@@ -146,7 +146,7 @@ class TrainedModel:
             carried = [_carry(member, solve, *given) for member in (self.pure, *self.others)]
             found, moved = zip(*carried, strict=True)
             if throw and not all(bool(own.solved) for own in moved):
-                raise _unsolved(wanted, place, solve)
+                raise unsolved(wanted, place, solve)
             parts.append(np.asarray(functools.reduce(jnp.add, found) / len(found)))
             means = np.stack([np.asarray(jnp.mean(cells, axis=0)) for cells in found])
             spread.append(means.var(axis=0, ddof=1) if self.others else 0.0 * means[0])
@@ -251,7 +251,7 @@ def _effort(moved: Sequence[Transported]) -> tuple[int, int, bool]:
     return tried, rejected, all(bool(own.solved) for own in moved)
 
 
-def _unsolved(wanted: Populations, place: int, solve: Transport) -> NumericalFailure:
+def unsolved(wanted: Populations, place: int, solve: Transport) -> NumericalFailure:
     context = "" if wanted.contexts is None else f" in {wanted.contexts[place]}"
     return NumericalFailure(
         f"The solve for {wanted.conditions[place]}{context} ran out of {solve.max_steps} steps. "

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from scbig import analysis, plotting
+from scbig._errors import NumericalFailure
 from scbig.flow import adaptive, fixed
 from scbig.model import Changed
 from scbig.service import courses
@@ -96,6 +97,12 @@ def test_what_has_no_course_is_named(model, four_genes):
         ask((0, 1), ("none",))
     with pytest.raises(ValueError, match="at least two times; got 1"):
         analysis.trajectories(model, four_genes, ["g2"], times=1, key=jr.key(0))
+
+
+def test_a_solve_that_does_not_end_names_its_population(four_genes):
+    model = untrained(four_genes, 0, transport=adaptive(1e-6, 1e-6, max_steps=2))
+    with pytest.raises(NumericalFailure, match="The solve for g2 ran out of 2 steps"):
+        [*courses(model, four_genes, ["g2"], (0, 1), cells=2, key=jr.key(0))]
 
 
 def test_ways_and_pairs_are_drawn(model, four_genes, tmp_path):

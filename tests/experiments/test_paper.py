@@ -61,6 +61,17 @@ def test_methods_stand_side_by_side(name, cells, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "arm"),
+    [("table6a", "none, Normal"), ("table6b", "without any prior"), ("table10", "attention")],
+)
+def test_an_arm_that_no_other_table_has_is_trained(name, arm, cells, tmp_path):
+    found = script(name)
+    scores = found["main"](found["Benchmark"](**options(cells, tmp_path), only=(arm,)))
+    assert np.isfinite(scores.xs(arm, level="predictor")["mse"]).all()
+
+
+@pytest.mark.slow
 def test_tables_of_embeddings_differ_in_what_is_known_of_genes(cells, tmp_path):
     other = tmp_path / "other.csv"
     other.write_text("gene,a,b\n" + "".join(f"g{n},{n},{-n * n}\n" for n in range(0, 20, 2)))
@@ -166,6 +177,10 @@ def test_steps_are_timed_without_the_first_call(cells, tmp_path):
 def test_seeds_have_a_spread(cells, tmp_path):
     found = script("table11")
     bench = found["Benchmark"](**options(cells, tmp_path, seeds=(0, 1)), only=("CellFlow-like",))
+    one = found["Benchmark"](**options(cells, tmp_path / "one"))
+    with pytest.raises(SystemExit, match="at least two --seeds"):
+        found["main"](one)
+    assert not (tmp_path / "one").exists()
     spread = found["main"](bench)
     assert [*spread.index] == ["CellFlow-like"]
     assert spread.loc["CellFlow-like", "mse"] > 0
@@ -231,7 +246,7 @@ def test_all_of_it_is_one_page_that_names_what_failed(cells, tmp_path):
         "--scripts", "table8", "table10",
     ]  # fmt: skip
     # What has ended is not run again.
-    (tmp_path / "table10").mkdir()
+    (tmp_path / "table10").mkdir(parents=True)
     (tmp_path / "table10" / "done").write_text("12\n")
     (tmp_path / "table10" / "summary.md").write_text("What was found.\n")
     claim = {"claim": "a is ahead", "verdict": "holds", "metric": "mse", "difference": 0.1,
@@ -245,6 +260,9 @@ def test_all_of_it_is_one_page_that_names_what_failed(cells, tmp_path):
     assert "nothing.csv" in text
     assert "preset `smoke`. 240 cells x 20 genes, 10 conditions" in text
     assert "| Table 10: pooling | a is ahead | holds | mse | +0.100 [0.050, 0.200] | 9 |" in text
+    other = subprocess.run([*command, "--cells", "9"], capture_output=True, text=True)
+    assert other.returncode == 1
+    assert "has the tables of other arguments: choose another folder" in other.stderr
     assert "--only attention mean`, 12 s.\n\nWhat was found." in text
 
 

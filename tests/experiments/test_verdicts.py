@@ -1,6 +1,6 @@
 """What a table says of a claim, on scores whose answer is known."""
 
-import runpy
+import importlib
 from typing import Any
 
 import numpy as np
@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 from scipy.stats import wilcoxon
 
-from .small import EXPERIMENTS
-
-V = runpy.run_path(str(EXPERIMENTS / "tools" / "verdicts.py"))
-Claim, judged = V["Claim"], V["judged"]
 LEVELS = ["evaluation", "predictor", "seed", "context", "condition"]
+
+
+@pytest.fixture
+def v() -> Any:
+    """The module, as scripts import it."""
+    return importlib.import_module("tools.verdicts")
 
 
 def scores(ahead: float, number: int = 12, metric: str = "pearson_delta") -> pd.DataFrame:
@@ -37,9 +39,9 @@ def scores(ahead: float, number: int = 12, metric: str = "pearson_delta") -> pd.
         (-0.1, "mse", "holds"),
     ],
 )
-def test_a_claim_holds_if_the_interval_is_on_its_side(ahead, metric, verdict):
+def test_a_claim_holds_if_the_interval_is_on_its_side(v, ahead, metric, verdict):
     table = scores(ahead, metric=metric)
-    found = judged(table, [Claim("one is ahead", "one", "other", metric)])
+    found = v.judged(table, [v.Claim("one is ahead", "one", "other", metric)])
     (row,) = found.to_dict("records")
     assert row["verdict"] == verdict
     assert row["difference"] == pytest.approx(ahead, abs=1e-9)
@@ -47,34 +49,43 @@ def test_a_claim_holds_if_the_interval_is_on_its_side(ahead, metric, verdict):
     wide = table[metric].unstack("predictor")
     test: Any = wilcoxon(wide["one"], wide["other"])
     assert row["p"] == pytest.approx(test.pvalue)
-    said = V["sentences"](found)
+    said = v.sentences(found)
     assert said.startswith(f"- one is ahead: **{verdict}** ({metric} {ahead:+.3f} [")
     assert said.endswith("12 conditions, 1 seed(s)).")
 
 
-def test_a_mean_that_a_few_conditions_make_is_not_seen():
+def test_a_mean_that_a_few_conditions_make_is_not_seen(v):
     table = scores(0.0)
     rows = table.index.get_level_values("predictor") == "one"
     far = np.zeros(len(table))
     far[np.flatnonzero(rows)[:5]] = 1.0
     # Five conditions far ahead, seven a little behind: the interval is above zero.
     changed = table["pearson_delta"] + np.where(rows, far - 0.05 * (far == 0), 0.0)
-    (row,) = judged(
-        table.assign(pearson_delta=changed), [Claim("one is ahead", "one", "other")]
+    (row,) = v.judged(
+        table.assign(pearson_delta=changed), [v.Claim("one is ahead", "one", "other")]
     ).to_dict("records")
     assert row["low"] > 0
     assert row["p"] > 0.05
     assert row["verdict"] == "not seen"
 
 
-def test_few_conditions_say_nothing_and_rows_that_are_not_there_are_left_out():
-    claims = [Claim("a", "one", "other"), Claim("b", "one", "none")]
-    (row,) = judged(scores(0.3, number=5), claims).to_dict("records")
+def test_few_conditions_say_nothing_and_rows_that_are_not_there_are_left_out(v):
+    claims = [v.Claim("a", "one", "other"), v.Claim("b", "one", "none")]
+    (row,) = v.judged(scores(0.3, number=5), claims).to_dict("records")
     assert row["verdict"] == "too few conditions"
-    assert judged(scores(0.3), claims[1:]).empty
+    assert v.judged(scores(0.3), claims[1:]).empty
 
 
-def test_the_spread_is_that_of_the_means_of_each_seed():
+def test_the_papers_value_stands_beside_each_row(v):
+    text = v.means(scores(0.1), ["pearson_delta"], {"one": 0.5})
+    head, _, one, other = text.splitlines()
+    assert head == "| row | pearson_delta | paper: pearson_delta |"
+    assert one.startswith("| one | ")
+    assert one.endswith("] | 0.500 |")
+    assert other.endswith("] |  |")
+
+
+def test_the_spread_is_that_of_the_means_of_each_seed(v):
     rng, rows = np.random.default_rng(1), {}
     for name, seeds in {"drawn": 4, "fixed": 1}.items():
         for seed in range(seeds):
@@ -83,7 +94,7 @@ def test_the_spread_is_that_of_the_means_of_each_seed():
                 rows["e", name, seed, "", f"g{place}"] = value
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index = pd.MultiIndex.from_tuples(table.index, names=LEVELS)
-    found = V["spread"](table, ["pearson_delta", "mse"])
+    found = v.spread(table, ["pearson_delta", "mse"])
     assert [*found.index] == ["drawn"]
     own: Any = table.xs("drawn", level="predictor")
     by_hand = [own.xs(seed, level="seed")["mse"].mean() for seed in range(4)]
