@@ -68,6 +68,8 @@ class FlowTraining(Value):
     **Fields:**
 
     - `optimiser`: of every update.
+    - `apart`: an optimiser of all terms but the flow's, for updates of their own, which follow the
+        flow's in the steps in which they are evaluated; `None` for one gradient of all.
     - `steps`: in all, rounded up to whole calls of `steps_per_call`; a finished run goes on if it
         is called again with more.
     - `accumulate`: steps whose gradients are averaged into one update.
@@ -90,6 +92,7 @@ class FlowTraining(Value):
     """
 
     optimiser: AbstractOptimiser = Adam(5e-5)
+    apart: AbstractOptimiser | None = None
     steps: int = whole(500_000)
     accumulate: int = whole(20)
     ema: float | None = real(None, above=0, below=1)

@@ -43,10 +43,10 @@ def paper() -> ScBIGConfig:
 
 
 def released() -> ScBIGConfig:
-    """The networks and the numbers of the authors' released code, in this library's training.
+    """The networks, the numbers and the updates of the authors' released code.
 
-    What it does not reproduce is in docs/choices.md: the alignment losses share the updates of the
-    flow, and stage 1 stops as here. Its pathway loss is dead on real cells, as the code's is.
+    What it does not reproduce is in docs/choices.md. Its pathway loss is dead on real cells, as the
+    code's is.
     """
     return but(
         paper(),
@@ -64,6 +64,9 @@ def released() -> ScBIGConfig:
                 Weighted(PlainPathwayAlignment(), 0.1),
             ),
             "stage1.optimiser.clip_norm": None,
+            "stage1.validate_every": 5,
+            "stage1.patience": 4,
+            "stage2.apart": Adam(5e-5, clip_norm=None, clip_entries=1.0),
             "stage2.steps_per_call": 1000,
             "stage2.validate_every": 100,
             "transport.max_steps": 4096,

@@ -54,11 +54,13 @@ class Adam(AbstractOptimiser):
     """Adam after clipping by the global norm, with decoupled weight decay if any.
 
     **Fields:** `learning_rate`; `clip_norm`, the largest global norm of a gradient, `None` for no
-    clipping; `weight_decay`, share of a parameter that an update at rate 1 takes off; `schedule`.
+    clipping; `clip_entries`, the largest size of an entry of it, before that, `None` for any;
+    `weight_decay`, share of a parameter that an update at rate 1 takes off; `schedule`.
     """
 
     learning_rate: float = real(1e-4, above=0)
     clip_norm: float | None = real(1.0, above=0)
+    clip_entries: float | None = real(None, above=0)
     weight_decay: float = real(0.0, least=0)
     schedule: AbstractSchedule = Constant()
 
@@ -69,5 +71,6 @@ class Adam(AbstractOptimiser):
             if self.weight_decay
             else optax.adam(rate)
         )
-        clip = () if self.clip_norm is None else (optax.clip_by_global_norm(self.clip_norm),)
+        clip = [] if self.clip_entries is None else [optax.clip(self.clip_entries)]
+        clip += [] if self.clip_norm is None else [optax.clip_by_global_norm(self.clip_norm)]
         return optax.chain(*clip, adam)

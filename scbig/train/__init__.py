@@ -26,6 +26,7 @@ from ._state import (
     accumulated as accumulated,
     compile_steps as compile_steps,
     initial_state as initial_state,
+    side_by_side as side_by_side,
     trainable as trainable,
     update as update,
 )

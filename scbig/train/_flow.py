@@ -40,6 +40,7 @@ from ._state import (
     accumulated,
     compile_steps,
     initial_state,
+    side_by_side,
     trainable,
     update,
 )
@@ -127,7 +128,10 @@ def flow_stage(
     params, rest = stacked([trained for trained, _ in parts]), parts[0][1]
     members = len(parts)
     steps = settings.steps if ends is None else int(np.max(ends))
-    descend = _Descend(config.objective, settings.optimiser, settings.accumulate, settings.ema)
+    apart = settings.apart if len(config.objective) > 1 else None
+    descend = _Descend(
+        config.objective, settings.optimiser, apart, settings.accumulate, settings.ema
+    )
     stage = Stage(
         name=name,
         advance=compile_steps(descend, settings.steps_per_call),
@@ -189,13 +193,15 @@ class _Descend(eqx.Module):
 
     terms: tuple[Weighted[AbstractTerm], ...]
     optimiser: AbstractOptimiser
+    apart: AbstractOptimiser | None
     accumulate: int
     ema: float | None
 
     @property
     def optimisation(self) -> optax.GradientTransformation:
-        """The optimiser, with one update for every `accumulate` gradients."""
-        return accumulated(self.optimiser.build(), self.accumulate)
+        """The optimiser, with one update for every `accumulate` gradients, and the one apart."""
+        first = accumulated(self.optimiser.build(), self.accumulate)
+        return first if self.apart is None else side_by_side(first, self.apart.build())
 
     def __call__(
         self, state: TrainState, data: tuple[PyTree, Prepared], _: None, key: PRNGKeyArray
@@ -210,7 +216,8 @@ class _Descend(eqx.Module):
         parts = [part(i, own.term, own.weight) for i, own in enumerate(self.terms)]
         # The average moves at every step, the parameters at every `accumulate`-th one.
         decay = None if self.ema is None else self.ema ** (1 / self.accumulate)
-        return update(state, parts, self.optimisation, ema=decay)
+        apart = self.apart is not None
+        return update(state, parts, self.optimisation, ema=decay, apart=apart)
 
 
 @eqx.filter_jit

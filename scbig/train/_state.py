@@ -60,6 +60,29 @@ def accumulated(
     return optax.MultiSteps(optimiser, steps).gradient_transformation()
 
 
+def side_by_side(
+    optimiser: optax.GradientTransformation, other: optax.GradientTransformation
+) -> optax.GradientTransformation:
+    """Two optimisers of the same parameters, each with a gradient of its own.
+
+    Takes both gradients, a pair, and adds the changes up. Where the second one is zero, as between
+    evaluations, there is no update of it, and its moments stay.
+    """
+
+    def init(params: PyTree) -> tuple[PyTree, PyTree]:
+        return optimiser.init(params), other.init(params)
+
+    def step(updates: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, PyTree]:
+        change, first = optimiser.update(updates[0], state[0], params)
+        pulls = jnp.any(jnp.stack([jnp.any(leaf != 0) for leaf in jax.tree.leaves(updates[1])]))
+        moved = lambda: other.update(updates[1], state[1], params)
+        still = lambda: (jax.tree.map(jnp.zeros_like, updates[1]), state[1])
+        own, second = jax.lax.cond(pulls, moved, still)
+        return jax.tree.map(jnp.add, change, own), (first, second)
+
+    return optax.GradientTransformation(init, step)
+
+
 def initial_state(
     params: PyTree,
     optimiser: optax.GradientTransformation,
@@ -113,11 +136,14 @@ def update(
     optimiser: optax.GradientTransformation,
     *,
     ema: float | None = None,
+    apart: bool = False,
 ) -> tuple[TrainState, Metrics]:
     """One step down the gradient of the weighted sum of the parts.
 
     **Arguments:** `ema`, decay of the parameters' average, corrected for its start: after `t` steps
-    it weighs the parameters of step `s` with `ema^(t - s)`, over the sum of these weights.
+    it weighs the parameters of step `s` with `ema^(t - s)`, over the sum of these weights; `apart`,
+    whether the optimiser is of `side_by_side`: its second gradient is that of all parts but the
+    first.
 
     **Returns:** the next state, and what the parts log: each value under its label; with several
     parts `loss`, their weighted sum, and each one's share of the length of all weighted gradients;
@@ -142,15 +168,16 @@ def update(
             metrics[f"{part.label}_weight"] = weight
         losses.append(weight * value)
         gradients.append(jax.tree.map(lambda g, w=weight: w * g, gradient))
-    gradient = functools.reduce(lambda a, b: jax.tree.map(jnp.add, a, b), gradients)
+    added = lambda all: functools.reduce(lambda a, b: jax.tree.map(jnp.add, a, b), all)
+    given = (gradients[0], added(gradients[1:])) if apart else added(gradients)
     with lenient_promotion():
-        change, slots = optimiser.update(gradient, state.optimiser, state.params)
+        change, slots = optimiser.update(given, state.optimiser, state.params)
         if len(parts) > 1:
             metrics["loss"] = functools.reduce(jnp.add, losses)
             norms = jnp.stack([optax.tree.norm(own) for own in gradients])
             shares = norms / jnp.maximum(jnp.sum(norms), jnp.finfo(norms.dtype).tiny)
             metrics |= {f"{p.label}_share": shares[i] for i, p in enumerate(parts)}
-        metrics["gradient_norm"] = optax.tree.norm(gradient)
+        metrics["gradient_norm"] = optax.tree.norm(added(gradients))
     params = eqx.apply_updates(state.params, change)
     average = state.average
     if ema is not None:

@@ -104,6 +104,15 @@ def test_the_released_networks_have_the_published_numbers_of_parameters():
     assert round(flow[5120] / 1e6, 2) == 7.34
 
 
+def test_the_released_training_has_its_own_updates_and_its_own_stop():
+    settings = m.released()
+    assert settings.stage2.optimiser == objective.Adam(5e-5, clip_norm=1.0)
+    assert settings.stage2.apart == objective.Adam(5e-5, clip_norm=None, clip_entries=1.0)
+    assert settings.terms[0].term.every == settings.stage2.steps_per_call == 1000
+    assert (settings.stage1.validate_every, settings.stage1.patience) == (5, 4)
+    assert m.paper().stage2.apart is None
+
+
 def test_what_the_paper_preset_adds_and_saves_beside_the_published_numbers():
     paper, released = (parameters(preset(), 128) for preset in (m.paper, m.released))
     # Eq. 2 has a second stream, which the released encoder lacks.

@@ -13,7 +13,7 @@ import pytest
 from scbig._claims import LOCK
 from scbig.flow import LinearPath
 from scbig.method import Weighted, but
-from scbig.objective import FlowCriterion, Reconstruction
+from scbig.objective import Adam, FlowCriterion, Reconstruction
 from scbig.priors import EmbeddingTable, InteractionGraph, PathwayLibrary
 from scbig.service import TrainedModel, load
 from scbig.train import Recorder, fit
@@ -189,6 +189,7 @@ def test_everything_can_train_on_accumulated_gradients_with_an_average(whole, sc
         "terms": (*but(TINY, **{"terms.0.period": 2}).terms, Weighted(Reconstruction(32), 1.0)),
         "stage2.trains": ("condition_encoder", "velocity", "decoder", "encoder"),
         "stage2.accumulate": 2,
+        "stage2.apart": Adam(1e-3),
         "stage2.ema": 0.9,
         "stage2.steps": 4,
         "stage2.criterion": FlowCriterion(noisy),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,6 +13,7 @@ import optax
 import pytest
 
 from scbig import train
+from scbig._foreign import lenient_promotion
 from scbig.alignment import correlation_targets
 from scbig.objective import Adam, pearson_or_zero
 from scbig.programs import GenePartition
@@ -314,3 +316,42 @@ def test_a_validation_that_is_not_finite_is_an_error():
     state = train.initial_state({"w": jnp.zeros(2)}, ADAM)
     with pytest.raises(FloatingPointError, match="validation not finite"):
         train.run(stage, state, train.Recorder(progress=False), key=jr.key(0))
+
+
+def test_terms_apart_move_the_parameters_by_an_optimiser_of_their_own():
+    """As two optimisers by hand: the second is called in the steps that have its gradient."""
+    flow = lambda p: jnp.sum((p["w"] - 3.0) ** 2)
+    own, further = (lambda p: 7.0 * p["w"][0] * p["w"][1]), (lambda p: jnp.sum(p["w"] ** 3))
+    beside = lambda p: 0.5 * own(p) + 0.1 * further(p)
+    apart = Adam(0.03, clip_norm=None, clip_entries=1.5)
+    both = train.side_by_side(train.accumulated(ADAM, 2), apart.build())
+    params: Any = {"w": jnp.array([1.0, -2.0])}
+    state = train.initial_state(params, both).train
+    first, second = optax.MultiSteps(ADAM, 2), optax.adam(0.03)
+    with lenient_promotion():
+        slots, own_slots = first.init(params), second.init(params)
+    for step in range(7):
+        now = float(step % 3 == 0)
+        parts = [
+            train.Part("flow", 1.0, lambda p: (flow(p), {})),
+            train.Part("own", 0.5, lambda p, now=now: (now * own(p), {})),
+            train.Part("further", 0.1, lambda p, now=now: (now * further(p), {})),
+        ]
+        with lenient_promotion():
+            moves, slots = first.update(jax.grad(flow)(params), slots, params)
+            moved = optax.apply_updates(params, moves)
+            if now:
+                pull = jax.tree.map(lambda g: jnp.clip(g, -1.5, 1.5), jax.grad(beside)(params))
+                moves, own_slots = second.update(pull, own_slots, params)
+                moved = optax.apply_updates(moved, moves)
+        params = moved
+        state, _ = train.update(state, parts, both, apart=True)
+        np.testing.assert_allclose(state.params["w"], params["w"], rtol=1e-5)
+
+
+def test_a_gradient_apart_that_is_no_number_stays_an_error():
+    both = train.side_by_side(ADAM, ADAM)
+    parts = [*part(quadratic), train.Part("bad", 1.0, lambda p: (jnp.nan * jnp.sum(p["w"]), {}))]
+    state, _ = train.update(train.initial_state({"w": jnp.zeros(2)}, both).train, parts, both,
+                            apart=True)  # fmt: skip
+    assert jnp.all(jnp.isnan(state.params["w"]))
