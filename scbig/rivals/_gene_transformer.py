@@ -32,7 +32,7 @@ class GeneTransformerNetwork(AbstractNetwork):
     - `blocks`: of the transformer.
     - `head`: from a token to slope and offset, by which its gene's expression is changed.
     - `rows`: of `names`, the one of each label.
-    - `genes`: how many are measured; `sampled`, how many of these a training step reads; `targets`,
+    - `genes`: how many are measured; `sampled`, how many of these are read at once; `targets`,
         perturbations of a condition at most.
     """
 
@@ -51,9 +51,16 @@ class GeneTransformerNetwork(AbstractNetwork):
     def carry(
         self, controls: ExpressionBatch, condition: Encoded, *, key: PRNGKeyArray
     ) -> ExpressionBatch:
-        names, every = normalised(self.names()), jnp.arange(self.genes)
-        few = max(_WEIGHTS // (self.genes + self.targets) ** 2, 1)
-        made = lambda cell: self._made(cell, condition.counts, every, names)
+        names, dealt = normalised(self.names()), self._dealt()
+        few = max(_WEIGHTS // (len(dealt) * (self.sampled + self.targets) ** 2), 1)
+        each = jax.vmap(self._made, in_axes=(None, None, 0, None))
+
+        def made(cell: Expression) -> Expression:
+            found = each(cell, condition.counts, dealt, names)
+            # What filled up the last ones counts where it was first.
+            first = dealt.ravel()[: self.genes]
+            return jnp.zeros_like(cell).at[first].set(found.ravel()[: self.genes])
+
         return jax.lax.map(made, controls, batch_size=min(few, len(controls)))
 
     def loss(self, batch: Batch, *, key: PRNGKeyArray) -> tuple[Scalar, Metrics]:
@@ -64,6 +71,16 @@ class GeneTransformerNetwork(AbstractNetwork):
         of_all = jax.vmap(of_group, in_axes=(0, 0, None, None))
         made = of_all(batch.controls, batch.condition.counts, chosen, names)
         return jnp.mean((made - batch.perturbed[:, :, chosen]) ** 2), {}
+
+    def _dealt(self) -> Int[Array, "times sampled"]:
+        """The genes that a prediction reads at once: as many as a step, all of them in turn.
+
+        They are dealt at random, as in training, and the same for every cell; the last ones are
+        filled up with some that were there before.
+        """
+        times = -(-self.genes // self.sampled)
+        order = jr.permutation(jr.key(0), self.genes)
+        return order[jnp.arange(times * self.sampled) % self.genes].reshape(times, self.sampled)
 
     def _made(
         self,
@@ -105,15 +122,16 @@ class GeneTransformer(AbstractNetworkRecipe):
 
     What differs from scGPT: it is not pretrained; layer norm has no parameters, there is no
     dropout and no token of a cell; the perturbed genes are there even where they are not among the
-    genes that a step draws; genes that no cell of a batch expresses are predicted too. A
-    perturbation that training has not is known by its flagged gene, if that is measured; of others
-    there is only what a table says of them. Doses are not told apart. Published sizes: width 512,
-    8 heads, 12 layers, 1,536 genes a step, batches of 64, a rate of 1e-4.
+    genes that a step draws; genes that no cell of a batch expresses are predicted too; a prediction
+    reads as many genes at once as a step, not all of them: attention over 2,000 takes hours of two
+    cores. A perturbation that training has not is known by its flagged gene, if that is measured;
+    of others there is only what a table says of them. Doses are not told apart. Published sizes:
+    width 512, 8 heads, 12 layers, 1,536 genes a step, batches of 64, a rate of 1e-4.
 
     **Fields:** `width`, of a token, a multiple of `heads`; `layers`, with MLPs of `mlp_width`;
-    `sampled`, genes of a training step, at most; `targets`, perturbations of a condition, at most;
-    `gene_embedding`, the name of the table that `Priors.genes` is, at which embeddings of genes
-    and of what is perturbed then begin, projected, or `None`; `training`.
+    `sampled`, genes that are read at once, at most; `targets`, perturbations of a condition, at
+    most; `gene_embedding`, the name of the table that `Priors.genes` is, at which embeddings of
+    genes and of what is perturbed then begin, projected, or `None`; `training`.
     """
 
     width: int = whole(64)

@@ -86,7 +86,26 @@ def test_the_layers_written_out():
         tokens = norm(tokens + apply(block.mlp.layers[1], hidden))
     first, last = net.head.layers
     slope, offset = apply(last, np.maximum(norm(apply(first, tokens[:6])), 0)).T
-    np.testing.assert_allclose(made("a+p"), slope * np.asarray(CELL) + offset, atol=1e-4)
+    by_hand = slope * np.asarray(CELL) + offset
+    np.testing.assert_allclose(part("a+p", [*range(6)]), by_hand, atol=1e-4)
+    whole = dataclasses.replace(SMALL, sampled=6).build(FACTS, key=jr.key(0))
+    np.testing.assert_allclose(made("a+p", whole), by_hand, atol=1e-4)
+
+
+@pytest.mark.parametrize("sampled", [1, 3, 4, 5])
+def test_a_prediction_reads_as_many_genes_at_once_as_a_step(sampled):
+    network = dataclasses.replace(SMALL, sampled=sampled).build(FACTS, key=jr.key(0))
+    dealt = np.asarray(network._dealt())
+    assert dealt.shape == (-(-6 // sampled), sampled)
+    assert all(len({*row}) == sampled for row in dealt.tolist())
+    by_hand = {}
+    for row in dealt.tolist():
+        found = np.asarray(of_some(network, CELL, code("a+p").counts, jnp.array(row)))
+        for gene, value in zip(row, found, strict=True):
+            by_hand.setdefault(gene, value)
+    assert {*by_hand} == {*range(6)}
+    expected = [by_hand[gene] for gene in range(6)]
+    np.testing.assert_allclose(made("a+p", network), expected, atol=1e-5)
 
 
 def test_a_perturbation_is_seen_measured_or_not():
