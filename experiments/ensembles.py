@@ -16,7 +16,7 @@ import jax
 import jax.random as jr
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
+from tools.calibration import binned, calibration
 
 import scbig
 from scbig import baselines, cli, plotting, priors, simulate
@@ -119,48 +119,6 @@ def one_screen(run: Ensembles, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
             )
         )
     return scores, pd.concat(rows)
-
-
-def rank(one: Any, other: Any) -> float:
-    """Spearman's rank correlation."""
-    found: Any = spearmanr(one, other)
-    return float(found.statistic)
-
-
-def binned(table: pd.DataFrame, kind: str, *, bins: int = 10) -> pd.DataFrame:
-    """Predictions in bins of equal number by the deviation that they tell: it, and their errors.
-
-    Both are root mean squares over the bin; of the errors the noise of the measured means is taken.
-    """
-    own, square = table[kind].to_numpy(float), table["error"].to_numpy(float) ** 2
-    order = np.argsort(own, kind="stable")
-    rows = []
-    for part in np.array_split(order, min(bins, len(order))):
-        left = np.mean(square[part] - table["noise"].to_numpy(float)[part] ** 2)
-        told = np.sqrt(np.mean(own[part] ** 2))
-        rows.append({"told": told, "error": np.sqrt(max(left, 0.0)), "number": len(part)})
-    return pd.DataFrame(rows)
-
-
-def calibration(table: pd.DataFrame, kind: str) -> dict[str, float]:
-    """How well a standard deviation tells errors of genes, and of conditions.
-
-    Of genes within a condition, and of conditions, the rank correlation of deviation and absolute
-    error; and how often an error is within 1.96 deviations, the noise of the measured mean among
-    them.
-    """
-    size, own = table["error"].abs(), table[kind]
-    groups = table.assign(size=size).groupby(["screen", "condition"])
-    within = [rank(part[kind], part["size"]) for _, part in groups]
-    of_groups = groups[[kind, "error"]].agg(lambda x: np.sqrt(np.mean(np.square(x))))
-    total = np.sqrt(own**2 + table["noise"] ** 2)
-    return {
-        "genes": float(np.nanmean(within)),
-        "conditions": rank(of_groups[kind], of_groups["error"]),
-        "covered": float(np.mean(size <= 1.96 * total)),
-        "root mean square sd": float(np.sqrt(np.mean(own**2))),
-        "root mean square error": float(np.sqrt(max(np.mean(size**2 - table["noise"] ** 2), 0.0))),
-    }
 
 
 if __name__ == "__main__":

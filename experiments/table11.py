@@ -5,16 +5,19 @@
 
 Table 12 is the same with `--split holdout`. `seeds.csv` has the standard deviation over seeds of
 each row's mean over conditions; `--split-seeds 1 2 3` draws splits anew too, and the page then
-has the spread over those beside it.
+has the spread over those beside it. `calibration.csv` and `calibration.png` say whether seeds
+that disagree are wrong: what they disagree on, held against the error of their mean.
 """
 
 import pandas as pd
 from tools import markdown
 from tools.benchmark import Benchmark, Table, run
+from tools.calibration import binned, calibration, over_seeds
+from tools.measured import screen_of
 from tools.methods import CELLFLOW, METRICS, OURS, PUBLISHED, methods
 from tools.verdicts import spread
 
-from scbig import cli
+from scbig import cli, comparison, plotting
 
 PAPER = {"GEARS": 0.0055, "scGPT-style": 0.0006, CELLFLOW: 0.0035, PUBLISHED: 0.0026}
 """Standard deviation of Pearson delta over five seeds, additive split (Table 11)."""
@@ -40,7 +43,32 @@ def main(bench: Benchmark) -> pd.DataFrame:
     with (bench.measured.out / "summary.md").open("a") as file:
         file.write("\n" + text)
     print(f"\n{text}")
+    calibrated(bench, [*found.index])
     return found
+
+
+def calibrated(bench: Benchmark, rows: list[str]) -> None:
+    """Holds the spread over seeds against the error of the mean over seeds."""
+    screen, out, errors = screen_of(bench.measured), bench.measured.out, {}
+    for row in rows:
+        folders = sorted(out.glob(f"*/{comparison.folder_name(row)}"))
+        parts = [over_seeds(screen, folder).assign(split=folder.parent.name) for folder in folders]
+        table = pd.concat(parts)
+        errors[row] = table.assign(screen=table["split"] + " " + table["screen"])
+    told = pd.DataFrame({row: calibration(table, "seeds") for row, table in errors.items()}).T
+    told.to_csv(out / "calibration.csv")
+    bins = {row: binned(table, "seeds") for row, table in errors.items()}
+    plotting.save(plotting.calibration(bins), out / "calibration.png")
+    text = (
+        "\nWhether seeds that disagree are wrong: rank correlation of their standard deviation "
+        "with the error of their mean, over the genes of a condition and over conditions; how many "
+        "errors are within 1.96 of it.\n\n"
+    ) + markdown.rows(
+        ["row", *told], [[n, *(f"{x:.3f}" for x in own)] for n, own in told.T.items()]
+    )
+    with (out / "summary.md").open("a") as file:
+        file.write("\n" + text)
+    print(text)
 
 
 if __name__ == "__main__":

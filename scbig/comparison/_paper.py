@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
-from ._plan import plain
+from ._plan import folder_name
 
 _TABLE = "a table of its gene embeddings, made with its pretrained weights: `--tables {}=FILE`"
 _ASKED = "to be asked for, as the row `{}`"
@@ -52,6 +52,6 @@ def lacking(rows: Collection[str], failed: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for name, (own, needs) in PAPER.items():
         if not any(row in rows for row in own):
-            why = [failures[plain(row)] for row in own if plain(row) in failures]
+            why = [failures[folder_name(row)] for row in own if folder_name(row) in failures]
             found[name] = f"could not be made: {why[0]}" if why else f"needs {needs}"
     return found

@@ -68,7 +68,7 @@ class Unit:
     def path(self) -> pathlib.PurePath:
         """Where its files are, without a suffix."""
         parts = (self.evaluation, self.predictor)
-        return pathlib.PurePath(*map(plain, parts)) / f"fold{self.fold}-seed{self.seed}"
+        return pathlib.PurePath(*map(folder_name, parts)) / f"fold{self.fold}-seed{self.seed}"
 
     @property
     def number(self) -> int:
@@ -76,7 +76,7 @@ class Unit:
         return zlib.crc32(f"{self.evaluation}\n{self.fold}\n{self.seed}".encode())
 
 
-def plain(name: str) -> str:
+def folder_name(name: str) -> str:
     """The name as that of a file or a folder."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-")
 
@@ -109,7 +109,7 @@ class Comparison:
         for what, names in {
             "evaluations": [e.name for e in self.evaluations], "predictors": [*self.recipes],
         }.items():  # fmt: skip
-            files = {plain(name) for name in names}
+            files = {folder_name(name) for name in names}
             if not names or len(files) < len(names):
                 raise ValueError(f"The {what} need names of their own: {examples(names, most=30)}.")
         if not self.seeds or len({*self.seeds}) < len(self.seeds):

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import matplotlib.figure
     import pandas
 
-COLOURS = (SCBIG, DOWN, "#009E73", OTHER)
-MARKS = "os^D"
+COLOURS = (SCBIG, DOWN, "#009E73", OTHER, "#CC79A7")
+MARKS = "os^Dv"
 
 
 def calibration(tables: Mapping[str, "pandas.DataFrame"]) -> "matplotlib.figure.Figure":
@@ -20,11 +20,11 @@ def calibration(tables: Mapping[str, "pandas.DataFrame"]) -> "matplotlib.figure.
 
     On the line a prediction is as wrong as it says; above it, it is too sure.
 
-    **Arguments:** `tables`, by the name of what told it, at most four: a row for each bin, with
+    **Arguments:** `tables`, by the name of what told it, at most five: a row for each bin, with
     `told`, `error` and how many predictions are in it, `number`. Both axes are logarithmic: a bin
     in which either is not positive is left out.
 
-    **Raises:** `ValueError` for no table, more than four, and no bin that can be drawn.
+    **Raises:** `ValueError` for no table, more than five, and no bin that can be drawn.
     """
     if not 1 <= len(tables) <= len(MARKS):
         raise ValueError(f"calibration: one to {len(MARKS)} tables are drawn; got {len(tables)}.")

@@ -186,6 +186,26 @@ def test_seeds_have_a_spread(cells, tmp_path):
     assert [*spread.index] == ["CellFlow-like"]
     assert spread.loc["CellFlow-like", "mse"] > 0
     assert spread.loc["CellFlow-like", "paper"] == 0.0035
+    assert (tmp_path / "calibration.png").stat().st_size > 5000
+    told = pd.read_csv(tmp_path / "calibration.csv", index_col=0)
+    assert "Whether seeds that disagree are wrong" in (tmp_path / "summary.md").read_text()
+    screen = data.Screen.from_anndata(data.read_h5ad(cells / "cells.h5ad"))
+    files = [*tmp_path.glob("*/CellFlow-like/fold0-seed*.h5ad")]
+    seeds = [data.read_h5ad(path).to_df().groupby(data.read_h5ad(path).obs["condition"].astype(str))
+             .mean() for path in files]  # fmt: skip
+    squares, deviations = [], []
+    for name in {*seeds[0].index} - {"control"}:
+        measured = screen.dense(screen.rows(str(name)))
+        means = np.array([own.loc[name] for own in seeds])
+        noise = measured.var(axis=0, ddof=1) / len(measured)
+        squares += [*((means.mean(axis=0) - measured.mean(axis=0)) ** 2 - noise)]
+        deviations += [*means.std(axis=0, ddof=1)]
+    own = told.loc["CellFlow-like"]
+    size = np.sqrt(max(np.mean(squares), 0.0))
+    np.testing.assert_allclose(own["root mean square error"], size, rtol=1e-4)
+    np.testing.assert_allclose(
+        own["root mean square sd"], np.sqrt(np.mean(np.square(deviations))), rtol=1e-4
+    )
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from scbig.plotting import calibration, save
 
-SCRIPT = pathlib.Path(__file__).parents[2] / "experiments" / "ensembles.py"
+SCRIPT = pathlib.Path(__file__).parents[2] / "experiments" / "tools" / "calibration.py"
 
 
 def test_errors_as_large_as_told_lie_on_the_line(tmp_path):
@@ -39,5 +39,5 @@ def test_what_cannot_be_drawn_is_named():
     zero = pd.DataFrame({"told": [0.0], "error": [1.0], "number": [3]})
     with pytest.raises(ValueError, match="no bin"):
         calibration({"a": zero})
-    with pytest.raises(ValueError, match="one to 4 tables are drawn; got 0"):
+    with pytest.raises(ValueError, match="one to 5 tables are drawn; got 0"):
         calibration({})
