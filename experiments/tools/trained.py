@@ -92,7 +92,7 @@ def together(made: Mapping[str, Trained], names: Sequence[str]) -> tuple[np.ndar
     parts = [first.screen.select(["control"]).dense()]
     kinds = [("control", "control")]
     for name in names:
-        own = {kind: side.select([name]).dense() for kind, side in sides.items()}
+        own = {kind: side.dense(side.rows(name)) for kind, side in sides.items()}
         fewest = min(map(len, own.values()))
         for kind, rows in own.items():
             parts.append(rows[rng.permutation(len(rows))[:fewest]])

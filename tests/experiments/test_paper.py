@@ -134,6 +134,9 @@ def test_what_a_model_learned_is_held_against_what_was_measured(cells, tmp_path)
     places = script("figure7")
     found = places["main"](places["Places"](**given("figure7")))
     assert {*found["population"]} == {"control", "measured", "scBIG, as published", "CellFlow-like"}
+    # As many cells of each population as were predicted, and no controls among them.
+    sizes = found[found["population"] != "control"].groupby(["condition", "population"]).size()
+    assert {*sizes} == {8}
     pairs = script("table5")
     rows = pairs["main"](pairs["Pairs"](**given("table5"), most=3))
     assert len(rows) == 6 * rows["condition"].nunique()
