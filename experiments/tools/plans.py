@@ -10,7 +10,7 @@ QUICK = (
     "control", "perturbed mean", "additive", "residual transfer", "Linear", "Linear, gene vectors",
     "GEARS", "samsVAE", "STATE-like", "CellFlow-like", "scBIG, as published", "scBIG",
 )  # fmt: skip
-"""All but the transformer over genes, which takes longest to predict with and is behind them."""
+"""All but the transformer over genes, the slowest to predict with."""
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,9 @@ class FlowTraining(Value):
     **Fields:**
 
     - `optimiser`: of every update.
-    - `apart`: an optimiser of all terms but the flow's, for updates of their own, which follow the
-        flow's in the steps in which they are evaluated; `None` for one gradient of all.
+    - `apart`: an optimiser of all terms but the flow's, for updates of their own beside the flow's,
+        in each step in which they are evaluated, without `accumulate`; `None` for one gradient of
+        all.
     - `steps`: in all, rounded up to whole calls of `steps_per_call`; a finished run goes on if it
         is called again with more.
     - `accumulate`: steps whose gradients are averaged into one update.

@@ -169,7 +169,8 @@ def update(
         losses.append(weight * value)
         gradients.append(jax.tree.map(lambda g, w=weight: w * g, gradient))
     added = lambda all: functools.reduce(lambda a, b: jax.tree.map(jnp.add, a, b), all)
-    given = (gradients[0], added(gradients[1:])) if apart else added(gradients)
+    gradient = added(gradients)
+    given = (gradients[0], added(gradients[1:])) if apart else gradient
     with lenient_promotion():
         change, slots = optimiser.update(given, state.optimiser, state.params)
         if len(parts) > 1:
@@ -177,7 +178,7 @@ def update(
             norms = jnp.stack([optax.tree.norm(own) for own in gradients])
             shares = norms / jnp.maximum(jnp.sum(norms), jnp.finfo(norms.dtype).tiny)
             metrics |= {f"{p.label}_share": shares[i] for i, p in enumerate(parts)}
-        metrics["gradient_norm"] = optax.tree.norm(added(gradients))
+        metrics["gradient_norm"] = optax.tree.norm(gradient)
     params = eqx.apply_updates(state.params, change)
     average = state.average
     if ema is not None:
