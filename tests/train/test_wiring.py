@@ -13,7 +13,7 @@ from scbig import train
 from scbig.flow import AbstractProbabilityPath, LinearPath, adaptive
 from scbig.method import Weighted, but
 from scbig.nn import AbstractVelocity
-from scbig.objective import FlowCriterion, Reconstruction, ResponseCriterion
+from scbig.objective import AbstractTerm, Adam, FlowCriterion, Reconstruction, ResponseCriterion
 from scbig.ot import IndependentCoupling, SinkhornCoupling
 from scbig.train import _flow
 from scbig.train._autoencoder import autoencoder_stage
@@ -30,6 +30,17 @@ class Constant(AbstractVelocity):
 
     def __call__(self, t, z, c, *, key=None):
         return self.scale * z
+
+
+class Small(AbstractTerm):
+    """Holds the velocity field to small numbers."""
+
+    def prepare(self, setting):
+        return None
+
+    def __call__(self, model, data, step, *, key):
+        leaves = jax.tree.leaves(eqx.filter(model.velocity, eqx.is_inexact_array))
+        return 1e3 * sum(jnp.sum(leaf**2) for leaf in leaves), {}
 
 
 @pytest.fixture(scope="module")
@@ -265,3 +276,22 @@ def test_what_a_loss_is_held_against_is_worked_out_once_if_the_autoencoder_stand
     logged = [stage.validate(state.best)[1]["flow_no_change"] for _ in range(3)]
     assert len(calls) == times
     assert len({float(x) for x in logged}) == 1
+
+
+def test_terms_apart_leave_the_updates_of_the_flow_alone(setting):
+    """With an optimiser of next to no rate apart, the flow is what it is without those terms."""
+
+    def trained(terms=(), apart=None):
+        config = but(LEAN, terms=terms, **{"stage2.apart": apart})
+        prepared = train.Prepared.of(setting, None, config, key=jr.key(0))
+        stage, state, _ = train.flow_stage(setting.model, prepared, config)
+        found, _ = stage.advance(state.train, next(stage.feed(0)), jr.key(1))
+        return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(found.params)])
+
+    terms = (Weighted(Small(), 1.0),)
+    alone, none = trained(), trained(terms, Adam(1e-30))
+    np.testing.assert_allclose(none, alone, rtol=1e-4, atol=1e-6)
+    for other in (trained(terms), trained(terms, Adam(1e-2))):
+        assert np.abs(other - alone).max() > 1e-3
+    # Without other terms there is nothing to be apart.
+    np.testing.assert_array_equal(trained((), Adam(1e-2)), alone)
