@@ -9,13 +9,14 @@ from jaxtyping import Float
 
 from scbig.metrics import RELIABILITIES, ahead
 
-from ._ceilings import CEILING
+from ._ceilings import AUTOENCODER, CEILING
 from ._uncertainty import DRAWS, LEVEL, Interval, paired
 
 REPLICATE = "replicate"
 """The row of what a second measurement with as many cells would score."""
 
 LOW = "perturbed mean"
+LEVELS = ("context", "condition")
 
 
 def with_replicate(scores: pd.DataFrame) -> pd.DataFrame:
@@ -46,7 +47,7 @@ def scaled(
     *,
     low: str = LOW,
     high: str = CEILING,
-    over: Sequence[str] = ("context", "condition"),
+    over: Sequence[str] = LEVELS,
     seed: int = 0,
 ) -> dict[str, Interval]:
     """Where each predictor stands between two others: 0 at `low`, 1 at `high`.
@@ -116,7 +117,7 @@ def against_best(
 
     **Raises:** a ValueError if there is none to compare with.
     """
-    wide: Any = by_condition(scores, metric, ("context", "condition"))
+    wide: Any = by_condition(scores, metric, LEVELS)
     means = {
         name: ahead(metric) * wide[name].mean()
         for name in others
@@ -137,9 +138,13 @@ def against_best(
 def by_condition(scores: pd.DataFrame, metric: str, over: Sequence[str]) -> pd.DataFrame:
     """A row for each condition, a column for each predictor: means over seeds and splits.
 
-    What is undefined under one of them is undefined.
+    What is undefined under one of them is undefined. Conditions in which the metric is undefined
+    for all predictors have no row: they are those whose measured cells do not define it. Rows of
+    halves count for none here, unless there are no others.
     """
     kept = [level for level in scores.index.names if level in over]
     own = scores[metric].groupby(level=[*kept, "predictor"], sort=False)
     means = own.mean().where(own.count() == own.size())
-    return pd.DataFrame(means.unstack("predictor"))
+    wide = pd.DataFrame(means.unstack("predictor"))
+    others = [name for name in wide if name not in (CEILING, AUTOENCODER, REPLICATE)]
+    return wide[wide[others or [*wide]].notna().any(axis=1)]

@@ -14,6 +14,7 @@ from scbig.data import CONTROL, Columns, LabelledCells, Screen, control_cells
 from scbig.metrics import Scoring, Truth, few_controls, held_of, named, reference_of
 from scbig.priors import EmbeddingTable
 
+from ._anchors import LEVELS, by_condition
 from ._ceilings import RoundTrip, ceilings
 from ._emit import Predictor
 from ._linear import LinearEmbedding
@@ -90,7 +91,7 @@ def compare(
     observed cells against the other; before it, with `round_trip`, `"autoencoder ceiling"` is the
     first of these halves, encoded and decoded, against the same other one.
 
-    It warns of contexts with fewer than 100 controls; `scbig.metrics.support` counts cells too.
+    It warns of contexts with fewer than 300 controls; `scbig.metrics.support` counts cells too.
 
     **Raises:** a ValueError for a condition that was not measured in one of the contexts; it names
     them. Leave the condition out, or compare those contexts in a call of their own. Also for a
@@ -175,10 +176,16 @@ class _Asked:
 def averages(table: pd.DataFrame) -> pd.DataFrame:
     """Mean of each metric over conditions, a row for each predictor, in the table's order.
 
-    With contexts, each (context, condition) weighs the same.
-    A metric that is undefined for some of a predictor's conditions is undefined on average.
+    With contexts, each (context, condition) weighs the same. Conditions in which a metric is
+    undefined for every predictor are left out of all its means; one that is undefined for a
+    predictor in another condition is undefined on average, as its mean would be of other
+    conditions than those beside it.
     """
-    rows = {name: part.mean(skipna=False) for name, part in _parts(table).items()}
+    kept = {metric: by_condition(table, metric, LEVELS).index for metric in table}
+    rows = {}
+    for name, part in _parts(table).items():
+        own = {metric: part.index.isin(index) for metric, index in kept.items()}
+        rows[name] = {metric: part.loc[own[metric], metric].mean(skipna=False) for metric in own}
     return pd.DataFrame(rows).T.rename_axis("predictor")
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from scbig.data import Responses, Screen
 
-from ._anchors import by_condition
+from ._anchors import LEVELS as CONDITIONS, by_condition
 
 LEVELS = ("low", "middle", "high")
 
@@ -62,7 +62,7 @@ def strata(
     `middle`, `high`; `conditions` in a last row. Conditions without a number are in no third, those
     of one number are in the same one, and a metric that is undefined for one is undefined in it.
     """
-    wide = by_condition(scores, metric, ("context", "condition"))
+    wide = by_condition(scores, metric, CONDITIONS)
     columns = {}
     for name, numbers in of.items():
         known = numbers.reindex(wide.index).dropna()

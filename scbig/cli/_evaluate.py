@@ -11,6 +11,7 @@ import tyro
 from ._options import TABLES, Labels, check_writes
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
     from scbig.data import Columns, LabelledCells, Screen
@@ -109,8 +110,7 @@ class Evaluate:
                 tables["split-half"] = metrics.scored(*halves, **beside)
         with atomic(self.out) as temporary:
             pd.concat(tables, names=["cells"]).to_csv(temporary)
-        means = {name: metrics.summarise(table)["mean"] for name, table in tables.items()}
-        print(pd.DataFrame(means).round(3).to_string())
+        print(_means(tables))
         print(f"The score of each perturbation is in {self.out}.")
 
     def _screen(self, path: pathlib.Path | None) -> "Screen | None":
@@ -134,6 +134,26 @@ class Evaluate:
             singles=singles,
             seed=self.seed,
         )
+
+
+def _means(tables: "dict[str, pd.DataFrame]") -> str:
+    """Means side by side, with what they are of where a metric is not defined everywhere."""
+    import pandas as pd
+
+    from scbig import baselines, metrics
+
+    whole = baselines.averages(pd.concat(tables, names=["predictor"])).T
+    own, said = tables["predicted"], [whole.round(3).to_string()]
+    counts = metrics.summarise(own)["count"].astype(int)
+    fewer = [f"{name} in {count} of {len(own)}" for name, count in counts.items()
+             if count < len(own)]  # fmt: skip
+    if fewer:
+        said.append(
+            f"Of the prediction some are defined in fewer perturbations: {', '.join(fewer)}. Where "
+            "another column is defined in more, the mean would be of others than those beside it, "
+            "and is NaN."
+        )
+    return "\n".join(said)
 
 
 def _support(predicted: "LabelledCells", observed: "LabelledCells") -> str:

@@ -33,9 +33,10 @@ LEVELS = ("context", "condition")
 def summary(scores: pd.DataFrame, metrics: Sequence[str] = SHOWN) -> dict[str, dict[str, Interval]]:
     """For each predictor and metric the mean over conditions, with its interval.
 
-    A condition under several seeds and splits counts once. Where a metric is undefined for some
-    condition, or a predictor has no score of it, it is undefined; halves and replicates are of the
-    conditions with cells enough for halves.
+    A condition under several seeds and splits counts once. A metric is of the conditions in which
+    it is defined for at least one predictor, and where it is undefined for a predictor in one of
+    those, or that has no score of it, so is its mean; halves and replicates are of the conditions
+    with cells enough for halves.
     """
     names = list(dict.fromkeys(scores.index.get_level_values("predictor")))
     whole = with_replicate(scores) if CEILING in names else scores
@@ -44,7 +45,10 @@ def summary(scores: pd.DataFrame, metrics: Sequence[str] = SHOWN) -> dict[str, d
     found: dict[str, dict[str, Interval]] = {}
     for name in names:
         halved = name in (CEILING, REPLICATE)
-        own = {m: table.loc[_scored(whole, name)] if halved else table for m, table in wide.items()}
+        own = wide
+        if halved:
+            kept = _scored(whole, name)
+            own = {m: table[table.index.isin(kept)] for m, table in wide.items()}
         found[str(name)] = {
             metric: interval(table[name].to_numpy(np.float64)) for metric, table in own.items()
         }
@@ -84,12 +88,12 @@ def page(
     - `published`: Pearson deltas from elsewhere by the name of a row or of a baseline of the paper,
         for a column of their own; `published_split`, of which split they are.
 
-    An empty field is undefined for some condition, or does not apply.
+    An empty field is undefined for a condition in which another row is not, or does not apply.
     """
     found = summary(scores, metrics)
     known = [name for name in baselines if name in found]
     parts = [
-        _rests_on(scores, support),
+        _rests_on(scores, support, metrics),
         _scores(found, scores, support, metrics),
         _standing(scores, known, low, published, published_split),
         _without(found, failed, published, published_split),
@@ -103,7 +107,7 @@ def page(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _rests_on(scores: pd.DataFrame, support: pd.DataFrame) -> str:
+def _rests_on(scores: pd.DataFrame, support: pd.DataFrame, metrics: Sequence[str]) -> str:
     """How many conditions, cells and controls the table is of."""
     wide = by_condition(scores, "mse", LEVELS)
     own: Any = support.reindex(wide.index)
@@ -115,11 +119,20 @@ def _rests_on(scores: pd.DataFrame, support: pd.DataFrame) -> str:
         f"{cells.median():.0f}), against {controls.min():.0f} to {controls.max():.0f} controls; "
         f"{evaluations} split(s), {seeds} model seed(s). In brackets the 95 % bootstrap interval "
         "of the mean over conditions, which are drawn anew, and not the cells or the trainings. A "
-        "field is empty where a metric is undefined for some condition."
+        "field is empty where a metric is undefined for the row in a condition in which another "
+        "row has it."
+        + _undefined(scores, len(wide), metrics)
         + _not_halved(scores, wide)
         + _not_everywhere(scores)
         + _few_controls(controls)
     )
+
+
+def _undefined(scores: pd.DataFrame, whole: int, metrics: Sequence[str]) -> str:
+    """Of how many conditions the metrics are that no row has in all of them."""
+    sizes = {m: len(by_condition(scores, m, LEVELS)) for m in metrics if m in scores}
+    told = [f"`{m}` is of {size} of {whole}" for m, size in sizes.items() if 0 < size < whole]
+    return f" Where no row has a metric, none is counted: {', '.join(told)}." if told else ""
 
 
 def _few_controls(controls: pd.Series) -> str:

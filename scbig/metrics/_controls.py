@@ -16,7 +16,7 @@ Cells = TypeVar("Cells", Screen, AnnData)
 
 _ROUNDING = 1e-9
 
-FEWEST_CONTROLS = 100
+FEWEST_CONTROLS = 300
 """Controls of a context below which the noise of their mean is a good part of a response."""
 
 

@@ -60,7 +60,7 @@ class Judged:
         beside = [name for name in wide if name not in ("context", "condition", MODEL)]
         own = self.scores.xs(MODEL, level="predictor").reset_index()
         table = own[["context", "condition", *self.shown]].merge(
-            wide[["context", "condition", *beside]], on=["context", "condition"]
+            wide[["context", "condition", *beside]], on=["context", "condition"], how="left"
         )
         table = table.rename(columns={name: f"{name}: pearson_delta" for name in beside})
         if set(table["context"]) == {""}:

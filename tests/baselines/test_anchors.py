@@ -181,6 +181,27 @@ def test_what_is_undefined_under_one_seed_is_undefined():
     assert np.isfinite(wide["additive"].to_numpy()).all()
 
 
+def test_a_condition_that_defines_a_metric_for_nobody_is_left_out_for_all():
+    own = pd.concat([TABLE, TABLE.loc[["model"]].rename({"model": "split-half"})])
+    everyone = {*TABLE.index.get_level_values("predictor")}
+    own = own.sort_index()
+    for name in everyone:
+        own.loc[(name, "c3"), "pearson_delta"] = np.nan
+    wide = by_condition(own, "pearson_delta", ("condition",))
+    assert "c3" not in wide.index
+    assert len(wide) == 11
+    averages = baselines.averages(own)
+    rest = [name for name in CONDITIONS if name != "c3"]
+    for name in everyone:
+        values = [own.loc[(name, c), "pearson_delta"] for c in rest]
+        assert averages.loc[name, "pearson_delta"] == pytest.approx(np.mean(values))
+    # One that another row has is a hole of this row, whose mean would be of fewer conditions.
+    own.loc[("model", "c4"), "pearson_delta"] = np.nan
+    averages = baselines.averages(own)
+    assert np.isnan(averages.loc["model", "pearson_delta"])
+    assert np.isfinite(averages.loc["additive", "pearson_delta"])
+
+
 def test_effects_are_told_from_the_noise_of_few_cells():
     rng = np.random.default_rng(2)
     sizes = {"": 30, "A": 50, "B": 8}

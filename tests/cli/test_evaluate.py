@@ -30,7 +30,14 @@ def test_what_was_not_measured_is_left_out_of_the_scores(tmp_path, capsys):
     named = [str(tmp_path / word) if "." in word else word for word in files]
     keys = ("--condition-key", "what", "--context-key", "line")
     assert main(["evaluate", *named, *keys, "--equal-cells", "--no-ceiling"]) == 0
-    assert "Too few cells, and without an E-distance: \"('x', 'C')\"" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Too few cells, and without an E-distance: \"('x', 'C')\"" in said
+    assert (
+        "defined in fewer perturbations: e_distance in 4 of 5, e_distance_floor in 4 of 5." in said
+    )
+    scores = pd.read_csv(tmp_path / "scores.csv").set_index("cells").loc["predicted"]
+    line = next(line for line in said.splitlines() if line.startswith("e_distance "))
+    assert float(line.split()[1]) == round(scores["e_distance"].mean(), 3)
     assert "e_distance_floor" in pd.read_csv(tmp_path / "scores.csv")
     assert main(["evaluate", *named, *keys]) == 0
     said = capsys.readouterr().out

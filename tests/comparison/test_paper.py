@@ -151,6 +151,22 @@ def test_a_comparison_over_some_conditions_says_so():
     assert "(additive; 7 of 8 conditions)" in row_of(text, "GEARS")[1]
 
 
+def test_a_metric_that_no_row_has_in_a_condition_is_of_the_others():
+    table = scores([*PEARSON])
+    table["des"] = np.linspace(0.1, 0.9, len(table))
+    for name in PEARSON:
+        table.loc[("one", name, 0, "g0"), "des"] = np.nan
+    index = table.xs("GEARS", level="predictor").index.get_level_values("condition")
+    support = pd.DataFrame({"cells": 20, "controls": 300, "effect": 1.0}, index=index)
+    text = comparison.page(table, pd.DataFrame(), support, metrics=("mse", "des"))
+    assert "Where no row has a metric, none is counted: `des` is of 7 of 8." in text
+    mean = table.xs("GEARS", level="predictor")["des"].mean()
+    assert f"{mean:.3f}" in row_of(text, "GEARS")[0]
+    table.loc[("one", "GEARS", 0, "g1"), "des"] = np.nan
+    text = comparison.page(table, pd.DataFrame(), support, metrics=("mse", "des"))
+    assert row_of(text, "GEARS")[0].endswith("|  |")
+
+
 def test_a_row_of_fewer_splits_is_named():
     one = scores([*PEARSON])
     other = pd.concat({"two": one.droplevel("evaluation")}, names=["evaluation"])

@@ -26,9 +26,9 @@ def labelled(values, conditions, lines=None) -> Any:
     return ad.AnnData(values, obs=obs, var=var)
 
 
-def nothing(seed, genes=800) -> Any:
+def nothing(seed, *, controls=100, genes=800) -> Any:
     """Perturbations that do nothing: cells of one population under the names of many."""
-    names = ["control"] * 100 + [f"P{i}" for i in range(20) for _ in range(40)]
+    names = ["control"] * controls + [f"P{i}" for i in range(20) for _ in range(40)]
     rng = np.random.default_rng(seed)
     return labelled(rng.gamma(9, 0.1, (len(names), genes)).astype(np.float32), names)
 
@@ -190,7 +190,7 @@ def test_the_cells_that_a_score_rests_on_are_counted():
 
 
 def test_few_controls_are_told():
-    cells = nothing(0, genes=12)
+    cells = nothing(0, controls=300, genes=12)
     screen = Screen.from_anndata(cells)
     run = lambda start, **more: compare(
         {"none": Control.fit(screen)}, start, screen, ["P1"], key=jr.key(0), **more
@@ -199,10 +199,10 @@ def test_few_controls_are_told():
         warnings.simplefilter("error")
         run(screen)
     kept, held = metrics.hold_controls(screen)
-    with pytest.warns(UserWarning, match="There are 50 control cells, of which there should be"):
+    with pytest.warns(UserWarning, match="There are 150 control cells, of which there should be"):
         run(kept, held_controls=held)
     lines = labelled(np.asarray(cells.X), cells.obs["condition"].to_numpy(), "x")
     lines.obs.loc[lines.obs_names[::2], "line"] = "y"
-    said = r"2 contexts have too few control cells, .* 100: 'x \(50\)', 'y \(50\)'"
+    said = r"2 contexts have too few control cells, .* 300: 'x \(150\)', 'y \(150\)'"
     with pytest.warns(UserWarning, match=said):
         compare({"none": Control.fit(screen)}, lines, lines, ["P1"], LINE, key=jr.key(0))
