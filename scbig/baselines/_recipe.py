@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -48,6 +48,14 @@ class AbstractRecipe(eqx.Module):
     def files(self, split: Split) -> tuple[pathlib.Path, ...]:
         """The files that it reads for a split: other content makes another predictor."""
         return ()
+
+    def cost(self, split: Split) -> Mapping[str, float]:
+        """What it cost elsewhere: `fit_seconds`, `predict_seconds`, `megabytes`; of what is made
+        here, nothing.
+
+        What is not told there is NaN.
+        """
+        return {}
 
     @abc.abstractmethod
     def fit(

@@ -309,8 +309,8 @@ def _costs(costs: pd.DataFrame) -> str:
     times = own[["fit_seconds", "predict_seconds"]].mean()
     memory, number = own["megabytes"].max(), own.size()
     rows = [
-        [name, f"{times.loc[name, 'fit_seconds']:.1f}", f"{times.loc[name, 'predict_seconds']:.1f}",
-         f"{memory[name]:.0f}", str(number[name])]
+        [name, *("" if np.isnan(x) else f"{x:.1f}" for x in times.loc[name]),
+         "" if np.isnan(memory[name]) else f"{memory[name]:.0f}", str(number[name])]
         for name in times.index
     ]  # fmt: skip
     return _rows(["predictor", "fit, s", "predict, s", "memory, MB", "trainings"], rows)

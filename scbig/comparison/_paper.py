@@ -6,7 +6,11 @@ from types import MappingProxyType
 
 from ._plan import folder_name
 
-_TABLE = "a table of its gene embeddings, made with its pretrained weights: `--tables {}=FILE`"
+_TABLE = (
+    "a table of its gene embeddings, made with its pretrained weights (github.com/{where}): "
+    "`--tables {name}=FILE`"
+)
+_SCGPT = "bowang-lab/scGPT, the whole-human checkpoint"
 _ASKED = "to be asked for, as the row `{}`"
 _PEER = "its own package: `experiments/peers/run.py run {}`, and its cells as `{}=pred.h5ad`"
 
@@ -14,17 +18,28 @@ PAPER: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
     {
         "Control": (("control",), _ASKED.format("control")),
         "Linear": (("Linear",), _ASKED.format("Linear")),
-        "Linear-scGPT": (("Linear + scGPT",), _TABLE.format("scGPT")),
+        "Linear-scGPT": (("Linear + scGPT",), _TABLE.format(name="scGPT", where=_SCGPT)),
         "scGPT": (
             ("scGPT",),
-            "its pretrained weights, and cells predicted with them, as `scGPT=pred.h5ad`; the row "
-            "`scGPT-style` is its architecture, trained from scratch",
+            f"its pretrained weights (github.com/{_SCGPT}), and cells predicted with them, as "
+            "`scGPT=pred.h5ad`; the row `scGPT-style` is its architecture, trained from scratch",
         ),
-        "scFoundation": (("GEARS + scFoundation",), _TABLE.format("scFoundation")),
-        "GeneCompass": (("GEARS + GeneCompass",), _TABLE.format("GeneCompass")),
-        "CellFM": (("GEARS + CellFM",), _TABLE.format("CellFM")),
+        "scFoundation": (
+            ("GEARS + scFoundation",),
+            _TABLE.format(name="scFoundation", where="biomap-research/scFoundation"),
+        ),
+        "GeneCompass": (
+            ("GEARS + GeneCompass",),
+            _TABLE.format(name="GeneCompass", where="xCompass-AI/GeneCompass"),
+        ),
+        "CellFM": (("GEARS + CellFM",), _TABLE.format(name="CellFM", where="biomed-AI/CellFM")),
         "GEARS": (("GEARS",), _ASKED.format("GEARS")),
-        "CellOracle": (("CellOracle",), _PEER.format("celloracle", "CellOracle")),
+        "CellOracle": (
+            ("CellOracle",),
+            _PEER.format("celloracle", "CellOracle")
+            + "; it predicts perturbations of genes that are measured and regulate others in its "
+            "base network",
+        ),
         "GraphVCI": (("GraphVCI",), _PEER.format("graphvci", "GraphVCI")),
         "samsVAE": (("samsVAE",), _ASKED.format("samsVAE")),
         "STATE": (("STATE-like", "STATE"), _ASKED.format("STATE-like")),

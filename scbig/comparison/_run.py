@@ -128,6 +128,7 @@ def _make(comparison: Comparison, unit: Unit, told: str) -> dict[str, float]:
         "fit_seconds": fitting.seconds,
         "predict_seconds": predicting.seconds,
         "megabytes": max(fitting.megabytes, predicting.megabytes),
+        **recipe.cost(split),
     }
     facts = {
         "predictor": unit.predictor,
@@ -135,6 +136,7 @@ def _make(comparison: Comparison, unit: Unit, told: str) -> dict[str, float]:
         "evaluation": unit.evaluation,
         "split": split.name,
         "split_hash": split.hash,
+        "genes": list(screen.genes),
         "seed": unit.seed,
         "told": told,
         **cost,

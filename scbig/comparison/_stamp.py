@@ -18,8 +18,8 @@ STAMP = "scbig_prediction"
 def stamped(predicted: ad.AnnData, controls: ad.AnnData, facts: dict[str, Any]) -> ad.AnnData:
     """Predicted cells and the measured controls that they started from, in one AnnData.
 
-    As cell-eval and pertpy read it: log expression in `X`, `obs["condition"]` with `control` among
-    the labels, `obs["context"]` where there are contexts.
+    As cell-eval reads it, and pertpy (1.0.3 was tried on one file): log expression in `X`,
+    `obs["condition"]` with `control` among the labels, `obs["context"]` where there are contexts.
 
     **Arguments:** `controls`, in the contexts that were predicted; `facts`, what the prediction
     rests on, plain values for `uns["scbig_prediction"]`.

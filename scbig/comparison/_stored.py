@@ -1,8 +1,9 @@
 """Cells that something else predicted, as a predictor: a released package, a run of one's own."""
 
+import json
 import pathlib
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import numpy as np
@@ -41,6 +42,20 @@ class StoredPredictions(AbstractRecipe):
     def files(self, split: Split) -> tuple[pathlib.Path, ...]:
         """The file of the split."""
         return (pathlib.Path(self.path.format(split=split.hash)),)
+
+    def cost(self, split: Split) -> dict[str, float]:
+        """What the file says that its cells cost, as `experiments/peers` writes it.
+
+        Of a file that says nothing all is NaN: to read it costs nothing that a table is about.
+        """
+        (path,) = self.files(split)
+        try:
+            told: Any = json.loads(read_h5ad(path).uns["peer"])
+            seconds, memory = told["seconds"], float(told["peak_memory_gb"])
+            spent = float(seconds["train"]), float(seconds["predict"])
+        except (KeyError, TypeError, ValueError):
+            spent, memory = (np.nan, np.nan), np.nan  # nothing of the kind, or the user's own
+        return {"fit_seconds": spent[0], "predict_seconds": spent[1], "megabytes": 1024 * memory}
 
     def fit(
         self,

@@ -157,6 +157,7 @@ def test_predicted_cells_say_what_they_rest_on(plan, four_genes):
     cells, facts = comparison.read_prediction(path)
     assert facts["split_hash"] == FOLDS.splits[0].hash
     assert (facts["scale"], facts["seed"], facts["predictor"]) == ("log1p", 1, "noisy")
+    assert tuple(facts["genes"]) == four_genes.genes
     assert set(cells.obs["condition"]) == {"g0+g1", "g0+g2"}
     both = ad.read_h5ad(path)
     assert tuple(both.var_names) == four_genes.genes
@@ -197,6 +198,8 @@ def test_cells_from_elsewhere_are_a_predictor(plan, four_genes, tmp_path):
     path = tmp_path / "peer.h5ad"
     names = ["g0+g1", "g0+g2", "g0+g3", "g1+g3", "g2+g3"]
     made = baselines.Additive.fit(four_genes).predict(four_genes.controls, names, key=jr.key(0))
+    told = {"seconds": {"train": 123.4, "predict": 5.6}, "peak_memory_gb": 2.0}
+    made.uns["peer"] = json.dumps(told)
     made[:, ::-1].copy().write_h5ad(path)
     known = dataclasses.replace(
         plan, recipes={"peer": comparison.StoredPredictions(str(path)), **plan.recipes}
@@ -204,6 +207,19 @@ def test_cells_from_elsewhere_are_a_predictor(plan, four_genes, tmp_path):
     scores = run(known)
     means = scores["mse"].groupby("predictor").mean()
     assert means["peer"] == pytest.approx(means["additive"], rel=1e-4)
+    # What it cost where it was made, not what it costs to read the file.
+    support = supported(plan.screen)
+    spent = comparison.costs(known)
+    text = comparison.page(scores, spent, support)
+    assert "| peer | 123.4 | 5.6 | 2048 | 2 |" in text
+    for odd in (None, "not JSON", "[1]", json.dumps({"seconds": 3, "peak_memory_gb": 1})):
+        made.uns = {} if odd is None else {"peer": odd}
+        made.write_h5ad(tmp_path / "odd.h5ad")
+        cost = comparison.StoredPredictions(str(tmp_path / "odd.h5ad")).cost(fold("g0+g1"))
+        assert np.isnan([*cost.values()]).all()
+    unknown = spent.assign(fit_seconds=np.nan, predict_seconds=np.nan)
+    text = comparison.page(scores, unknown.assign(megabytes=np.nan), support)
+    assert "| peer |  |  |  | 2 |" in text
     stored = comparison.StoredPredictions(str(path)).fit(
         four_genes, fold("g0+g1"), PRIORS, key=jr.key(0)
     )

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import anndata as ad
@@ -11,8 +12,9 @@ import pandas as pd
 import pytest
 
 import scbig
-from scbig import metrics
+from scbig import baselines, comparison, metrics
 from scbig.baselines import predict_cells
+from scbig.priors import EmbeddingTable
 
 try:
     importlib.metadata.version("cell-eval")
@@ -54,7 +56,9 @@ def sides():
     return predicted, measured
 
 
-def evaluated(predicted: Any, measured: Any, folder: Any, **options: Any) -> tuple[Any, Any]:
+def evaluated(
+    predicted: Any, measured: Any, folder: Any, names: Sequence[str] = NAMES, **options: Any
+) -> tuple[Any, Any]:
     """What cell-eval says of each condition, and its evaluator."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # polars has moved on
@@ -67,7 +71,7 @@ def evaluated(predicted: Any, measured: Any, folder: Any, **options: Any) -> tup
             outdir=str(folder),
         )
         table, _ = evaluator.compute(write_csv=False, **options)
-    return table.to_pandas().set_index("perturbation").loc[list(NAMES)], evaluator
+    return table.to_pandas().set_index("perturbation").loc[list(names)], evaluator
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +107,29 @@ def ours(sides):
 )
 def test_columns_agree(ours, theirs, column, their):
     np.testing.assert_allclose(ours[column], theirs[0][their].astype(float), atol=1e-6)
+
+
+def test_it_reads_the_stored_predictions_of_a_comparison(tmp_path):
+    screen = scbig.Screen.from_anndata(draw(1, 1.0))
+    split = scbig.Split.of(name="own", train=NAMES[:4], test=NAMES[4:])
+    plan = comparison.Comparison(
+        screen=screen,
+        priors=scbig.Priors(genes=EmbeddingTable(GENES[:2], np.eye(2, dtype=np.float32))),
+        evaluations=(comparison.Evaluation("own", (split,)),),
+        recipes={"mean": baselines.Rule(comparison.RULES["perturbed mean"])},
+        out=tmp_path / "run",
+    )
+    assert comparison.predict_all(plan, progress=False) == {}
+    stored = ad.read_h5ad(tmp_path / "run" / "own" / "mean" / "fold0-seed0.h5ad")
+    measured = draw(1, 1.0)
+    measured = measured[measured.obs["condition"].isin(["control", *NAMES[4:]]).to_numpy()].copy()
+    for side in (stored, measured):
+        side.obs["target"] = side.obs["condition"].astype(str)
+    table, _ = evaluated(stored, measured, tmp_path, names=NAMES[4:], profile="minimal")
+    own, _ = comparison.read_prediction(tmp_path / "run" / "own" / "mean" / "fold0-seed0.h5ad")
+    found = metrics.evaluate(own, measured)
+    for column in ("pearson_delta", "mse", "mae"):
+        np.testing.assert_allclose(found[column], table[column].astype(float), atol=1e-5)
 
 
 def test_the_order_of_the_numbers_of_changed_genes_agrees(ours, theirs):
