@@ -47,7 +47,7 @@ def main(run: Ensembles) -> pd.DataFrame:
         scores[seed], errors[seed] = one_screen(run, seed)
         jax.clear_caches()
     found = pd.concat(scores.values(), keys=scores, names=["screen"])
-    table = pd.concat(errors.values(), keys=errors, names=["screen"]).reset_index("screen")
+    table = pd.concat(errors.values(), keys=errors, names=["part"]).reset_index("part")
     run.out.mkdir(parents=True, exist_ok=True)
     found.to_csv(run.out / "scores.csv")
     table.to_csv(run.out / "errors.csv", index=False)

@@ -52,9 +52,13 @@ def calibrated(bench: Benchmark, rows: list[str]) -> None:
     screen, out, errors = screen_of(bench.measured), bench.measured.out, {}
     for row in rows:
         folders = sorted(out.glob(f"*/{comparison.folder_name(row)}"))
-        parts = [over_seeds(screen, folder).assign(split=folder.parent.name) for folder in folders]
-        table = pd.concat(parts)
-        errors[row] = table.assign(screen=table["split"] + " " + table["screen"])
+        seeds = bench.measured.seeds
+        tables = {own.parent.name: over_seeds(screen, own, seeds) for own in folders}
+        parts = [own.assign(part=f"{n} " + own["part"]) for n, own in tables.items() if len(own)]
+        if parts:
+            errors[row] = pd.concat(parts)
+    if not errors:
+        return
     told = pd.DataFrame({row: calibration(table, "seeds") for row, table in errors.items()}).T
     told.to_csv(out / "calibration.csv")
     bins = {row: binned(table, "seeds") for row, table in errors.items()}
@@ -62,7 +66,7 @@ def calibrated(bench: Benchmark, rows: list[str]) -> None:
     text = (
         "\nWhether seeds that disagree are wrong: rank correlation of their standard deviation "
         "with the error of their mean, over the genes of a condition and over conditions; how many "
-        "errors are within 1.96 of it.\n\n"
+        "errors are within 1.96 of it and the measured mean's noise together.\n\n"
     ) + markdown.rows(
         ["row", *told], [[n, *(f"{x:.3f}" for x in own)] for n, own in told.T.items()]
     )

@@ -1,16 +1,18 @@
 """Whether the standard deviation that a prediction is told to have is that of its error."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 from scipy.stats import spearmanr
 
 import scbig
-from scbig import comparison
+from scbig import comparison, data
+
+KEYS = ("part", "condition")
+"""What tells the conditions of a table apart: a part is a screen, or a fold of a split."""
 
 
 def rank(one: Any, other: Any) -> float:
@@ -42,7 +44,7 @@ def calibration(table: pd.DataFrame, kind: str) -> dict[str, float]:
     them.
     """
     size, own = table["error"].abs(), table[kind]
-    groups = table.assign(size=size).groupby(["screen", "condition"])
+    groups = table.assign(size=size).groupby([*KEYS])
     within = [rank(part[kind], part["size"]) for _, part in groups]
     of_groups = groups[[kind, "error"]].agg(lambda x: np.sqrt(np.mean(np.square(x))))
     total = np.sqrt(own**2 + table["noise"] ** 2)
@@ -55,44 +57,44 @@ def calibration(table: pd.DataFrame, kind: str) -> dict[str, float]:
     }
 
 
-def over_seeds(screen: scbig.Screen, folder: pathlib.Path) -> pd.DataFrame:
+def over_seeds(screen: scbig.Screen, folder: pathlib.Path, seeds: Sequence[int]) -> pd.DataFrame:
     """Errors and spread of trainings that differ in their seed alone.
 
-    **Arguments:** `folder`, of one predictor in that of a comparison.
+    **Arguments:** `folder`, of one predictor in that of a comparison; `seeds`, of its trainings.
 
-    **Returns:** a row for each fold (`screen`), condition and gene: `error`, of the mean over the
-    seeds; `noise`, the standard error of the measured mean; `seeds`, the standard deviation over
-    the seeds.
+    **Returns:** a row for each fold, condition and gene: `part`, the fold; `error`, of the mean
+    over the seeds; `noise`, the standard error of the measured mean; `seeds`, the standard
+    deviation over the seeds. Folds that lack a seed, and conditions of one cell, have none.
     """
-    folds: dict[str, list[pathlib.Path]] = {}
-    for path in sorted(folder.glob("fold*-seed*.h5ad")):
-        folds.setdefault(path.stem.split("-")[0], []).append(path)
-    rows = []
-    for fold, paths in folds.items():
-        found = [_means(path) for path in paths]
-        for name, context in found[0]:
-            cells = screen.dense(screen.rows(name, context))
-            means = np.stack([own[name, context] for own in found])
-            table = {
-                "screen": fold,
-                "condition": f"{name} {context or ''}".strip(),
-                "error": means.mean(axis=0) - cells.mean(axis=0),
-                "noise": cells.std(axis=0, ddof=1) / np.sqrt(len(cells)),
-                "seeds": means.std(axis=0, ddof=1),
-            }
-            rows.append(pd.DataFrame(table))
-    return pd.concat(rows)
+    found = []
+    for first in sorted(folder.glob(f"fold*-seed{seeds[0]}.h5ad")):
+        fold = first.stem.split("-")[0]
+        paths = [folder / f"{fold}-seed{seed}.h5ad" for seed in seeds]
+        if all(path.exists() for path in paths):
+            found += _of_fold(screen, fold, [comparison.read_prediction(path)[0] for path in paths])
+    return pd.concat(found) if found else pd.DataFrame()
 
 
-def _means(path: pathlib.Path) -> Mapping[tuple[str, str | None], np.ndarray]:
-    """The mean of the predicted cells of each condition, in each context where there are any."""
-    found, _ = comparison.read_prediction(path)
-    obs, values = pd.DataFrame(found.obs).reset_index(drop=True), sparse.csr_matrix(found.X)
-    by = [name for name in ("condition", "context") if name in obs]
-    groups: Any = obs.groupby(by, observed=True)
-    return {
-        (str(own[0]), str(own[1]) if len(by) > 1 else None): np.asarray(
-            values[part.index.to_numpy()].mean(axis=0)
-        ).ravel()
-        for own, part in groups
-    }
+def _of_fold(screen: scbig.Screen, fold: str, predicted: Sequence[Any]) -> list[pd.DataFrame]:
+    """A table for each condition, in each context, of one fold."""
+    read = [data.LabelledCells.of(own, what="predicted") for own in predicted]
+    tables = []
+    for context, name in [(c, n) for c, own in read[0].populations.items() for n in own]:
+        cells = screen.dense(screen.rows(name, context or None))
+        if len(cells) < 2:
+            continue
+        means = np.stack([_mean(own.cells(name, context)) for own in read])
+        table = {
+            "part": fold,
+            "condition": f"{name} {context}".strip(),
+            "error": means.mean(axis=0) - cells.mean(axis=0),
+            "noise": cells.std(axis=0, ddof=1) / np.sqrt(len(cells)),
+            "seeds": means.std(axis=0, ddof=1),
+        }
+        tables.append(pd.DataFrame(table))
+    return tables
+
+
+def _mean(cells: Any) -> np.ndarray:
+    """Over cells, dense or sparse."""
+    return np.asarray(cells.mean(axis=0)).ravel()
