@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 import tyro
 from tools.measured import Measured, evaluations, priors_of, screen_of
+from tools.scoring import ASKED, Scored
 
 import scbig
 from scbig import baselines, cli, comparison, method, metrics, plotting, priors
@@ -36,10 +37,9 @@ class Compare:
     hold_controls: bool = False
     """Whether one half of each context's controls is kept from all predictors, and measured
     responses are from it: the noise of the controls is then not on both sides."""
-    metrics: tuple[str, ...] = (*comparison.SHOWN, "des", "de_jaccard")
-    """Of the page and the figure, of those of `scbig.evaluate`; all are in `scores.csv`."""
-    wasserstein: bool = False
-    """Whether there is a Wasserstein distance beside the energy distance."""
+    metrics: tuple[str, ...] = (*comparison.SHOWN, "des", "de_jaccard", *ASKED)
+    """Of the page and the figure, of those that were scored; all are in `scores.csv`."""
+    scored: tyro.conf.OmitArgPrefixes[Scored] = field(default_factory=Scored)
     fit: bool = True
     """Whether what the folder lacks is made; otherwise the page is of what it has."""
     model: scbig.ScBIGConfig = field(default_factory=method.wide)
@@ -83,25 +83,26 @@ def main(run: Compare) -> pd.DataFrame:
         out=given.out,
     )
     failed = comparison.predict_all(plan) if run.fit else comparison.missing(plan)
-    scores = comparison.score_all(plan, changed="bh", wasserstein=run.wasserstein)
+    scores = comparison.score_all(plan, **run.scored.of(plan))
     costs = comparison.costs(plan)
     costs.to_csv(given.out / "costs.csv", index=False)
     published = {}
     if run.published is not None:
         table = pd.read_csv(run.published).dropna(subset=["pearson_delta"])
         published = dict(zip(table["method"], table["pearson_delta"], strict=True))
+    shown = tuple(name for name in run.metrics if name in scores)
     text = comparison.page(
         scores,
         costs,
         metrics.support(screen).assign(effect=baselines.effect_norms(screen)),
-        metrics=run.metrics,
+        metrics=shown,
         failed=failed,
         published=published,
         published_split=run.published_split,
     )
     (given.out / "comparison.md").write_text(text)
     plotting.save(
-        plotting.standing(comparison.summary(scores, run.metrics)), given.out / "comparison.png"
+        plotting.standing(comparison.summary(scores, shown)), given.out / "comparison.png"
     )
     print(f"\n{text}\nTables, figure and predicted cells: {given.out}")
     return scores

@@ -43,7 +43,7 @@ def paper() -> ScBIGConfig:
 
 
 def released() -> ScBIGConfig:
-    """The networks, the numbers and the updates of the authors' released code.
+    """The networks, the numbers and nearly the updates of the authors' released code.
 
     What it does not reproduce is in docs/choices.md. Its pathway loss is dead on real cells, as the
     code's is.

@@ -142,8 +142,8 @@ def update(
 
     **Arguments:** `ema`, decay of the parameters' average, corrected for its start: after `t` steps
     it weighs the parameters of step `s` with `ema^(t - s)`, over the sum of these weights; `apart`,
-    whether the optimiser is of `side_by_side`: its second gradient is that of all parts but the
-    first.
+    whether the optimiser is of `side_by_side`, for two parts or more: its second gradient is that
+    of all parts but the first.
 
     **Returns:** the next state, and what the parts log: each value under its label; with several
     parts `loss`, their weighted sum, and each one's share of the length of all weighted gradients;
@@ -168,7 +168,7 @@ def update(
             metrics[f"{part.label}_weight"] = weight
         losses.append(weight * value)
         gradients.append(jax.tree.map(lambda g, w=weight: w * g, gradient))
-    added = lambda all: functools.reduce(lambda a, b: jax.tree.map(jnp.add, a, b), all)
+    added = lambda own: functools.reduce(lambda a, b: jax.tree.map(jnp.add, a, b), own)
     gradient = added(gradients)
     given = (gradients[0], added(gradients[1:])) if apart else gradient
     with lenient_promotion():

@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import scbig
+from scbig import comparison, metrics
+
 from .small import EXPERIMENTS, write_priors
 
 
@@ -58,6 +61,41 @@ def test_any_predictors_are_compared_and_stand_in_the_page(four_genes, tmp_path,
     assert again.endswith("\n<!-- end -->\n\nKept.\n" + text.replace("small", "b"))
     with pytest.raises(SystemExit, match="one place <!-- compare: other -->"):
         results["main"](results["Results"](runs=(f"other={given.out}",), out=page))
+
+
+def test_scores_are_those_that_are_asked_for(four_genes, tmp_path):
+    """Of one split, so that the same cells can be scored by `evaluate` itself."""
+    script = runpy.run_path(str(EXPERIMENTS / "compare.py"))
+    four_genes.to_anndata().write_h5ad(tmp_path / "cells.h5ad")
+    files = write_priors(tmp_path, four_genes.genes)
+    given = script["Measured"](
+        data=tmp_path / "cells.h5ad", out=tmp_path / "run", split="additive", files=files
+    )
+    asked = {"changed": "bonferroni", "weighted": "rest", "wasserstein": True, "equal_cells": True}
+    asked |= {"pds_distance": "cosine", "pds_leave_out": True, "pds_denominator": "n"}
+    more = script["Scored"](**asked, interactions=True, origin="mean of singles")
+    run = script["Compare"](measured=given, predictors=("additive", "perturbed mean"), scored=more)
+    scores = script["main"](run).xs("perturbed mean", level="predictor")
+    text = (given.out / "comparison.md").read_text()
+    for name in ("wmse", "r2_delta", "e_distance_floor", "wasserstein", "gi_pearson"):
+        assert f" {name} |" in text
+    path = given.out / "additive-1" / "perturbed-mean" / "fold0-seed0.h5ad"
+    cells, _ = comparison.read_prediction(path)
+    tested = sorted(scores.index.get_level_values("condition"))
+    training = four_genes.without(tested)
+    found = scbig.evaluate(
+        cells,
+        four_genes,
+        reference=training,
+        singles=metrics.single_profiles(training),
+        origin=metrics.mean_of_conditions(training, singles=True),
+        **asked,
+    )
+    own = scores.droplevel(["evaluation", "seed"]).loc[found.index]
+    pd.testing.assert_frame_equal(own[found.columns], found, check_exact=False, rtol=1e-5)
+    # An origin other than the controls is not what it is by default.
+    usual = scbig.evaluate(cells, four_genes, reference=training)
+    assert not np.allclose(usual["pearson_delta"], found["pearson_delta"])
 
 
 @pytest.mark.parametrize("protocol", ["additive", "singles", "contexts"])
