@@ -50,4 +50,5 @@ from ._uncertainty import (
     decimals as decimals,
     interval as interval,
     paired as paired,
+    things_of as things_of,
 )

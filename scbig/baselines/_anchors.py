@@ -1,6 +1,6 @@
 """Scores between what is trivial and what can be reached, and against the best simple rule."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from scbig.metrics import RELIABILITIES, ahead
 
 from ._ceilings import AUTOENCODER, CEILING
-from ._uncertainty import DRAWS, LEVEL, Interval, paired
+from ._uncertainty import LEVEL, Interval, drawn_together, paired, things_of
 
 REPLICATE = "replicate"
 """The row of what a second measurement with as many cells would score."""
@@ -75,18 +75,19 @@ def scaled(
         three = [name, low, high]
         own: Any = wide[list(dict.fromkeys(three))].dropna()
         values = np.stack([own[n].to_numpy(np.float64) for n in three])
-        found[str(name)] = _between(ahead(metric) * values, seed=seed)
+        found[str(name)] = _between(ahead(metric) * values, things_of(own.index), seed=seed)
     return found
 
 
-def _between(values: Float[np.ndarray, "3 conditions"], *, seed: int) -> Interval:
+def _between(
+    values: Float[np.ndarray, "3 conditions"], of: Sequence[Hashable], *, seed: int
+) -> Interval:
     """The ratio of the means, and its bootstrap interval; of values of which more is better."""
     number = values.shape[1]
     nothing = Interval(mean=np.nan, low=np.nan, high=np.nan, number=number)
     if not number:
         return nothing
-    drawn = np.random.default_rng(seed).integers(0, number, (DRAWS, number))
-    means = values[:, drawn].mean(axis=2)
+    means = drawn_together(values, of, seed=seed)
     edges = (1 - LEVEL) / 2, (1 + LEVEL) / 2
     sure = means[2] > means[1]
     if sure.mean() < edges[1]:
@@ -147,4 +148,4 @@ def by_condition(scores: pd.DataFrame, metric: str, over: Sequence[str]) -> pd.D
     means = own.mean().where(own.count() == own.size())
     wide = pd.DataFrame(means.unstack("predictor"))
     others = [name for name in wide if name not in (CEILING, AUTOENCODER, REPLICATE)]
-    return wide[wide[others or [*wide]].notna().any(axis=1)]
+    return wide.dropna(how="all", subset=others or [*wide])

@@ -1,6 +1,6 @@
 """How sure a mean over conditions is, and a difference between two predictors."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from scipy.stats import wilcoxon
 LEVEL = 0.95
 DRAWS = 2000
 SEED = "seed"
+CONTEXT = "context"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,18 +50,45 @@ def decimals(found: Sequence[Interval]) -> int:
     return 3 if usual >= 0.01 else 2 - int(np.floor(np.log10(usual)))
 
 
-def interval(values: Float[np.ndarray, " conditions"], *, seed: int = 0) -> Interval:
+def interval(
+    values: Float[np.ndarray, " conditions"],
+    *,
+    of: Sequence[Hashable] | None = None,
+    seed: int = 0,
+) -> Interval:
     """The mean over conditions with its percentile bootstrap interval (Efron 1979).
 
-    **Arguments:** `values`, one for each condition; where one is undefined, all is; `seed`, of the
-    draws of conditions with replacement.
+    **Arguments:** `values`, one for each condition; where one is undefined, all is; `of`, what each
+    is a value of, if several are of one thing, as of a perturbation in several contexts: these are
+    drawn together (`drawn_together`); `seed`, of the draws with replacement.
     """
     number = len(values)
     if not number or not np.isfinite(values).all():
         return Interval(mean=np.nan, low=np.nan, high=np.nan, number=number)
-    drawn = np.random.default_rng(seed).choice(values, (DRAWS, number)).mean(axis=1)
+    drawn = drawn_together(values[None], range(number) if of is None else of, seed=seed)[0]
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(mean=float(values.mean()), low=float(low), high=float(high), number=number)
+
+
+def drawn_together(
+    values: Float[np.ndarray, "rows conditions"], of: Sequence[Hashable], *, seed: int
+) -> Float[np.ndarray, "rows draws"]:
+    """Means of bootstrap draws, the same draws for all rows.
+
+    What is of one thing is drawn together: values of a perturbation in several contexts are no
+    perturbations of their own (the cluster bootstrap; Davison and Hinkley 1997).
+    """
+    places, things = pd.factorize(pd.Series(list(of), dtype=object))
+    sizes = np.bincount(places, minlength=len(things)).astype(np.float64)
+    sums = np.stack([np.bincount(places, row, minlength=len(things)) for row in values])
+    drawn = np.random.default_rng(seed).integers(0, len(things), (DRAWS, len(things)))
+    return sums[:, drawn].sum(axis=2) / sizes[drawn].sum(axis=1)
+
+
+def things_of(index: pd.Index) -> list[Hashable]:
+    """What each row of a table of conditions is of: its labels without the context."""
+    many = isinstance(index, pd.MultiIndex) and CONTEXT in index.names
+    return list(index.droplevel(CONTEXT) if many else index)
 
 
 def paired(
@@ -78,7 +106,8 @@ def paired(
     their mean: they are no conditions of their own. Where either is undefined both are left out.
     One that has a single seed where the other has several draws nothing, and stands beside all.
     Conditions that share a training are not independent of one another: the interval is that of
-    other conditions under the same trainings.
+    other conditions under the same trainings. A condition in several contexts is one: its contexts
+    are drawn together, and the test is of its mean over them.
 
     **Arguments:** `scores`, as `compare` makes them, or several of them under further levels of
     the index; `metric`; `over`, levels of the index that tell conditions apart, as far as they are
@@ -97,12 +126,15 @@ def paired(
         left, right = (_over_seeds(side) for side in (left, right))
     differences: Any = (left - right).dropna()
     kept = [level for level in differences.index.names if level in over]
-    apart = differences.groupby(level=kept, sort=False).mean().to_numpy(np.float64)
+    means: Any = differences.groupby(level=kept, sort=False).mean()
+    apart = means.to_numpy(np.float64)
     # Differences of rounding are none, and a test of zeros alone is undefined.
     size = float(np.nanmax(np.abs(np.concatenate([left, right])), initial=0.0))
     apart = np.where(np.abs(apart) <= 1e-6 * size, 0.0, apart)
-    found = interval(apart, seed=seed)
-    test: Any = wilcoxon(apart) if np.any(apart) else None
+    things = things_of(means.index)
+    found = interval(apart, of=things, seed=seed)
+    each = pd.Series(apart).groupby(pd.factorize(pd.Series(things, dtype=object))[0]).mean()
+    test: Any = wilcoxon(each) if np.any(each) else None
     return Interval(**{**vars(found), "chance": 1.0 if test is None else float(test.pvalue)})
 
 

@@ -17,17 +17,17 @@ from scbig.baselines import (
     interval,
     scaled,
     strata,
+    things_of,
     with_replicate,
 )
-from scbig.metrics import FEWEST_CONTROLS
 
 from ._paper import lacking, rows_of
+from ._rests import LEVELS, rests_on, scored_conditions
 
 LINES = ("control", "perturbed mean", "matching mean", "additive", "additive x slope",
          "residual transfer")  # fmt: skip
 """The simple rules that everything is held against."""
 SHOWN = ("pearson_delta", "pearson_delta_deg20", "pds", "discr_cos", "mse", "e_distance")
-LEVELS = ("context", "condition")
 
 
 def summary(scores: pd.DataFrame, metrics: Sequence[str] = SHOWN) -> dict[str, dict[str, Interval]]:
@@ -47,19 +47,13 @@ def summary(scores: pd.DataFrame, metrics: Sequence[str] = SHOWN) -> dict[str, d
         halved = name in (CEILING, REPLICATE)
         own = wide
         if halved:
-            kept = _scored(whole, name)
-            own = {m: table[table.index.isin(kept)] for m, table in wide.items()}
+            kept = scored_conditions(whole, name)
+            own = {m: table.loc[table.index.isin(kept)] for m, table in wide.items()}
         found[str(name)] = {
-            metric: interval(table[name].to_numpy(np.float64)) for metric, table in own.items()
+            metric: interval(table[name].to_numpy(np.float64), of=things_of(table.index))
+            for metric, table in own.items()
         }
     return found
-
-
-def _scored(scores: pd.DataFrame, name: str) -> pd.Index:
-    """The conditions that a predictor has a row for."""
-    own = scores.xs(name, level="predictor").index
-    rest = [level for level in own.names if level not in LEVELS]
-    return own.droplevel(rest).unique()
 
 
 def page(
@@ -93,7 +87,7 @@ def page(
     found = summary(scores, metrics)
     known = [name for name in baselines if name in found]
     parts = [
-        _rests_on(scores, support, metrics),
+        rests_on(scores, support, metrics),
         _scores(found, scores, support, metrics),
         _standing(scores, known, low, published, published_split),
         _without(found, failed, published, published_split),
@@ -107,66 +101,6 @@ def page(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _rests_on(scores: pd.DataFrame, support: pd.DataFrame, metrics: Sequence[str]) -> str:
-    """How many conditions, cells and controls the table is of."""
-    wide = by_condition(scores, "mse", LEVELS)
-    own: Any = support.reindex(wide.index)
-    evaluations = scores.index.get_level_values("evaluation").nunique()
-    seeds = scores.index.get_level_values("seed").nunique()
-    cells, controls = own["cells"], own["controls"]
-    return (
-        f"{len(wide)} tested conditions, of {cells.min():.0f} to {cells.max():.0f} cells (median "
-        f"{cells.median():.0f}), against {controls.min():.0f} to {controls.max():.0f} controls; "
-        f"{evaluations} split(s), {seeds} model seed(s). In brackets the 95 % bootstrap interval "
-        "of the mean over conditions, which are drawn anew, and not the cells or the trainings. A "
-        "field is empty where a metric is undefined for the row in a condition in which another "
-        "row has it."
-        + _undefined(scores, len(wide), metrics)
-        + _not_halved(scores, wide)
-        + _not_everywhere(scores)
-        + _few_controls(controls)
-    )
-
-
-def _undefined(scores: pd.DataFrame, whole: int, metrics: Sequence[str]) -> str:
-    """Of how many conditions the metrics are that no row has in all of them."""
-    sizes = {m: len(by_condition(scores, m, LEVELS)) for m in metrics if m in scores}
-    told = [f"`{m}` is of {size} of {whole}" for m, size in sizes.items() if 0 < size < whole]
-    return f" Where no row has a metric, none is counted: {', '.join(told)}." if told else ""
-
-
-def _few_controls(controls: pd.Series) -> str:
-    """That the noise of the controls is in both responses, where they are few."""
-    if not (controls < FEWEST_CONTROLS).any():
-        return ""
-    return (
-        f" There are contexts with fewer than {FEWEST_CONTROLS} controls: unless other controls "
-        "were held back for the measured responses, the noise of their mean is in both responses, "
-        "and a prediction of a common change, or of none, correlates with the measured one."
-    )
-
-
-def _not_halved(scores: pd.DataFrame, wide: pd.DataFrame) -> str:
-    """How many conditions have too few cells for halves."""
-    few = len(wide) if CEILING not in wide else len(wide) - len(_scored(scores, CEILING))
-    if not few:
-        return ""
-    return (
-        f" {few} condition(s) have fewer than 4 cells: {CEILING}, {REPLICATE} and scaled scores "
-        "are of the others."
-    )
-
-
-def _not_everywhere(scores: pd.DataFrame) -> str:
-    """Which rows are means over fewer splits than the others, as one of their trainings failed."""
-    levels = (scores.index.get_level_values(own) for own in ("predictor", "evaluation"))
-    pairs = set(zip(*levels, strict=True))
-    own = collections.Counter(str(name) for name, _ in sorted(pairs))
-    whole = len({evaluation for _, evaluation in pairs})
-    fewer = [f"{name} ({number} of {whole})" for name, number in own.items() if number < whole]
-    return f" Not in all splits: {', '.join(fewer)}." if fewer else ""
-
-
 def _scores(
     found: Mapping[str, Mapping[str, Interval]],
     scores: pd.DataFrame,
@@ -177,7 +111,7 @@ def _scores(
     columns = {m: _column([own[m] for own in found.values()]) for m in metrics if m in scores}
     rows = []
     for place, name in enumerate(found):
-        own = support.reindex(_scored(scores, CEILING if name == REPLICATE else name))
+        own = support.reindex(scored_conditions(scores, CEILING if name == REPLICATE else name))
         low, high = own["controls"].min(), own["controls"].max()
         controls = f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
         rests = [str(len(own)), f"{own['cells'].sum():.0f}", controls]

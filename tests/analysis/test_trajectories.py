@@ -102,7 +102,7 @@ def test_what_has_no_course_is_named(model, four_genes):
 def test_a_solve_that_does_not_end_names_its_population(four_genes):
     model = untrained(four_genes, 0, transport=adaptive(1e-6, 1e-6, max_steps=2))
     with pytest.raises(NumericalFailure, match="The solve for g2 ran out of 2 steps"):
-        [*courses(model, four_genes, ["g2"], (0, 1), cells=2, key=jr.key(0))]
+        list(courses(model, four_genes, ["g2"], (0, 1), cells=2, key=jr.key(0)))
 
 
 def test_ways_and_pairs_are_drawn(model, four_genes, tmp_path):

@@ -100,6 +100,35 @@ def test_what_draws_nothing_is_held_against_every_seed():
     assert back.mean == pytest.approx(-each.mean())
 
 
+def test_contexts_of_a_perturbation_are_drawn_together():
+    """Cells of the same perturbation in more contexts are no further perturbations."""
+    scores, _ = table(np.random.default_rng(3))
+    places = ("x", "y", "z")
+    repeated: Any = pd.concat([scores] * 3, keys=places, names=["context"])
+    once, many = paired(scores, "one", "other"), paired(repeated, "one", "other")
+    assert many.number == 3 * once.number
+    assert many.chance == pytest.approx(once.chance)
+    np.testing.assert_allclose([many.mean, many.low, many.high], [once.mean, once.low, once.high])
+
+
+def test_unlike_numbers_of_contexts_are_drawn_as_in_a_loop():
+    rng = np.random.default_rng(0)
+    of = ["a", "a", "a", "b", "c", "c", "d"]
+    values = rng.normal(size=len(of))
+    found = interval(values, of=of, seed=4)
+    drawn = []
+    for row in np.random.default_rng(4).integers(0, 4, (2000, 4)):
+        own = [
+            value
+            for place in row
+            for value, name in zip(values, of, strict=True)
+            if name == "abcd"[place]
+        ]
+        drawn.append(np.mean(own))
+    np.testing.assert_allclose([found.low, found.high], np.quantile(drawn, [0.025, 0.975]))
+    assert found.mean == pytest.approx(values.mean())
+
+
 def test_small_scores_have_differences_too():
     scores, _ = table(np.random.default_rng(0))
     found = paired(scores * 1e-6, "one", "other")
