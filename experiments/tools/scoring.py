@@ -22,8 +22,9 @@ class Scored:
     """Adds the Wasserstein distance beside the energy distance."""
     equal_cells: bool = False
     """Distances of equal numbers of cells, beside their floor, other measured cells."""
-    interactions: bool = False
-    """Adds what is predicted of doubles beyond the sum of the singles that no split tests."""
+    gi: bool = False
+    """Adds genetic interactions: what is predicted of doubles beyond the sum of the singles that no
+    split tests."""
     origin: Literal["controls", "perturbed mean", "mean of singles"] = "controls"
     """Where responses are measured from: the controls, or the mean of the conditions, or of the
     singles, that no split tests."""
@@ -41,11 +42,11 @@ class Scored:
         own = ("changed", "weighted", "wasserstein", "equal_cells")
         pds = ("pds_distance", "pds_leave_out", "pds_denominator")
         found: dict[str, Any] = {name: getattr(self, name) for name in (*own, *pds)}
-        if not self.interactions and self.origin == "controls":
+        if not self.gi and self.origin == "controls":
             return found
         tested = {name for part in plan.evaluations for split in part.splits for name in split.test}
         training = plan.screen.without(sorted(tested))
-        if self.interactions:
+        if self.gi:
             found["singles"] = metrics.single_profiles(training)
         if self.origin != "controls":
             singles = self.origin == "mean of singles"
