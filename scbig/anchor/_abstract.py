@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from scbig._value import Value
 from scbig.data import Condition, Screen
-from scbig.priors import PathwayLibrary
+from scbig.priors import EmbeddingTable, PathwayLibrary
 
 from ._moves import Moves
 
@@ -41,11 +41,16 @@ class AbstractAnchor(Value):
 
     @abc.abstractmethod
     def fit(
-        self, screen: Screen, *, pathways: PathwayLibrary | None = None
+        self,
+        screen: Screen,
+        *,
+        pathways: PathwayLibrary | None = None,
+        vectors: EmbeddingTable | None = None,
     ) -> AbstractFittedAnchor:
         """Learns from the cells of a screen.
 
-        **Arguments:** `pathways`, gene sets, for an anchor that `reads` them.
+        **Arguments:** `pathways`, gene sets, for an anchor that `reads` them; `vectors`, of what
+        can be perturbed, each feature standardised: a training always has them.
 
         **Raises:** `ValueError` if the screen has only controls.
         """

@@ -9,8 +9,14 @@ from jaxtyping import Bool, Float, Float32, Int
 
 from scbig._value import real, whole
 from scbig.data import Condition, Screen
-from scbig.priors import PathwayLibrary
-from scbig.response import FittedEffects, MixedEffects, PathwayRelation
+from scbig.priors import EmbeddingTable, PathwayLibrary
+from scbig.response import (
+    AbstractRelation,
+    EmbeddingRelation,
+    FittedEffects,
+    MixedEffects,
+    PathwayRelation,
+)
 
 from ._abstract import AbstractAnchor, AbstractFittedAnchor
 from ._controls import Controls
@@ -35,7 +41,8 @@ class ResponseAnchor(AbstractAnchor):
     **Fields:** `effects`, the model of mean responses; `components`, at most so many axes;
     `shrinkage`, cells that the common covariance counts as; `shape`, whether the covariance
     changes: a shift alone without; `related`, whether perturbations that were never seen have
-    effects of those in the same pathways, if left-out perturbations confirm it; `states`, most
+    effects of those in the same pathways or, where pathways have none of the perturbations (drugs),
+    of those with like vectors, if left-out perturbations confirm it; `states`, most
     states of control cells that may change each in its own way (`Local`), 0 for none.
     """
 
@@ -51,7 +58,13 @@ class ResponseAnchor(AbstractAnchor):
         """The priors that it needs."""
         return ("pathways",) if self.related else ()
 
-    def fit(self, screen: Screen, *, pathways: PathwayLibrary | None = None) -> "FittedResponses":
+    def fit(
+        self,
+        screen: Screen,
+        *,
+        pathways: PathwayLibrary | None = None,
+        vectors: EmbeddingTable | None = None,
+    ) -> "FittedResponses":
         """Learns means and covariances from a screen, in a few passes over its cells."""
         measured = screen.responses()
         places = measured.condition_index.tolist(), measured.context_index.tolist()
@@ -66,7 +79,7 @@ class ResponseAnchor(AbstractAnchor):
             contexts=contexts,
             origin=measured.control_mean(),
             genes=screen.genes,
-            relation=PathwayRelation(pathways) if pathways is not None and self.related else None,
+            relation=_relation(screen, pathways, vectors) if self.related else None,
         )
         spread = Spread.of(screen, self.components)
         combined = np.array([len(condition.perturbations) > 1 for condition in conditions])
@@ -105,6 +118,16 @@ class ResponseAnchor(AbstractAnchor):
             drift=single(drift),
             usual=single(usual),
         )
+
+
+def _relation(
+    screen: Screen, pathways: PathwayLibrary | None, vectors: EmbeddingTable | None
+) -> AbstractRelation | None:
+    """By pathways, if these have any of the perturbations; otherwise by vectors, if there are."""
+    names = {*screen.perturbations}
+    if pathways is not None and any(names.intersection(own) for own in pathways.sets.values()):
+        return PathwayRelation(pathways)
+    return None if vectors is None else EmbeddingRelation(vectors)
 
 
 class FittedResponses(AbstractFittedAnchor):

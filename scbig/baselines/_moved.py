@@ -20,7 +20,7 @@ from scbig.anchor import (
     nonnegative,
 )
 from scbig.data import Columns, Condition, Screen
-from scbig.priors import PathwayLibrary
+from scbig.priors import EmbeddingTable, PathwayLibrary
 
 from ._emit import move_controls
 
@@ -44,14 +44,16 @@ class MovedControls(eqx.Module):
         anchor: AbstractAnchor = ResponseAnchor(),
         *,
         pathways: PathwayLibrary | None = None,
+        vectors: EmbeddingTable | None = None,
     ) -> "MovedControls":
         """Fits the anchor to a screen.
 
-        **Arguments:** `pathways`, gene sets, for an anchor that reads them.
+        **Arguments:** `pathways`, gene sets, for an anchor that reads them; `vectors`, of what can
+        be perturbed.
 
         **Raises:** a ValueError if the screen has only controls.
         """
-        return cls(screen.genes, anchor.fit(screen, pathways=pathways))
+        return cls(screen.genes, anchor.fit(screen, pathways=pathways, vectors=vectors))
 
     def predict(
         self,

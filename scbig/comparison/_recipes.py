@@ -72,7 +72,7 @@ def mixed(screen: Screen, priors: Priors) -> Predictor:
 
 def moved(screen: Screen, priors: Priors) -> Predictor:
     """Controls at the expected mean, with the expected spread: scBIG without its flow."""
-    return MovedControls.fit(screen, pathways=priors.pathways)
+    return MovedControls.fit(screen, pathways=priors.pathways, vectors=priors.tokens)
 
 
 def vectors_of(priors: Priors) -> EmbeddingTable:

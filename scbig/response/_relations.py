@@ -121,6 +121,7 @@ class EmbeddingRelation(AbstractRelation):
             if name in place:
                 vectors[row] = standard.vectors[place[name]]
         length = np.linalg.norm(vectors, axis=1)
-        known = length > 0
+        # One that was filled in with the mean has none, but for rounding.
+        known = length > 1e-5 * length.max(initial=0.0)
         unit = vectors / np.where(known, length, 1.0)[:, None]
         return np.exp((unit @ unit.T - 1) / self.width) * np.outer(known, known)

@@ -109,7 +109,9 @@ def _tables(materials: Materials) -> dict[str, Any]:
 
 def _anchor(materials: Materials, cells: Screen) -> AbstractFittedAnchor | None:
     method = materials.config.anchor
-    return None if method is None else method.fit(cells, pathways=materials.priors.pathways)
+    if method is None:
+        return None
+    return method.fit(cells, pathways=materials.priors.pathways, vectors=materials.perturbations)
 
 
 def _fit_autoencoder(

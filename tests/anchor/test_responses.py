@@ -1,7 +1,9 @@
 """The anchor of measured responses, on simulated cells."""
 
 import json
+from typing import Any
 
+import anndata as ad
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ from scbig._value import plain, read
 from scbig.anchor import AbstractFittedAnchor, ResponseAnchor
 from scbig.data import Condition, Screen
 from scbig.preprocess import PreprocessConfig, preprocess
-from scbig.priors import PathwayLibrary
+from scbig.priors import EmbeddingTable, PathwayLibrary
 from scbig.response import MixedEffects, PathwayRelation
 from scbig.simulate import SimulationConfig, simulate_screen
 
@@ -219,3 +221,45 @@ def test_a_screen_on_disk_gives_the_same_anchor(screen, tmp_path):
 def test_a_screen_of_controls_alone_is_refused(screen):
     with pytest.raises(ValueError, match="no perturb"):
         ResponseAnchor().fit(screen.controls)
+
+
+def drugs(number: int = 24) -> tuple[Screen, EmbeddingTable, dict[str, np.ndarray]]:
+    """Cells under drugs of four kinds: one kind has nearly one vector, and nearly one effect."""
+    rng = np.random.default_rng(0)
+    kinds = np.arange(number) % 4
+    vectors = rng.normal(size=(4, 6))[kinds] + 0.1 * rng.normal(size=(number, 6))
+    changes = rng.uniform(0, 2, (4, 30))[kinds] + rng.uniform(0, 0.2, (number, 30))
+    names = [f"drug{place}" for place in range(number)]
+    labels = np.repeat(["control", *names], [150] + [30] * number)
+    effects = {"control": np.zeros(30), **dict(zip(names, changes, strict=True))}
+    values = np.abs(3 + rng.normal(0, 0.3, (len(labels), 30)))
+    values += np.stack([effects[label] for label in labels])
+    adata: Any = ad.AnnData(values.astype(np.float32))
+    adata.obs_names = [f"cell{row}" for row in range(len(labels))]
+    adata.obs["condition"] = labels
+    table = EmbeddingTable(tuple(names), vectors.astype(np.float32)).standardised()
+    return Screen.from_anndata(adata), table, effects
+
+
+def test_what_no_pathway_has_is_related_by_its_vectors():
+    screen, table, effects = drugs()
+    training = screen.without(["drug3", "drug7"])
+    pathways = PathwayLibrary({"genes": ("0", "1", "2")})
+    asked = parsed("drug3", "drug7")
+    truth = np.stack([effects["drug3"], effects["drug7"]])
+    error = {}
+    for name, vectors in {"common": None, "vectors": table}.items():
+        fitted = ResponseAnchor(shape=False).fit(training, pathways=pathways, vectors=vectors)
+        error[name] = np.linalg.norm(fitted.effects.means(asked[0], None) - truth)
+    assert error["vectors"] < 0.75 * error["common"]
+    # Of a screen of genes that pathways know, vectors have no say.
+    known = PathwayLibrary({"drugs": ("drug3", "drug7", "drug1")})
+    plain = ResponseAnchor(shape=False).fit(training, pathways=known)
+    given = ResponseAnchor(shape=False).fit(training, pathways=known, vectors=table)
+    np.testing.assert_array_equal(
+        plain.effects.means(asked[0], None), given.effects.means(asked[0], None)
+    )
+    other = ResponseAnchor(shape=False, related=False).fit(training, vectors=table)
+    np.testing.assert_allclose(
+        other.effects.means(asked[0], None)[0], other.effects.means(asked[0], None)[1]
+    )
