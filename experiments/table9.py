@@ -54,7 +54,8 @@ def simulated(genes: int, programs: int) -> tuple[data.Screen, scbig.Priors]:
         ),
         seed=0,
     )  # fmt: skip
-    cells = preprocess(made.counts, PreprocessConfig(min_genes=1, min_cells=1))
+    every = PreprocessConfig(min_genes=1, min_cells=0, variable_genes=genes)
+    cells = preprocess(made.counts, every)
     known = scbig.Priors(
         genes=priors.EmbeddingTable(made.genes, made.embeddings),
         interactions=priors.InteractionGraph(*made.interactions),

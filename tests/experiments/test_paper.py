@@ -174,7 +174,12 @@ def test_steps_are_timed_without_the_first_call(cells, tmp_path):
         timing._milliseconds(history[:1], "flow")
     nine = script("table9")
     run = nine["Scale"](out=tmp_path / "nine", preset="smoke", genes=(2051,), divide=64, calls=2)
-    assert nine["main"](run)["stage 2, ms"].iloc[0] > 0
+    table = nine["main"](run)
+    assert table["stage 2, ms"].iloc[0] > 0
+    assert [*table["genes"]] == [2051 // 64]
+    # More than the genes that a screen keeps by default.
+    screen, _ = nine["simulated"](2100, 4)
+    assert screen.num_genes == 2100
 
 
 @pytest.mark.slow
