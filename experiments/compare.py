@@ -82,8 +82,9 @@ def main(run: Compare) -> pd.DataFrame:
         held=held,
         out=given.out,
     )
+    options = run.scored.of(plan)  # an error comes before hours of training
     failed = comparison.predict_all(plan) if run.fit else comparison.missing(plan)
-    scores = comparison.score_all(plan, **run.scored.of(plan))
+    scores = comparison.score_all(plan, **options)
     costs = comparison.costs(plan)
     costs.to_csv(given.out / "costs.csv", index=False)
     published = {}

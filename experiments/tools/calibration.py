@@ -16,7 +16,9 @@ KEYS = ("part", "condition")
 
 
 def rank(one: Any, other: Any) -> float:
-    """Spearman's rank correlation."""
+    """Spearman's rank correlation; NaN where one of the two is constant."""
+    if np.ptp(np.asarray(one, float)) == 0 or np.ptp(np.asarray(other, float)) == 0:
+        return float("nan")
     found: Any = spearmanr(one, other)
     return float(found.statistic)
 

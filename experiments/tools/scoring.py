@@ -46,6 +46,11 @@ class Scored:
             return found
         tested = {name for part in plan.evaluations for split in part.splits for name in split.test}
         training = plan.screen.without(sorted(tested))
+        if not training.perturbations:
+            raise ValueError(
+                "--gi and --origin take means of conditions that no split tests, and the splits "
+                "test all of them: choose --split holdout, additive or gears."
+            )
         if self.gi:
             found["singles"] = metrics.single_profiles(training)
         if self.origin != "controls":

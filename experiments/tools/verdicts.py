@@ -48,9 +48,10 @@ def judged(scores: pd.DataFrame, claims: Sequence[Claim]) -> pd.DataFrame:
         if not {claim.ahead, claim.behind} <= made:
             continue
         found = baselines.paired(scores, claim.ahead, claim.behind, claim.metric)
+        things = scores.index.get_level_values("condition").nunique()
         rows.append(
             {
-                "claim": claim.said, "verdict": verdict(found, metrics.ahead(claim.metric)),
+                "claim": claim.said, "verdict": verdict(found, metrics.ahead(claim.metric), things),
                 "metric": claim.metric, "difference": found.mean, "low": found.low,
                 "high": found.high, "p": found.chance, "conditions": found.number, "seeds": seeds,
             }
@@ -58,9 +59,12 @@ def judged(scores: pd.DataFrame, claims: Sequence[Claim]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def verdict(found: baselines.Interval, sign: float) -> str:
-    """In three words at most, where `sign` is 1 if more is better."""
-    if found.number < FEWEST:
+def verdict(found: baselines.Interval, sign: float, things: int) -> str:
+    """In three words at most, where `sign` is 1 if more is better.
+
+    **Arguments:** `things`, perturbations, whatever the number of contexts.
+    """
+    if min(found.number, things) < FEWEST:
         return "too few conditions"
     low, high = sorted((sign * found.low, sign * found.high))
     if not np.isfinite(low):

@@ -46,6 +46,7 @@ from ._simple import (
 )
 from ._strata import effect_norms as effect_norms, strata as strata
 from ._uncertainty import (
+    CONDITIONS as CONDITIONS,
     Interval as Interval,
     decimals as decimals,
     interval as interval,

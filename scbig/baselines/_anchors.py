@@ -10,13 +10,12 @@ from jaxtyping import Float
 from scbig.metrics import RELIABILITIES, ahead
 
 from ._ceilings import AUTOENCODER, CEILING
-from ._uncertainty import LEVEL, Interval, drawn_together, paired, things_of
+from ._uncertainty import CONDITIONS, LEVEL, Interval, drawn_together, paired, things_of
 
 REPLICATE = "replicate"
 """The row of what a second measurement with as many cells would score."""
 
 LOW = "perturbed mean"
-LEVELS = ("context", "condition")
 
 
 def with_replicate(scores: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +46,7 @@ def scaled(
     *,
     low: str = LOW,
     high: str = CEILING,
-    over: Sequence[str] = LEVELS,
+    over: Sequence[str] = CONDITIONS,
     seed: int = 0,
 ) -> dict[str, Interval]:
     """Where each predictor stands between two others: 0 at `low`, 1 at `high`.
@@ -118,7 +117,7 @@ def against_best(
 
     **Raises:** a ValueError if there is none to compare with.
     """
-    wide: Any = by_condition(scores, metric, LEVELS)
+    wide: Any = by_condition(scores, metric, CONDITIONS)
     means = {
         name: ahead(metric) * wide[name].mean()
         for name in others
@@ -140,8 +139,9 @@ def by_condition(scores: pd.DataFrame, metric: str, over: Sequence[str]) -> pd.D
     """A row for each condition, a column for each predictor: means over seeds and splits.
 
     What is undefined under one of them is undefined. Conditions in which the metric is undefined
-    for all predictors have no row: they are those whose measured cells do not define it. Rows of
-    halves count for none here, unless there are no others.
+    for all predictors of the table have no row, as where too few genes change for it: what is left
+    out so depends on what stands side by side. Rows of halves count for none here, unless there are
+    no others.
     """
     kept = [level for level in scores.index.names if level in over]
     own = scores[metric].groupby(level=[*kept, "predictor"], sort=False)

@@ -14,7 +14,7 @@ from scbig.data import CONTROL, Columns, LabelledCells, Screen, control_cells
 from scbig.metrics import Scoring, Truth, few_controls, held_of, named, reference_of
 from scbig.priors import EmbeddingTable
 
-from ._anchors import LEVELS, by_condition
+from ._anchors import by_condition
 from ._ceilings import RoundTrip, ceilings
 from ._emit import Predictor
 from ._linear import LinearEmbedding
@@ -23,6 +23,7 @@ from ._moved import MovedControls
 from ._residual import ResidualTransfer
 from ._scaled import ScaledAdditive
 from ._simple import Additive, Control, PerturbedMean
+from ._uncertainty import CONDITIONS
 
 MOST_BYTES = 2**30
 """Predicted expression of one predictor that is held at once, unless one condition needs more."""
@@ -181,10 +182,12 @@ def averages(table: pd.DataFrame) -> pd.DataFrame:
     predictor in another condition is undefined on average, as its mean would be of other
     conditions than those beside it.
     """
-    kept = {metric: by_condition(table, metric, LEVELS).index for metric in table}
+    kept = {metric: by_condition(table, metric, CONDITIONS).index for metric in table}
     rows = {}
     for name, part in _parts(table).items():
-        own = {metric: part.index.isin(index) for metric, index in kept.items()}
+        others = [level for level in part.index.names if level not in CONDITIONS]
+        of = part.index.droplevel(others)
+        own = {metric: of.isin(index) for metric, index in kept.items()}
         rows[name] = {metric: part.loc[own[metric], metric].mean(skipna=False) for metric in own}
     return pd.DataFrame(rows).T.rename_axis("predictor")
 

@@ -8,9 +8,10 @@ from jaxtyping import Float
 
 from scbig.data import Responses, Screen
 
-from ._anchors import LEVELS as CONDITIONS, by_condition
+from ._anchors import by_condition
+from ._uncertainty import CONDITIONS
 
-LEVELS = ("low", "middle", "high")
+THIRDS = ("low", "middle", "high")
 
 
 def effect_norms(screen: Screen) -> pd.Series:
@@ -67,8 +68,8 @@ def strata(
     for name, numbers in of.items():
         known = numbers.reindex(wide.index).dropna()
         ranks = known.rank(method="average").to_numpy()
-        third = (len(LEVELS) * (ranks - 0.5) / max(len(ranks), 1)).astype(int)
-        for place, level in enumerate(LEVELS):
+        third = (len(THIRDS) * (ranks - 0.5) / max(len(ranks), 1)).astype(int)
+        for place, level in enumerate(THIRDS):
             part = wide.loc[known.index[third == place]]
             columns[name, level] = pd.concat(
                 [part.mean(skipna=False), pd.Series({"conditions": len(part)})]

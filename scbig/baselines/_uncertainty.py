@@ -13,6 +13,8 @@ LEVEL = 0.95
 DRAWS = 2000
 SEED = "seed"
 CONTEXT = "context"
+CONDITIONS = (CONTEXT, "condition")
+"""The levels of an index that tell conditions apart, as far as they are there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +99,7 @@ def paired(
     other: str,
     metric: str = "pearson_delta",
     *,
-    over: Sequence[str] = ("context", "condition"),
+    over: Sequence[str] = CONDITIONS,
     seed: int = 0,
 ) -> Interval:
     """By how much one predictor is ahead of another, paired by condition.

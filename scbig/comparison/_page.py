@@ -9,6 +9,7 @@ import pandas as pd
 
 from scbig.baselines import (
     CEILING,
+    CONDITIONS,
     REPLICATE,
     Interval,
     against_best,
@@ -22,7 +23,7 @@ from scbig.baselines import (
 )
 
 from ._paper import lacking, rows_of
-from ._rests import LEVELS, rests_on, scored_conditions
+from ._rests import rests_on, scored_conditions
 
 LINES = ("control", "perturbed mean", "matching mean", "additive", "additive x slope",
          "residual transfer")  # fmt: skip
@@ -40,7 +41,9 @@ def summary(scores: pd.DataFrame, metrics: Sequence[str] = SHOWN) -> dict[str, d
     """
     names = list(dict.fromkeys(scores.index.get_level_values("predictor")))
     whole = with_replicate(scores) if CEILING in names else scores
-    wide = {metric: by_condition(whole, metric, LEVELS) for metric in metrics if metric in whole}
+    wide = {
+        metric: by_condition(whole, metric, CONDITIONS) for metric in metrics if metric in whole
+    }
     names = list(dict.fromkeys(whole.index.get_level_values("predictor")))
     found: dict[str, dict[str, Interval]] = {}
     for name in names:
@@ -108,10 +111,15 @@ def _scores(
     metrics: Sequence[str],
 ) -> str:
     """Means with intervals, beside what each row rests on."""
-    columns = {m: _column([own[m] for own in found.values()]) for m in metrics if m in scores}
+    of = [scored_conditions(scores, CEILING if n == REPLICATE else n) for n in found]
+    columns = {
+        m: _column([own[m] for own in found.values()], [len(own) for own in of])
+        for m in metrics
+        if m in scores
+    }
     rows = []
     for place, name in enumerate(found):
-        own = support.reindex(scored_conditions(scores, CEILING if name == REPLICATE else name))
+        own = support.reindex(of[place])
         low, high = own["controls"].min(), own["controls"].max()
         controls = f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
         rests = [str(len(own)), f"{own['cells'].sum():.0f}", controls]
@@ -119,10 +127,16 @@ def _scores(
     return _rows(["predictor", "conditions", "cells", "controls", *columns], rows)
 
 
-def _column(values: Sequence[Interval]) -> list[str]:
-    """With the same decimals in all rows."""
+def _column(values: Sequence[Interval], whole: Sequence[int] = ()) -> list[str]:
+    """With the same decimals in all rows, and the number where it is not the row's."""
     digits = decimals(values)
-    return [value.told(digits) for value in values]
+    told = [value.told(digits) for value in values]
+    fewer = [value.number < size for value, size in zip(values, whole, strict=False)]
+    fewer += [False] * (len(values) - len(fewer))
+    return [
+        f"{own} ({value.number})" if own and less else own
+        for own, value, less in zip(told, values, fewer, strict=True)
+    ]
 
 
 def _standing(
@@ -192,14 +206,14 @@ def _less_best(scores: pd.DataFrame, names: Sequence[str], baselines: Sequence[s
         if ahead.number:
             found[name] = best, ahead
     digits = decimals([ahead for _, ahead in found.values()])
-    whole = len(by_condition(scores, "mse", LEVELS))
+    whole = len(by_condition(scores, "mse", CONDITIONS))
     said = {name: f"{ahead.told(digits)} ({best}{_of(ahead.number, whole)})"
             for name, (best, ahead) in found.items()}  # fmt: skip
     return [said.get(name, "") for name in names]
 
 
 def _any_defined(scores: pd.DataFrame, names: Sequence[str]) -> bool:
-    wide = by_condition(scores, "pearson_delta", LEVELS)
+    wide = by_condition(scores, "pearson_delta", CONDITIONS)
     return any(bool(wide[name].notna().all()) for name in names if name in wide)
 
 
@@ -222,7 +236,7 @@ def _strata(scores: pd.DataFrame, support: pd.DataFrame, baselines: Sequence[str
     """Pearson delta in thirds of the conditions: by effect, by cells, by the additive rule."""
     rule = "additive" if "additive" in baselines else "perturbed mean"
     of: dict[str, Any] = {"effect": support["effect"], "cells": support["cells"]}
-    wide: Any = by_condition(scores, "pearson_delta", LEVELS)
+    wide: Any = by_condition(scores, "pearson_delta", CONDITIONS)
     if rule in wide:
         of[rule] = wide[rule]
     table = strata(scores, of)

@@ -6,15 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from scbig.baselines import CEILING, REPLICATE, by_condition, things_of
+from scbig.baselines import CEILING, CONDITIONS, REPLICATE, by_condition, things_of
 from scbig.metrics import FEWEST_CONTROLS
-
-LEVELS = ("context", "condition")
 
 
 def rests_on(scores: pd.DataFrame, support: pd.DataFrame, metrics: Sequence[str]) -> str:
     """How many conditions, cells and controls the table is of."""
-    wide = by_condition(scores, "mse", LEVELS)
+    wide = by_condition(scores, "mse", CONDITIONS)
     own: Any = support.reindex(wide.index)
     evaluations = scores.index.get_level_values("evaluation").nunique()
     seeds = scores.index.get_level_values("seed").nunique()
@@ -38,7 +36,7 @@ def rests_on(scores: pd.DataFrame, support: pd.DataFrame, metrics: Sequence[str]
 def scored_conditions(scores: pd.DataFrame, name: str) -> pd.Index:
     """The conditions that a predictor has a row for."""
     own = scores.xs(name, level="predictor").index
-    rest = [level for level in own.names if level not in LEVELS]
+    rest = [level for level in own.names if level not in CONDITIONS]
     return own.droplevel(rest).unique()
 
 
@@ -55,8 +53,8 @@ def _together(wide: pd.DataFrame) -> str:
 
 def _undefined(scores: pd.DataFrame, whole: int, metrics: Sequence[str]) -> str:
     """Of how many conditions the metrics are that no row has in all of them."""
-    sizes = {m: len(by_condition(scores, m, LEVELS)) for m in metrics if m in scores}
-    told = [f"`{m}` is of {size} of {whole}" for m, size in sizes.items() if 0 < size < whole]
+    sizes = {m: len(by_condition(scores, m, CONDITIONS)) for m in metrics if m in scores}
+    told = [f"`{m}` is of {size} of {whole}" for m, size in sizes.items() if size < whole]
     return f" Where no row has a metric, none is counted: {', '.join(told)}." if told else ""
 
 

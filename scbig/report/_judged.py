@@ -55,7 +55,7 @@ class Judged:
     def by_condition(self) -> pd.DataFrame:
         """The model's rows, best first, with the Pearson delta of the simple rules beside."""
         wide = baselines.by_condition(
-            self.scores, "pearson_delta", ("context", "condition")
+            self.scores, "pearson_delta", baselines.CONDITIONS
         ).reset_index()
         beside = [name for name in wide if name not in ("context", "condition", MODEL)]
         own = self.scores.xs(MODEL, level="predictor").reset_index()

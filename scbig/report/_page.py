@@ -101,8 +101,9 @@ def _scores(scored: Judged | None, run: Run) -> str:
     parts = [
         h.paragraph(
             f"Conditions that the training did not see: {len(scored.tested)}. In brackets the 95 % "
-            "bootstrap interval of the mean over conditions. Control predicts no change, perturbed "
-            "mean the same change for all, additive the sum of what single perturbations did; "
+            "bootstrap interval of the mean over conditions, the contexts of one together. Control "
+            "predicts no change, perturbed mean the same change for all, additive the sum of what "
+            "single perturbations did; "
             "split-half is one half of the measured cells against the other."
         ),
         h.table(scored.means),

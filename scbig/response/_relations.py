@@ -122,6 +122,6 @@ class EmbeddingRelation(AbstractRelation):
                 vectors[row] = standard.vectors[place[name]]
         length = np.linalg.norm(vectors, axis=1)
         # One that was filled in with the mean has none, but for rounding.
-        known = length > 1e-5 * length.max(initial=0.0)
+        known = length > 1e-5 * np.linalg.norm(standard.vectors, axis=1).max(initial=0.0)
         unit = vectors / np.where(known, length, 1.0)[:, None]
         return np.exp((unit @ unit.T - 1) / self.width) * np.outer(known, known)

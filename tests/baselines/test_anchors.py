@@ -195,6 +195,9 @@ def test_a_condition_that_defines_a_metric_for_nobody_is_left_out_for_all():
     for name in everyone:
         values = [own.loc[(name, c), "pearson_delta"] for c in rest]
         assert averages.loc[name, "pearson_delta"] == pytest.approx(np.mean(values))
+    # Seeds, under a further level, weigh the same.
+    seeds = baselines.averages(pd.concat([own, own], keys=[0, 1], names=["seed"]))
+    pd.testing.assert_frame_equal(seeds, averages)
     # One that another row has is a hole of this row, whose mean would be of fewer conditions.
     own.loc[("model", "c4"), "pearson_delta"] = np.nan
     averages = baselines.averages(own)

@@ -161,7 +161,8 @@ def test_a_metric_that_no_row_has_in_a_condition_is_of_the_others():
     text = comparison.page(table, pd.DataFrame(), support, metrics=("mse", "des"))
     assert "Where no row has a metric, none is counted: `des` is of 7 of 8." in text
     mean = table.xs("GEARS", level="predictor")["des"].mean()
-    assert f"{mean:.3f}" in row_of(text, "GEARS")[0]
+    assert f"{mean:.3f} [" in row_of(text, "GEARS")[0]
+    assert row_of(text, "GEARS")[0].endswith("] (7) |")  # of the eight of the row
     table.loc[("one", "GEARS", 0, "g1"), "des"] = np.nan
     text = comparison.page(table, pd.DataFrame(), support, metrics=("mse", "des"))
     assert row_of(text, "GEARS")[0].endswith("|  |")

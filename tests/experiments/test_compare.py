@@ -97,6 +97,14 @@ def test_scores_are_those_that_are_asked_for(four_genes, tmp_path):
     usual = scbig.evaluate(cells, four_genes, reference=training)
     assert not np.allclose(usual["pearson_delta"], found["pearson_delta"])
 
+    # Folds of singles leave none to take a mean of: told before anything is trained.
+    folds = dataclasses.replace(given, split="singles", folds=2, out=tmp_path / "folds")
+    alone = four_genes.select(["g0", "g1", "g2", "g3"])
+    alone.to_anndata().write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(ValueError, match="that no split tests"):
+        script["main"](dataclasses.replace(run, measured=folds))
+    assert not (tmp_path / "folds").exists()
+
 
 @pytest.mark.parametrize("protocol", ["additive", "singles", "contexts"])
 def test_protocols_of_the_comparison_test_every_condition_once(four_genes, protocol):
