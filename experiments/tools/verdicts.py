@@ -48,7 +48,8 @@ def judged(scores: pd.DataFrame, claims: Sequence[Claim]) -> pd.DataFrame:
         if not {claim.ahead, claim.behind} <= made:
             continue
         found = baselines.paired(scores, claim.ahead, claim.behind, claim.metric)
-        things = scores.index.get_level_values("condition").nunique()
+        labels = scores.index.get_level_values("condition").unique()
+        things = len({*baselines.things_of(labels)})
         rows.append(
             {
                 "claim": claim.said, "verdict": verdict(found, metrics.ahead(claim.metric), things),
@@ -62,7 +63,7 @@ def judged(scores: pd.DataFrame, claims: Sequence[Claim]) -> pd.DataFrame:
 def verdict(found: baselines.Interval, sign: float, things: int) -> str:
     """In three words at most, where `sign` is 1 if more is better.
 
-    **Arguments:** `things`, perturbations, whatever the number of contexts.
+    **Arguments:** `things`, perturbations, whatever the number of contexts and doses.
     """
     if min(found.number, things) < FEWEST:
         return "too few conditions"

@@ -9,6 +9,8 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.stats import wilcoxon
 
+from scbig.data import Condition
+
 LEVEL = 0.95
 DRAWS = 2000
 SEED = "seed"
@@ -77,8 +79,9 @@ def drawn_together(
 ) -> Float[np.ndarray, "rows draws"]:
     """Means of bootstrap draws, the same draws for all rows.
 
-    What is of one thing is drawn together: values of a perturbation in several contexts are no
-    perturbations of their own (the cluster bootstrap; Davison and Hinkley 1997).
+    What is of one thing is drawn together: values of a perturbation in several contexts, or at
+    several doses, are no perturbations of their own (the cluster bootstrap; Davison and Hinkley
+    1997).
     """
     places, things = pd.factorize(pd.Series(list(of), dtype=object))
     sizes = np.bincount(places, minlength=len(things)).astype(np.float64)
@@ -88,9 +91,17 @@ def drawn_together(
 
 
 def things_of(index: pd.Index) -> list[Hashable]:
-    """What each row of a table of conditions is of: its labels without the context."""
+    """What each row of a table of conditions is of: its labels without the context and the doses.
+
+    Doses of a drug, as its contexts, are no drugs of their own.
+    """
     many = isinstance(index, pd.MultiIndex) and CONTEXT in index.names
-    return list(index.droplevel(CONTEXT) if many else index)
+    frame = (index.droplevel(CONTEXT) if many else index).to_frame(index=False)
+    if "condition" in frame:
+        labels = frame["condition"].astype(str)
+        perturbed = {name: Condition.parse(name).perturbations for name in labels.unique()}
+        frame["condition"] = [perturbed[name] for name in labels]
+    return list(frame.itertuples(index=False, name=None))
 
 
 def paired(
@@ -108,8 +119,8 @@ def paired(
     their mean: they are no conditions of their own. Where either is undefined both are left out.
     One that has a single seed where the other has several draws nothing, and stands beside all.
     Conditions that share a training are not independent of one another: the interval is that of
-    other conditions under the same trainings. A condition in several contexts is one: its contexts
-    are drawn together, and the test is of its mean over them.
+    other conditions under the same trainings. What is perturbed in several contexts or at several
+    doses is one thing: these are drawn together, and the test is of its mean over them.
 
     **Arguments:** `scores`, as `compare` makes them, or several of them under further levels of
     the index; `metric`; `over`, levels of the index that tell conditions apart, as far as they are

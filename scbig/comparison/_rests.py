@@ -41,13 +41,13 @@ def scored_conditions(scores: pd.DataFrame, name: str) -> pd.Index:
 
 
 def _together(wide: pd.DataFrame) -> str:
-    """That the contexts of a perturbation are no perturbations of their own."""
+    """That contexts and doses of a perturbation are no perturbations of their own."""
     things = len({*things_of(wide.index)})
     if things == len(wide):
         return ""
     return (
-        f" They are {things} perturbations in several contexts: the contexts of one are drawn "
-        "together, and tests are of its mean over them."
+        f" They are {things} perturbations in several contexts or at several doses: those of one "
+        "are drawn together, and tests are of its mean over them."
     )
 
 

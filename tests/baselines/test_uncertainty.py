@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from scbig.baselines import decimals, interval, paired
+from scbig.baselines import decimals, interval, paired, things_of
 
 
 def table(rng, *, seeds=2, conditions=12, ahead=0.1):
@@ -109,6 +109,18 @@ def test_contexts_of_a_perturbation_are_drawn_together():
     assert many.number == 3 * once.number
     assert many.chance == pytest.approx(once.chance)
     np.testing.assert_allclose([many.mean, many.low, many.high], [once.mean, once.low, once.high])
+
+
+def test_doses_of_a_drug_are_drawn_together():
+    scores, _ = table(np.random.default_rng(3))
+    at = lambda dose: scores.rename(index=lambda name: f"{name}@{dose}", level="condition")
+    repeated: Any = pd.concat([at(1), at(10)])
+    once, many = paired(scores, "one", "other"), paired(repeated, "one", "other")
+    assert (many.number, many.chance) == (2 * once.number, pytest.approx(once.chance))
+    np.testing.assert_allclose([many.low, many.high], [once.low, once.high])
+    # A pair and a drug are two things, whatever the doses.
+    index = pd.Index(["A@1+B@1", "A@10+B@1", "A@1", "A+B"], name="condition")
+    assert len({*things_of(index)}) == 2
 
 
 def test_unlike_numbers_of_contexts_are_drawn_as_in_a_loop():
