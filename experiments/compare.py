@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 import tyro
 from tools.measured import Measured, evaluations, priors_of, screen_of
-from tools.scoring import ASKED, Scored
+from tools.scoring import ASKED, Scores
 
 import scbig
 from scbig import baselines, cli, comparison, method, metrics, plotting, priors
@@ -39,7 +39,7 @@ class Compare:
     responses are from it: the noise of the controls is then not on both sides."""
     metrics: tuple[str, ...] = (*comparison.SHOWN, "des", "de_jaccard", *ASKED)
     """Of the page and the figure, of those that were scored; all are in `scores.csv`."""
-    scored: tyro.conf.OmitArgPrefixes[Scored] = field(default_factory=Scored)
+    asked: tyro.conf.OmitArgPrefixes[Scores] = field(default_factory=Scores)
     fit: bool = True
     """Whether what the folder lacks is made; otherwise the page is of what it has."""
     model: scbig.ScBIGConfig = field(default_factory=method.wide)
@@ -82,7 +82,7 @@ def main(run: Compare) -> pd.DataFrame:
         held=held,
         out=given.out,
     )
-    options = run.scored.of(plan)  # an error comes before hours of training
+    options = run.asked.of(plan)  # an error comes before hours of training
     failed = comparison.predict_all(plan) if run.fit else comparison.missing(plan)
     scores = comparison.score_all(plan, **options)
     costs = comparison.costs(plan)

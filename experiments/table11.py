@@ -58,6 +58,7 @@ def calibrated(bench: Benchmark, rows: list[str]) -> None:
         if parts:
             errors[row] = pd.concat(parts)
     if not errors:
+        print("No fold has all seeds: nothing is said of their spread and the errors.")
         return
     told = pd.DataFrame({row: calibration(table, "seeds") for row, table in errors.items()}).T
     told.to_csv(out / "calibration.csv")

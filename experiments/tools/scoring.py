@@ -11,7 +11,7 @@ ASKED = ("wmse", "r2_delta", "wasserstein", "e_distance_floor", "wasserstein_flo
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
+class Scores:
     """Options of `scbig.evaluate`, for every predictor alike."""
 
     changed: Literal["bh", "bonferroni"] = "bh"

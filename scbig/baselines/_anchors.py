@@ -1,11 +1,11 @@
 """Scores between what is trivial and what can be reached, and against the best simple rule."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from scbig.metrics import RELIABILITIES, ahead
 
@@ -79,7 +79,7 @@ def scaled(
 
 
 def _between(
-    values: Float[np.ndarray, "3 conditions"], of: Sequence[Hashable], *, seed: int
+    values: Float[np.ndarray, "3 conditions"], of: Int[np.ndarray, " conditions"], *, seed: int
 ) -> Interval:
     """The ratio of the means, and its bootstrap interval; of values of which more is better."""
     number = values.shape[1]

@@ -1,12 +1,12 @@
 """How sure a mean over conditions is, and a difference between two predictors."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.stats import wilcoxon
 
 from scbig.data import Condition
@@ -57,25 +57,25 @@ def decimals(found: Sequence[Interval]) -> int:
 def interval(
     values: Float[np.ndarray, " conditions"],
     *,
-    of: Sequence[Hashable] | None = None,
+    of: Int[np.ndarray, " conditions"] | None = None,
     seed: int = 0,
 ) -> Interval:
     """The mean over conditions with its percentile bootstrap interval (Efron 1979).
 
     **Arguments:** `values`, one for each condition; where one is undefined, all is; `of`, what each
-    is a value of, if several are of one thing, as of a perturbation in several contexts: these are
-    drawn together (`drawn_together`); `seed`, of the draws with replacement.
+    is a value of (`things_of`), if several are of one thing, as of a perturbation in several
+    contexts: these are drawn together; `seed`, of the draws with replacement.
     """
     number = len(values)
     if not number or not np.isfinite(values).all():
         return Interval(mean=np.nan, low=np.nan, high=np.nan, number=number)
-    drawn = drawn_together(values[None], range(number) if of is None else of, seed=seed)[0]
+    drawn = drawn_together(values[None], np.arange(number) if of is None else of, seed=seed)[0]
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(mean=float(values.mean()), low=float(low), high=float(high), number=number)
 
 
 def drawn_together(
-    values: Float[np.ndarray, "rows conditions"], of: Sequence[Hashable], *, seed: int
+    values: Float[np.ndarray, "rows conditions"], of: Int[np.ndarray, " conditions"], *, seed: int
 ) -> Float[np.ndarray, "rows draws"]:
     """Means of bootstrap draws, the same draws for all rows.
 
@@ -83,15 +83,15 @@ def drawn_together(
     several doses, are no perturbations of their own (the cluster bootstrap; Davison and Hinkley
     1997).
     """
-    places, things = pd.factorize(pd.Series(list(of), dtype=object))
-    sizes = np.bincount(places, minlength=len(things)).astype(np.float64)
-    sums = np.stack([np.bincount(places, row, minlength=len(things)) for row in values])
-    drawn = np.random.default_rng(seed).integers(0, len(things), (DRAWS, len(things)))
+    _, places = np.unique(of, return_inverse=True)
+    sizes = np.bincount(places).astype(np.float64)
+    sums = np.stack([np.bincount(places, row) for row in values])
+    drawn = np.random.default_rng(seed).integers(0, len(sizes), (DRAWS, len(sizes)))
     return sums[:, drawn].sum(axis=2) / sizes[drawn].sum(axis=1)
 
 
-def things_of(index: pd.Index) -> list[Hashable]:
-    """What each row of a table of conditions is of: its labels without the context and the doses.
+def things_of(index: pd.Index) -> Int[np.ndarray, " rows"]:
+    """Which rows of a table of conditions are of one thing: a number for each, the same for those.
 
     Doses of a drug, as its contexts, are no drugs of their own.
     """
@@ -101,7 +101,7 @@ def things_of(index: pd.Index) -> list[Hashable]:
         labels = frame["condition"].astype(str)
         perturbed = {name: Condition.parse(name).perturbations for name in labels.unique()}
         frame["condition"] = [perturbed[name] for name in labels]
-    return list(frame.itertuples(index=False, name=None))
+    return frame.groupby([*frame], sort=False).ngroup().to_numpy(np.int64)
 
 
 def paired(
@@ -146,7 +146,7 @@ def paired(
     apart = np.where(np.abs(apart) <= 1e-6 * size, 0.0, apart)
     things = things_of(means.index)
     found = interval(apart, of=things, seed=seed)
-    each = pd.Series(apart).groupby(pd.factorize(pd.Series(things, dtype=object))[0]).mean()
+    each = pd.Series(apart).groupby(things).mean()
     test: Any = wilcoxon(each) if np.any(each) else None
     return Interval(**{**vars(found), "chance": 1.0 if test is None else float(test.pvalue)})
 

@@ -113,7 +113,7 @@ def _scores(
     """Means with intervals, beside what each row rests on."""
     of = [scored_conditions(scores, CEILING if n == REPLICATE else n) for n in found]
     columns = {
-        m: _column([own[m] for own in found.values()], [len(own) for own in of])
+        m: _counted([own[m] for own in found.values()], [len(own) for own in of])
         for m in metrics
         if m in scores
     }
@@ -127,16 +127,16 @@ def _scores(
     return _rows(["predictor", "conditions", "cells", "controls", *columns], rows)
 
 
-def _column(values: Sequence[Interval], whole: Sequence[int] = ()) -> list[str]:
-    """With the same decimals in all rows, and the number where it is not the row's."""
+def _column(values: Sequence[Interval]) -> list[str]:
+    """With the same decimals in all rows."""
     digits = decimals(values)
-    told = [value.told(digits) for value in values]
-    fewer = [value.number < size for value, size in zip(values, whole, strict=False)]
-    fewer += [False] * (len(values) - len(fewer))
-    return [
-        f"{own} ({value.number})" if own and less else own
-        for own, value, less in zip(told, values, fewer, strict=True)
-    ]
+    return [value.told(digits) for value in values]
+
+
+def _counted(values: Sequence[Interval], rows: Sequence[int]) -> list[str]:
+    """The same, with the number of conditions where it is not that of the row."""
+    pairs = zip(_column(values), values, rows, strict=True)
+    return [f"{own} ({x.number})" if own and x.number < size else own for own, x, size in pairs]
 
 
 def _standing(

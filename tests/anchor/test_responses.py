@@ -251,13 +251,18 @@ def test_what_no_pathway_has_is_related_by_its_vectors():
     for name, vectors in {"common": None, "vectors": table}.items():
         fitted = ResponseAnchor(shape=False).fit(training, pathways=pathways, vectors=vectors)
         error[name] = np.linalg.norm(fitted.effects.means(asked[0], None) - truth)
+        # A saved model has it too.
+        arrays: list[np.ndarray] = []
+        said = json.loads(json.dumps(plain(fitted, "anchor", arrays)))
+        again = read(AbstractFittedAnchor, said, "anchor", arrays)
+        np.testing.assert_array_equal(again.moves(*asked).shift, fitted.moves(*asked).shift)
     assert error["vectors"] < 0.75 * error["common"]
     # Of a screen of genes that pathways know, vectors have no say.
     known = PathwayLibrary({"drugs": ("drug3", "drug7", "drug1")})
-    plain = ResponseAnchor(shape=False).fit(training, pathways=known)
+    usual = ResponseAnchor(shape=False).fit(training, pathways=known)
     given = ResponseAnchor(shape=False).fit(training, pathways=known, vectors=table)
     np.testing.assert_array_equal(
-        plain.effects.means(asked[0], None), given.effects.means(asked[0], None)
+        usual.effects.means(asked[0], None), given.effects.means(asked[0], None)
     )
     other = ResponseAnchor(shape=False, related=False).fit(training, vectors=table)
     np.testing.assert_allclose(

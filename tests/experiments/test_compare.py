@@ -73,8 +73,8 @@ def test_scores_are_those_that_are_asked_for(four_genes, tmp_path):
     )
     asked = {"changed": "bonferroni", "weighted": "rest", "wasserstein": True, "equal_cells": True}
     asked |= {"pds_distance": "cosine", "pds_leave_out": True, "pds_denominator": "n"}
-    more = script["Scored"](**asked, gi=True, origin="mean of singles")
-    run = script["Compare"](measured=given, predictors=("additive", "perturbed mean"), scored=more)
+    more = script["Scores"](**asked, gi=True, origin="mean of singles")
+    run = script["Compare"](measured=given, predictors=("additive", "perturbed mean"), asked=more)
     scores = script["main"](run).xs("perturbed mean", level="predictor")
     text = (given.out / "comparison.md").read_text()
     for name in ("wmse", "r2_delta", "e_distance_floor", "wasserstein", "gi_pearson"):
