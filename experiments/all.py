@@ -5,6 +5,7 @@
         --pathways ReactomePathways.gmt --annotations go_annotations_human.tsv.gz --out runs/all
 
 Without `--data` on a screen drawn around the effects of `--effects`; the drug screen is generated.
+`--lines FILE.h5ad` is a screen of several cell lines, for Table 18, which is left out without it.
 Each script is a process of its own and goes on where it was stopped; one that fails is named in the
 page, and so is this command's exit status. `cpu` takes some hours of 2 cores, `smoke` is for a look
 at the scripts, `paper` for a GPU and the paper's screen.
@@ -57,6 +58,13 @@ class All:
     cells: int = 60
     """Of the drawn screen, for each condition."""
     controls: int = 1200
+    combinations: Literal["additive", "doubles"] = "additive"
+    """How unseen combinations are held out: in the paper's one split, or every double once, in
+    folds, where a screen has few."""
+    lines: pathlib.Path | None = None
+    """Log-normalised h5ad of several cell lines."""
+    line_key: str = "cell_type"
+    """The column of --lines that tells them apart."""
 
 
 def main(run: All) -> str:
@@ -65,9 +73,13 @@ def main(run: All) -> str:
     if unknown:
         known = ", ".join(dict.fromkeys(plan.script for plan in PLANS))
         raise SystemExit(f"No script {unknown[0]!r}; there are {known}.")
+    chosen = [plan for plan in PLANS if not run.scripts or plan.script in run.scripts]
+    lacking = [plan for plan in chosen if plan.reads == "lines" and run.lines is None]
+    if lacking and run.scripts:
+        raise SystemExit(f"{lacking[0].script} needs --lines, a screen of several cell lines.")
+    chosen = [plan for plan in chosen if plan not in lacking]
     claim(run)
     screen = run.data or drawn(run)
-    chosen = [plan for plan in PLANS if not run.scripts or plan.script in run.scripts]
     failed = []
     for plan in chosen:
         folder = run.out / plan.name
@@ -118,9 +130,17 @@ def drawn(run: All) -> pathlib.Path:
     return path
 
 
+def options(plan: Plan, run: All) -> list[str]:
+    """What a script is told beside files and sizes."""
+    given = plan.options(run.preset)
+    if plan.reads == "lines":
+        given = [*given, "--context-key", run.line_key]
+    return [run.combinations if part == "additive" else part for part in given]
+
+
 def arguments(plan: Plan, run: All, screen: pathlib.Path) -> list[str]:
     """The command line of a script."""
-    own = ["--preset", run.preset, "--out", str(run.out / plan.name), *plan.options(run.preset)]
+    own = ["--preset", run.preset, "--out", str(run.out / plan.name), *options(plan, run)]
     if not plan.reads:
         return own
     if plan.reads == "drugs":
@@ -136,7 +156,8 @@ def arguments(plan: Plan, run: All, screen: pathlib.Path) -> list[str]:
         files = [part for name, file in names.items() for part in (f"--{name}", folder / file)]
         return [*own, *map(str, files), "--split", "file"]
     given = {
-        "data": screen, "embeddings": run.files.embeddings,
+        "data": run.lines if plan.reads == "lines" else screen,
+        "embeddings": run.files.embeddings,
         "interactions": run.files.interactions, "pathways": run.files.pathways,
         "annotations": run.annotations, "aliases": run.files.aliases,
     }  # fmt: skip
@@ -163,6 +184,9 @@ def page(run: All, screen: pathlib.Path, plans: Sequence[Plan], failed: Sequence
         f"{jax.devices()[0].device_kind}; preset `{run.preset}`. "
         f"{cells.num_cells} cells x {cells.num_genes} genes, {len(cells.conditions)} conditions."
     ]
+    left = [plan.name for plan in PLANS if plan not in plans]
+    if left:
+        parts.append(f"Not run: {', '.join(left)}.")
     claims = []
     for plan in plans:
         path = run.out / plan.name / "claims.csv"
@@ -179,7 +203,7 @@ def page(run: All, screen: pathlib.Path, plans: Sequence[Plan], failed: Sequence
             parts.append(f"Failed: `{' '.join(last)}`")
         elif (folder / "summary.md").exists():
             seconds = (folder / "done").read_text().strip()
-            parts.append(f"`{plan.script}.py {shlex.join(plan.options(run.preset))}`, {seconds} s.")
+            parts.append(f"`{plan.script}.py {shlex.join(options(plan, run))}`, {seconds} s.")
             parts.append((folder / "summary.md").read_text().strip())
     return "\n\n".join(parts) + "\n"
 
