@@ -8,7 +8,7 @@ import pytest
 
 import scbig
 
-from .experiments.small import smoke
+from .experiments.small import bare
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 PAGES = [README, *sorted((README.parent / "docs").glob("*.md"))]
@@ -27,7 +27,7 @@ def test_the_example_runs_as_printed(shared_file, tmp_path, monkeypatch, capsys)
         assert name in example
         (tmp_path / name).symlink_to(shared_file(source))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("scbig.method.cpu", smoke)
+    monkeypatch.setattr("scbig.method.cpu", bare)
     exec(compile(example, str(README), "exec"), {})
     said = capsys.readouterr().out
     assert "KLF1+MAP2K6" in said

@@ -6,7 +6,7 @@ import runpy
 import pandas as pd
 import pytest
 
-from .small import EXPERIMENTS, SIMULATION, bare, smoke
+from .small import EXPERIMENTS, SIMULATION, bare
 
 SCRIPTS = sorted(EXPERIMENTS.glob("*.py"))
 
@@ -48,7 +48,7 @@ def test_every_script_explains_itself(script, monkeypatch, capsys):
 def test_the_quick_start_has_a_pulse(tmp_path, capsys):
     script = runpy.run_path(str(EXPERIMENTS / "quickstart.py"))
     run = script["Quickstart"](
-        simulation=SIMULATION, model=smoke(), test=3, validation=2, out=tmp_path
+        simulation=SIMULATION, model=bare(), test=3, validation=2, out=tmp_path
     )
     check(script["main"](run), tmp_path)
     said = capsys.readouterr().out
