@@ -8,12 +8,15 @@ import pathlib
 from collections.abc import Iterator
 
 # Read when XLA starts: quick code generation in place of quick code. The fusion emitters alone
-# take half of the time of a compilation; a second thread of it is a core that the other worker has.
+# take half of the time of a compilation; a second thread of it is a core that the other worker has;
+# simplifying loops takes longer than loops of a few steps do.
 # A flag that it does not know ends the process, and from 0.12 on it knows none for the emitters.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     + " --xla_cpu_parallel_codegen_split_count=1"
+    + " --xla_disable_hlo_passes=simplify-while-loops,while-loop-invariant-code-motion"
+    + ",while-loop-constant-sinking"
     + " --xla_cpu_use_fusion_emitters=false"
     * (tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11))
 )

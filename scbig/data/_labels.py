@@ -94,11 +94,11 @@ def _check_one_separator(
 
     culprits: dict[str, str] = {}
     for label, names in parts.items():
-        proofs = {
-            joint: max((proof(part, joint) for part in names if part not in controls), default=0)
-            for joint in others
-        }
-        best = max(others, key=lambda joint: proofs[joint], default="")
+        asked = [part for part in names if part not in controls]
+        texts = [_DOSE.sub("", part) for part in asked]
+        seen = [joint for joint in others if any(joint in text for text in texts)]
+        proofs = {joint: max(proof(part, joint) for part in asked) for joint in seen}
+        best = max(seen, key=lambda joint: proofs[joint], default="")
         if best and proofs[best]:
             culprits[label] = best
     if culprits:
