@@ -61,6 +61,9 @@ class All:
     combinations: Literal["additive", "doubles"] = "additive"
     """How unseen combinations are held out: in the paper's one split, or every double once, in
     folds, where a screen has few."""
+    epochs: int | None = None
+    """Passes over the cells of the screen in stage 1: the 20 of `cpu` are enough for the drawn
+    screen's 15,000 cells, and too few updates for some thousand."""
     lines: pathlib.Path | None = None
     """Log-normalised h5ad of several cell lines."""
     line_key: str = "cell_type"
@@ -135,6 +138,8 @@ def options(plan: Plan, run: All) -> list[str]:
     given = plan.options(run.preset)
     if plan.reads == "lines":
         given = [*given, "--context-key", run.line_key]
+    if plan.reads == "screen" and run.epochs is not None:
+        given = [*given, "--epochs", str(run.epochs)]  # the last one counts
     return [run.combinations if part == "additive" else part for part in given]
 
 

@@ -36,7 +36,7 @@ class Plan:
 EVERY: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "screen": {"smoke": ("--cells", "8"), "cpu": ("--epochs", "20", "--cells", "100")},
-        "lines": {"smoke": ("--cells", "8"), "cpu": ("--epochs", "20", "--cells", "100")},
+        "lines": {"smoke": ("--cells", "8"), "cpu": ("--cells", "100")},
         "drugs": {"smoke": ("--cells", "8"), "cpu": ("--epochs", "40", "--cells", "100")},
         "": {},
     }

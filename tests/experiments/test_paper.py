@@ -299,13 +299,16 @@ def test_all_of_it_is_one_page_that_names_what_failed(cells, tmp_path):
 def test_cells_and_protocols_of_a_plan_are_those_that_were_given(tmp_path):
     found, plans = script("all"), importlib.import_module("tools.plans")
     plan = {own.name: own for own in plans.PLANS}
-    few = found["All"](out=tmp_path, combinations="doubles", line_key="line")
+    few = found["All"](out=tmp_path, combinations="doubles", line_key="line", epochs=100)
     lines = found["All"](out=tmp_path, lines=tmp_path / "lines.h5ad", line_key="line")
     told = lambda name, run: found["arguments"](plan[name], run, tmp_path / "cells.h5ad")
     after = lambda given, option: given[given.index(option) + 1]
     assert after(told("table6a", few), "--split") == "doubles"
     assert after(told("table6a", lines), "--split") == "additive"
     assert after(told("table2", few), "--split") == "holdout"
+    last = lambda given: given[len(given) - given[::-1].index("--epochs")]
+    assert (last(told("table2", few)), last(told("table2", lines))) == ("100", "20")
+    assert "--epochs" not in told("table18", few)
     assert after(told("table6a", lines), "--data") == str(tmp_path / "cells.h5ad")
     assert after(told("table18", lines), "--data") == str(tmp_path / "lines.h5ad")
     assert after(told("table18", lines), "--context-key") == "line"
