@@ -192,6 +192,7 @@ def page(run: All, screen: pathlib.Path, plans: Sequence[Plan], failed: Sequence
     left = [plan.name for plan in PLANS if plan not in plans]
     if left:
         parts.append(f"Not run: {', '.join(left)}.")
+    parts += [f"{plan.title} is of {run.lines}." for plan in plans if plan.reads == "lines"]
     claims = []
     for plan in plans:
         path = run.out / plan.name / "claims.csv"

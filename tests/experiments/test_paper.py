@@ -1,5 +1,6 @@
 """The scripts of the other tables and figures, at their smallest: what they write and refuse."""
 
+import dataclasses
 import importlib
 import pathlib
 import runpy
@@ -296,7 +297,7 @@ def test_all_of_it_is_one_page_that_names_what_failed(cells, tmp_path):
     assert "--only attention mean`, 12 s.\n\nWhat was found." in text
 
 
-def test_cells_and_protocols_of_a_plan_are_those_that_were_given(tmp_path):
+def test_cells_and_protocols_of_a_plan_are_those_that_were_given(cells, tmp_path):
     found, plans = script("all"), importlib.import_module("tools.plans")
     plan = {own.name: own for own in plans.PLANS}
     few = found["All"](out=tmp_path, combinations="doubles", line_key="line", epochs=100)
@@ -313,6 +314,9 @@ def test_cells_and_protocols_of_a_plan_are_those_that_were_given(tmp_path):
     assert after(told("table18", lines), "--data") == str(tmp_path / "lines.h5ad")
     assert after(told("table18", lines), "--context-key") == "line"
     assert after(told("table18", lines), "--split") == "contexts"
+    made = found["page"](dataclasses.replace(lines, data=cells / "cells.h5ad"),
+                         cells / "cells.h5ad", [plan["table18"]], [])  # fmt: skip
+    assert f"Table 18: another cell line is of {tmp_path / 'lines.h5ad'}." in made
     with pytest.raises(SystemExit, match="table18 needs --lines"):
         found["main"](found["All"](out=tmp_path / "new", scripts=("table18",)))
     assert not (tmp_path / "new").exists()
