@@ -4,7 +4,6 @@ import functools
 import gc
 import importlib.metadata
 import os
-import pathlib
 from collections.abc import Iterator
 
 # Read when XLA starts: quick code generation in place of quick code. The fusion emitters alone
@@ -39,18 +38,13 @@ def pytest_configure(config: pytest.Config) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
-# Every compiled program maps some memory, and where a process runs out of maps (65,530 on Linux)
-# the next compilation crashes it.
-MOST_MAPS = 30_000
-
-
 @pytest.fixture(autouse=True, scope="module")
 def few_compiled_programs() -> Iterator[None]:
     """Forgets compiled programs after a file of tests, once there are very many."""
     yield
-    maps = pathlib.Path("/proc/self/maps")
-    if maps.exists() and len(maps.read_bytes().splitlines()) > MOST_MAPS:
-        jax.clear_caches()
+    from scbig._compiled import forget_many  # not before its types are checked
+
+    forget_many()
 
 
 # CPython (seen in 3.11) keeps frames in blocks of 16 KB, and maps and unmaps one at every call that

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
 import jax.random as jr
 import numpy as np
 import pandas as pd
 
 import scbig
 from scbig import baselines, cli, plotting, priors, simulate
+from scbig._compiled import forget_many
 from scbig.anchor import ResponseAnchor
 from scbig.objective import FlowMatching
 from scbig.preprocess import PreprocessConfig, preprocess
@@ -168,7 +168,7 @@ def one_screen(run: Ablation, seed: int) -> pd.DataFrame:
             fit = scbig.fit(training, known, config, **own, **given)
             scores = baselines.compare({name: fit.model}, screen, screen, test, **options)
             last = fit.history[fit.history.stage == "refit"].step.max()
-            jax.clear_caches()  # every arm is compiled anew, and mapped memory is limited
+            forget_many()
             scores.drop(baselines.CEILING).assign(steps=np.nan_to_num(last)).to_csv(path)
             print(f"screen {seed}, {name}: {scores.loc[name].pearson_delta.mean():.4f}", flush=True)
     return pd.concat([pd.read_csv(own, index_col=["predictor", "condition"]) for own in paths])

@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import anndata as ad
-import jax
 import jax.random as jr
 import numpy as np
 import pandas as pd
 
 import scbig
 from scbig import baselines, cli, data, method, plotting, priors, splits
+from scbig._compiled import forget_many
 
 SHOWN = ("pearson_delta", "pearson_delta_deg20", "pds", "mse", "acc", "e_distance")
 CELLS = 1000
@@ -261,7 +261,7 @@ def one_seed(run: Accuracy, screen: data.Screen, known: scbig.Priors, seed: int)
         for title, predictor in trained(run, training, known, out, seed).items():
             of.setdefault(title, {}).update(dict.fromkeys(fold.test, predictor))
         tested += fold.test
-        jax.clear_caches()  # every fold is compiled anew, and mapped memory is limited
+        forget_many()
     first = next(iter(of[PUBLISHED].values()))
     return baselines.compare(
         {title: Folds(own) for title, own in of.items()},

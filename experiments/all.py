@@ -68,6 +68,8 @@ class All:
     """Log-normalised h5ad of several cell lines."""
     line_key: str = "cell_type"
     """The column of --lines that tells them apart."""
+    other_interactions: pathlib.Path | None = None
+    """Another file of interactions, another release for one, for the sensitivity to them."""
 
 
 def main(run: All) -> str:
@@ -89,7 +91,8 @@ def main(run: All) -> str:
         folder.mkdir(exist_ok=True)
         begun = time.perf_counter()
         if not (folder / "done").exists():
-            code = run_script(plan, arguments(plan, run, screen), folder)
+            print(f"{plan.name}: {plan.title} ...", flush=True)
+            code = run_script(plan.script, arguments(plan, run, screen), folder / "log.txt")
             if code:
                 failed.append(plan.name)
                 print(f"{plan.name}: failed, see {folder / 'log.txt'}")
@@ -138,6 +141,8 @@ def options(plan: Plan, run: All) -> list[str]:
     given = plan.options(run.preset)
     if plan.reads == "lines":
         given = [*given, "--context-key", run.line_key]
+    if plan.script == "sensitivity" and run.other_interactions is not None:
+        given = [*given, "--others", f"other={run.other_interactions}"]
     if plan.reads == "screen" and run.epochs is not None:
         given = [*given, "--epochs", str(run.epochs)]  # the last one counts
     return [run.combinations if part == "additive" else part for part in given]
@@ -152,8 +157,10 @@ def arguments(plan: Plan, run: All, screen: pathlib.Path) -> list[str]:
         folder = run.out / "drugs"
         if not (folder / "split.json").exists():
             few = ["--genes", "60", "--cells", "12"] if run.preset == "smoke" else []
-            made = [str(HERE / "drug_screen.py"), "--out", str(folder), *few]
-            subprocess.run([sys.executable, *made], check=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            code = run_script("drug_screen", ["--out", str(folder), *few], folder / "log.txt")
+            if code:
+                raise SystemExit(f"No drug screen, see {folder / 'log.txt'}.")
         names = {
             "data": "screen.h5ad", "split-files": "split.json", "perturbations": "drugs.npz",
             "embeddings": "genes.npz", "interactions": "pairs.csv", "pathways": "sets.gmt",
@@ -171,11 +178,10 @@ def arguments(plan: Plan, run: All, screen: pathlib.Path) -> list[str]:
     return [*own, *map(str, files), *shared]
 
 
-def run_script(plan: Plan, given: Sequence[str], folder: pathlib.Path) -> int:
+def run_script(name: str, given: Sequence[str], path: pathlib.Path) -> int:
     """Runs one script with its output in a file; returns its exit status."""
-    print(f"{plan.name}: {plan.title} ...", flush=True)
-    command = [sys.executable, str(HERE / f"{plan.script}.py"), *given]
-    with (folder / "log.txt").open("w") as log:
+    command = [sys.executable, str(HERE / f"{name}.py"), *given]
+    with path.open("w") as log:
         log.write(" ".join(command) + "\n")
         log.flush()
         return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT).returncode
@@ -215,14 +221,16 @@ def page(run: All, screen: pathlib.Path, plans: Sequence[Plan], failed: Sequence
 
 
 def claimed(found: pd.DataFrame) -> str:
-    """Every claim and whether it holds, as Markdown."""
+    """How many claims hold, and every one, as Markdown."""
+    numbers = ", ".join(f"{name} {n}" for name, n in found["verdict"].value_counts().items())
+    said = f"{len(found)} claims, whose p are not corrected for their number: {numbers}.\n\n"
     heads, lines = ["table", "claim", "here", "metric", "difference", "conditions"], []
     for row in found.fillna({"part": ""}).to_dict("records"):
         where = f"{row['table']}{', ' if row['part'] else ''}{row['part']}"
         apart = f"{row['difference']:+.3f} [{row['low']:.3f}, {row['high']:.3f}]"
         own = (row[name] for name in ("claim", "verdict", "metric"))
         lines.append([where, *own, apart, row["conditions"]])
-    return markdown.rows(heads, lines).strip()
+    return said + markdown.rows(heads, lines).strip()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import pathlib
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
 import jax.random as jr
 import numpy as np
 import pandas as pd
@@ -20,6 +19,7 @@ from tools.calibration import binned, calibration
 
 import scbig
 from scbig import baselines, cli, plotting, priors, simulate
+from scbig._compiled import forget_many
 from scbig.preprocess import PreprocessConfig, preprocess
 
 
@@ -45,7 +45,7 @@ def main(run: Ensembles) -> pd.DataFrame:
     scores, errors = {}, {}
     for seed in run.screens:
         scores[seed], errors[seed] = one_screen(run, seed)
-        jax.clear_caches()
+        forget_many()
     found = pd.concat(scores.values(), keys=scores, names=["screen"])
     table = pd.concat(errors.values(), keys=errors, names=["part"]).reset_index("part")
     run.out.mkdir(parents=True, exist_ok=True)

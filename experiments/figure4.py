@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from tools.benchmark import Benchmark
+from tools.recorded import record
 from tools.trained import strongest, trained
 
 from scbig import analysis, baselines, cli, plotting
@@ -30,6 +31,7 @@ class Attention(Benchmark):
 
 def main(bench: Attention) -> pd.DataFrame:
     """Runs the experiment; returns a row for each condition and program."""
+    record(bench.measured.out, bench, {"model": bench.base})
     found = trained(bench, bench.base, "model")
     names = bench.conditions or tuple(strongest(found, 4))
     sides = {"predicted": found.predicted, "measured": found.measured}

@@ -62,12 +62,18 @@ def arms(bench: Sweep) -> dict[str, scbig.ScBIGConfig]:
 def main(bench: Sweep):
     """Runs the experiment; returns its scores."""
     base: Any = bench.base
-    whole = name_of(base.programs.clusters, base.encoder.mixing.points)
     made = arms(bench)
-    whole = whole if whole in made else next(iter(made))
-    many = name_of(max(sizes(bench)[0]), base.encoder.mixing.points)
-    claims = (Claim("the preset's programs are ahead of many more", whole, many),)
-    scores = run(bench, Table(arms=made, whole=whole, claims=claims))
+    clusters, points = base.programs.clusters, base.encoder.mixing.points
+    if name_of(clusters, points) not in made:
+        clusters, points = (own[0] for own in sizes(bench))
+    claims = (
+        Claim("the preset's programs are ahead of many more",
+              name_of(clusters, points), name_of(max(sizes(bench)[0]), points)),
+        Claim("the preset's inducing points are ahead of fewer",
+              name_of(clusters, points), name_of(clusters, min(sizes(bench)[1]))),
+    )  # fmt: skip
+    claims = tuple(claim for claim in claims if claim.ahead != claim.behind)
+    scores = run(bench, Table(arms=made, whole=name_of(clusters, points), claims=claims))
     found = comparison.summary(scores, SHOWN)
     rows = {
         f"{points} points": {

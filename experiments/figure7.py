@@ -15,6 +15,7 @@ import pandas as pd
 from sklearn.decomposition import PCA
 from tools.benchmark import Benchmark
 from tools.methods import CELLFLOW, PUBLISHED
+from tools.recorded import record
 from tools.timing import table
 from tools.trained import strongest, together, trained
 
@@ -34,6 +35,7 @@ class Places(Benchmark):
 def main(bench: Places) -> pd.DataFrame:
     """Runs the experiment; returns the place of each cell."""
     configs = {PUBLISHED: bench.base, CELLFLOW: bench.cellflow}
+    record(bench.measured.out, bench, configs)
     made = {
         name: trained(bench, config, folder)
         for folder, (name, config) in zip(("model", "cellflow"), configs.items(), strict=True)

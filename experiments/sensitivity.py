@@ -3,10 +3,12 @@
     python experiments/sensitivity.py --data screen.h5ad --split additive --seeds 0 1 2 \
         --embeddings genes.npz --interactions pairs.tsv.gz --pathways sets.gmt --out runs/links
 
-Thresholds need a score for each interaction; a file without scores has none. "shuffled" has as many
-interactions as the file, each gene with as many, between genes that do not interact. Embedding
-tables are varied by `figure5.py` and `table6e.py`, numbers of programs and of inducing points by
-`figure6.py`, seeds and splits by `table11.py`.
+Thresholds need a score for each interaction; a file without scores has none. What such a file can
+say is how much their number matters: "half of them" are drawn at random, and `--others` are further
+files, another release for one. "shuffled" has as many interactions as the file, each gene with as
+many, between genes that do not interact. Embedding tables are varied by `figure5.py` and
+`table6e.py`, numbers of programs and of inducing points by `figure6.py`, seeds and splits by
+`table11.py`.
 """
 
 from dataclasses import dataclass
@@ -14,14 +16,17 @@ from typing import Any
 
 import numpy as np
 from tools.benchmark import Benchmark, Table, run
-from tools.measured import priors_of, screen_of
+from tools.measured import named, priors_of, screen_of
 from tools.verdicts import Claim
 
 import scbig
 from scbig import baselines, cli, comparison, priors
 
-WHOLE, SHUFFLED = "as given", "shuffled"
-CLAIMS = (Claim("what interacts matters, and not only how many do", WHOLE, SHUFFLED),)
+WHOLE, SHUFFLED, HALF = "as given", "shuffled", "half of them"
+CLAIMS = (
+    Claim("what interacts matters, and not only how many do", WHOLE, SHUFFLED),
+    Claim("all interactions are ahead of half of them", WHOLE, HALF),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +37,12 @@ class Sensitivity(Benchmark):
     """Of the interactions in Eq. 1, beside the preset's."""
     thresholds: tuple[int, ...] = ()
     """Least scores, times 1000, above that of the file: 800, 900 for STRING's."""
+    others: tuple[str, ...] = ()
+    """`name=FILE`: other interactions, read as `--interactions` is."""
 
 
 def arms(bench: Sensitivity) -> dict[str, scbig.ScBIGConfig | baselines.AbstractRecipe]:
-    """The preset under each weight, each threshold, and shuffled interactions."""
+    """The preset under each weight, and on other interactions."""
     found: dict[str, Any] = {WHOLE: bench.base}
     for weight in bench.weights:
         found[f"weight {weight:g}"] = scbig.but(
@@ -45,12 +52,20 @@ def arms(bench: Sensitivity) -> dict[str, scbig.ScBIGConfig | baselines.Abstract
     if graph is None:
         raise SystemExit("--interactions is needed: it is what is varied.")
     graphs = {f"above {t}": graph.above(t / 1000) for t in bench.thresholds}
-    graphs[SHUFFLED] = shuffled(graph)
+    graphs |= {n: priors.read_interactions(path) for n, path in named("others", bench.others)}
+    graphs |= {HALF: half(graph), SHUFFLED: shuffled(graph)}
     for name, own in graphs.items():
         folder = bench.measured.out / "autoencoders" / name.replace(" ", "-")
         recipe = baselines.Arm(bench.base, folder)
         found[name] = comparison.WithPriors(recipe, interactions=own)
     return found
+
+
+def half(graph: priors.InteractionGraph) -> priors.InteractionGraph:
+    """Each interaction with a probability of one half."""
+    kept = np.random.default_rng(1).uniform(size=len(graph.first)) < 0.5
+    first, second = (np.asarray(end, object)[kept] for end in (graph.first, graph.second))
+    return priors.InteractionGraph(tuple(first), tuple(second))
 
 
 def shuffled(graph: priors.InteractionGraph) -> priors.InteractionGraph:

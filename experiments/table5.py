@@ -15,12 +15,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 from tools.benchmark import Benchmark
+from tools.recorded import record
 from tools.timing import table
 from tools.trained import strongest, trained
 
-from scbig import analysis, baselines, cli
+from scbig import analysis, baselines, cli, plotting
 
 KEY = ["context", "condition", "one", "other"]
+SIDES = ("predicted", "measured", "decoded")
 SHOWN = ("coactivation", "control", "positive", "above")
 
 
@@ -36,45 +38,58 @@ class Pairs(Benchmark):
 
 def main(bench: Pairs) -> pd.DataFrame:
     """Runs the experiment; returns a row for each condition and pair of programs."""
+    record(bench.measured.out, bench, {"model": bench.base})
     found = trained(bench, bench.base, "model")
     partition, names = found.model.pure.partition, strongest(found, bench.conditions)
-    sides = {"predicted": found.predicted, "measured": found.measured}
-    tables = {k: analysis.coactivation(s, partition, names) for k, s in sides.items()}
-    whole = tables["predicted"].merge(tables["measured"], on=KEY, suffixes=("", ", measured"))
+    sides = {side: getattr(found, side) for side in SIDES}
+    tables = {k: analysis.coactivation(side, partition, names) for k, side in sides.items()}
+    whole = tables.pop("predicted")
+    for side, own in tables.items():
+        whole = whole.merge(own, on=KEY, suffixes=("", f", {side}"))
+    whole = whole.rename(columns={own: f"{own}, predicted" for own in SHOWN})
     out = bench.measured.out
     whole.to_csv(out / "coactivation.csv", index=False)
-    agree = [
-        spearmanr(
-            own["coactivation"] - own["control"],
-            own["coactivation, measured"] - own["control, measured"],
-        )[0]
-        for _, own in whole.groupby("condition")
-    ]
-    rho = baselines.interval(np.asarray(agree, np.float64))
-    top: Any = whole.sort_values("coactivation", ascending=False)[: bench.most]
-    rows = [
-        {
-            "programs": f"M{row['one']} and M{row['other']}", "perturbation": row["condition"],
-            **{name: float(row[name]) for name in SHOWN},
-            **{f"{name}, measured": float(row[f"{name}, measured"]) for name in SHOWN},
-        }
-        for row in top.to_dict("records")
-    ]  # fmt: skip
+    top: Any = whole.sort_values("coactivation, predicted", ascending=False)[: bench.most]
+    programs = [f"M{row['one']} and M{row['other']}" for row in top.to_dict("records")]
+    shown = [f"{own}, {side}" for side in SIDES for own in ("coactivation", "control", "above")]
+    page = top.assign(programs=programs, perturbation=top["condition"])
     pairs = len(whole) // max(len(names), 1)
+    said = [
+        f"- {side}: positive in 97.5 % of draws {_share(whole['positive, ' + side])} of pairs, "
+        f"above the controls in 97.5 % {_share(whole['above, ' + side])}{_agreement(whole, side)}."
+        for side in SIDES
+    ]
     text = (
-        f"{pairs} pairs of programs under {len(names)} unseen conditions. Rank correlation of the "
-        "predicted and the measured change of coactivation from the controls, within a condition: "
-        f"{rho}. Positive in 97.5 % of draws: {_share(whole, 'positive')} of predicted pairs, "
-        f"{_share(whole, 'positive, measured')} of measured ones; above the controls in 97.5 %: "
-        f"{_share(whole, 'above')} and {_share(whole, 'above, measured')}.\n\n{table(rows)}"
-    )
+        f"{pairs} pairs of programs under {len(names)} unseen conditions; `decoded` are measured "
+        "cells through the autoencoder, as predicted ones are.\n\n" + "\n".join(said) + "\n\n"
+        + table(page[["programs", "perturbation", *shown]].to_dict("records"))
+    )  # fmt: skip
+    plotting.save(plotting.dots(drawn(page), xlabel="coactivation"), out / "coactivation.png")
     (out / "summary.md").write_text(text)
     print(f"\n{text}")
     return whole
 
 
-def _share(whole: pd.DataFrame, column: str) -> str:
-    return f"{100 * (whole[column] >= 0.975).mean():.0f} %"
+def drawn(page: pd.DataFrame) -> pd.DataFrame:
+    """What the figure shows of the page's pairs."""
+    names = pd.Index(page["programs"] + ", " + page["perturbation"])
+    sides: Any = page[[f"coactivation, {side}" for side in SIDES]].set_axis(names, axis=0)
+    return sides.set_axis([*SIDES], axis=1)
+
+
+def _share(draws: Any) -> str:
+    return f"{100 * (draws >= 0.975).mean():.0f} %"
+
+
+def _agreement(whole: pd.DataFrame, side: str) -> str:
+    """With the predicted change from the controls, within each condition."""
+    if side == "predicted":
+        return ""
+    change = lambda own, of: own[f"coactivation, {of}"] - own[f"control, {of}"]
+    parts = [own for _, own in whole.groupby("condition")]
+    rho = [spearmanr(change(own, "predicted"), change(own, side))[0] for own in parts]
+    found = baselines.interval(np.asarray(rho, np.float64))
+    return f"; rank correlation with the predicted change from the controls {found}"
 
 
 if __name__ == "__main__":

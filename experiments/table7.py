@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 from tools.benchmark import Benchmark
 from tools.measured import priors_of, screen_of
+from tools.recorded import record
 from tools.timing import autoencoder, flow, gigabytes, written
 
 import scbig
@@ -44,11 +45,13 @@ def main(bench: Costs) -> pd.DataFrame:
     given = bench.measured
     screen = screen_of(given)
     known = priors_of(given, screen)
+    made = arms(bench.aligned)
+    record(given.out, bench, made)
     _, trained = autoencoder(screen, known, bench.base, calls=2)
     flowed = bench.base.flow
     batch = getattr(flowed, "groups", 1) * getattr(flowed, "cells", 1)
     rows, first = [], None
-    for name, config in arms(bench.aligned).items():
+    for name, config in made.items():
         time, _ = flow(screen, known, config, trained, calls=bench.calls)
         first = first or time
         rows.append(
@@ -59,7 +62,7 @@ def main(bench: Costs) -> pd.DataFrame:
             }
         )  # fmt: skip
         print(rows[-1])
-    return written(given.out, rows, f", {screen.num_genes} genes")
+    return written(given.out, rows, f", {screen.num_genes} genes", named=["losses"])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from tools.benchmark import Benchmark
 from tools.measured import priors_of, screen_of
+from tools.recorded import record
 from tools.timing import autoencoder, gigabytes, written
 
 import scbig
@@ -39,18 +40,22 @@ def main(bench: Costs) -> pd.DataFrame:
     screen = screen_of(given)
     known = priors_of(given, screen)
     sizes = [number for number in bench.clusters if number < screen.num_genes]
+    # What a program holds does not matter to the time, and Gene-Relation Clustering of one gene
+    # each would find nothing.
+    arms = {
+        clusters: scbig.but(bench.base, programs=programs.FileOrder(clusters))
+        for clusters in (*sizes, *([screen.num_genes] if bench.each else ()))
+    }
+    record(given.out, bench, {f"{clusters} programs": own for clusters, own in arms.items()})
     rows: list[dict[str, Any]] = []
-    for clusters in (*sizes, *([screen.num_genes] if bench.each else ())):
-        # What a program holds does not matter to the time, and Gene-Relation Clustering of one
-        # gene each would find nothing.
-        config = scbig.but(bench.base, programs=programs.FileOrder(clusters))
+    for clusters, config in arms.items():
         time, _ = autoencoder(screen, known, config, calls=bench.passes)
         row = {"programs": clusters, "genes in each": -(-screen.num_genes // clusters)}
         paper = {"paper, ms": PAPER.get(clusters, float("nan"))}
         batch = {"cells a step": config.stage1.batch}
         rows.append({**row, **batch, "ms a step": time, **paper, "GB so far": gigabytes()})
         print(rows[-1])
-    return written(given.out, rows, f", {screen.num_genes} genes")
+    return written(given.out, rows, f", {screen.num_genes} genes", named=["programs"])
 
 
 if __name__ == "__main__":

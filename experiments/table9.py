@@ -13,6 +13,7 @@ from typing import Any, Literal
 import jax
 import pandas as pd
 from tools.benchmark import base_of
+from tools.recorded import record
 from tools.timing import autoencoder, flow, gigabytes, written
 
 import scbig
@@ -65,33 +66,32 @@ def simulated(genes: int, programs: int) -> tuple[data.Screen, scbig.Priors]:
     return data.Screen.from_anndata(cells), known
 
 
+def at(run: Scale, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], scbig.ScBIGConfig]:
+    """One of the paper's settings, divided, and the preset at it."""
+    genes, clusters, points, latent = (max(size // run.divide, 2) for size in sizes)
+    changes: Any = {"programs.clusters": clusters, "encoder.latent": latent}
+    changes |= {f"{part}.mixing": nn.InducingPoints(points) for part in ("encoder", "decoder")}
+    return (genes, clusters, points, latent), scbig.but(base_of(run.preset), **changes)
+
+
 def main(run: Scale) -> pd.DataFrame:
     """Runs the experiment; returns times and memory."""
     chosen = [sizes for sizes in PAPER if not run.genes or sizes[0] in run.genes]
+    record(run.out, run, {f"{sizes}": at(run, sizes)[1] for sizes in chosen})
     rows: list[dict[str, Any]] = []
     for sizes in chosen:
-        genes, clusters, points, latent = (max(size // run.divide, 2) for size in sizes)
-        screen, known = simulated(genes, clusters)
-        mixing = nn.InducingPoints(points)
-        config = scbig.but(
-            base_of(run.preset),
-            **{
-                "programs.clusters": clusters, "encoder.mixing": mixing, "decoder.mixing": mixing,
-                "encoder.latent": latent,
-            },
-        )  # fmt: skip
+        (genes, *own), config = at(run, sizes)
+        screen, known = simulated(genes, own[0])
         first, trained = autoencoder(screen, known, config, calls=run.calls)
         second, _ = flow(screen, known, config, trained, calls=run.calls)
-        rows.append(
-            {
-                "genes": screen.num_genes, "programs": clusters, "points": points,
-                "latents": latent, "stage 1, ms": first, "stage 2, ms": second,
-                "paper, ms": PAPER[sizes], "GB so far": gigabytes(),
-            }
-        )  # fmt: skip
+        names = ("programs", "points", "latents")
+        row = {"genes": screen.num_genes, **dict(zip(names, own, strict=True))}
+        times = {"stage 1, ms": first, "stage 2, ms": second, "paper, ms": PAPER[sizes]}
+        rows.append({**row, **times, "GB so far": gigabytes()})
         print(rows[-1])
         jax.clear_caches()
-    return written(run.out, rows)
+    shown = ("stage 1, ms", "stage 2, ms", "paper, ms")
+    return written(run.out, rows, named=["genes", "programs"], shown=shown)
 
 
 if __name__ == "__main__":

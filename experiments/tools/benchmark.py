@@ -1,6 +1,5 @@
 """What the scripts of tables share: arms in, one folder of results out."""
 
-import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import scbig
 from scbig import baselines, comparison, method, metrics, nn, plotting
 
 from .measured import Measured, evaluations, priors_of, screen_of
+from .recorded import record
 from .verdicts import APART, Claim, apart, judged, means, sentences
 
 SHOWN = (*comparison.SHOWN, "acc", "acc_deg20")
@@ -135,10 +135,7 @@ def run(bench: Benchmark, table: Table) -> pd.DataFrame:
         cells=given.cells,
         out=out,
     )
-    out.mkdir(parents=True, exist_ok=True)
-    configs = {n: arm for n, arm in arms.items() if isinstance(arm, scbig.ScBIGConfig)}
-    told = {name: config.to_dict() for name, config in configs.items()}
-    (out / "config.json").write_text(json.dumps(told, indent=1) + "\n")
+    record(out, bench, arms)
     failed = comparison.predict_all(plan)
     scores = comparison.score_all(plan, **table.scoring)
     costs = comparison.costs(plan)

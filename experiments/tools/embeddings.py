@@ -8,7 +8,7 @@ import numpy as np
 from scbig import priors
 
 from .benchmark import Benchmark
-from .measured import screen_of
+from .measured import named, screen_of
 
 GIVEN, GO, RANDOM = "given", "GO terms", "random"
 
@@ -32,11 +32,7 @@ def tables(bench: WithTables) -> dict[str, priors.EmbeddingTable]:
         raise SystemExit("--embeddings is needed: the table that the others are held against.")
     read = lambda path: priors.read_embeddings(path, duplicates="mean")
     found = {GIVEN: read(given.files.embeddings)}
-    for asked in bench.tables:
-        name, sign, path = asked.partition("=")
-        if not (name and sign and path):
-            raise SystemExit(f"--tables takes name=FILE; got {asked!r}.")
-        found[name] = read(path)
+    found |= {name: read(path) for name, path in named("tables", bench.tables)}
     if given.annotations is not None:
         known = priors.read_annotations(given.annotations)
         most = min(len(known.go), len({term for own in known.go.values() for term in own}))

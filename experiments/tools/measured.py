@@ -82,6 +82,15 @@ def _splits(given: Measured, screen: data.Screen, seed: int) -> Sequence[scbig.S
     return [protocols[given.split](screen, seed=seed)]
 
 
+def named(option: str, given: Sequence[str]) -> Iterator[tuple[str, pathlib.Path]]:
+    """The names and files of an option that takes `name=FILE` several times."""
+    for asked in given:
+        name, sign, path = asked.partition("=")
+        if not (name and sign and path):
+            raise SystemExit(f"--{option} takes name=FILE; got {asked!r}.")
+        yield name, pathlib.Path(path)
+
+
 def screen_of(given: Measured) -> data.Screen:
     """The cells."""
     columns = data.Columns(condition=given.condition_key, context=given.context_key)

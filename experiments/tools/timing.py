@@ -4,6 +4,7 @@ import pathlib
 import resource
 import statistics
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import jax.random as jr
 import pandas as pd
 
 import scbig
-from scbig import data, service, train
+from scbig import data, plotting, service, train
 
 from . import markdown
 
@@ -69,11 +70,23 @@ def gigabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
-def written(out: pathlib.Path, rows: list[dict[str, Any]], genes: str = "") -> pd.DataFrame:
-    """Writes and prints the times: `costs.csv` and `summary.md`, which names the device."""
-    out.mkdir(parents=True, exist_ok=True)
+def written(
+    out: pathlib.Path,
+    rows: list[dict[str, Any]],
+    genes: str = "",
+    *,
+    named: Sequence[str],
+    shown: Sequence[str] = ("ms a step", "paper, ms"),
+) -> pd.DataFrame:
+    """Writes and prints the times: `costs.csv`, `costs.png` and `summary.md`, with the device.
+
+    **Arguments:** `named`, the columns that tell rows apart; `shown`, those of milliseconds.
+    """
     found = pd.DataFrame(rows)
     found.to_csv(out / "costs.csv", index=False)
+    of = lambda row: ", ".join(f"{row[name]} {name}" for name in named)
+    times: Any = found.set_index(pd.Index([of(row) for row in rows]))[[*shown]]
+    plotting.save(plotting.dots(times, xlabel="milliseconds a step", log=True), out / "costs.png")
     text = f"{jax.devices()[0].device_kind}{genes}.\n\n{table(rows)}"
     (out / "summary.md").write_text(text)
     print(f"\n{text}")

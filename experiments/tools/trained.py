@@ -38,6 +38,13 @@ class Trained:
         """The test conditions' measured cells, with the controls."""
         return self.screen.select(["control", *self.test])
 
+    @property
+    def decoded(self) -> data.Screen:
+        """The same through the autoencoder, which leaves out much of what single cells do alone."""
+        cells = self.measured.to_anndata()
+        cells.X = self.model.round_trip(self.measured.dense(), self.measured.genes)
+        return data.Screen.from_anndata(cells)
+
 
 def trained(bench: Benchmark, config: scbig.ScBIGConfig, name: str) -> Trained:
     """Trains on the first split of the protocol, or reads what the folder has.

@@ -88,6 +88,10 @@ def sentences(found: pd.DataFrame) -> str:
             f"- {own['claim']}: **{own['verdict']}** ({own['metric']} "
             f"{own['difference']:+.{digits}f} [{where}], p {own['p']:.1g}, {number})."
         )
+    if lines and (found["seeds"] == 1).any():
+        lines.append(
+            "\nIntervals are over conditions: what another training would change is not in them."
+        )
     return "\n".join(lines)
 
 
@@ -128,10 +132,17 @@ def means(
 
 
 def spread(scores: pd.DataFrame, shown: Sequence[str]) -> pd.DataFrame:
-    """The standard deviation over seeds of each row's mean over conditions, by metric.
+    """The standard deviation of each row's mean over conditions, by metric.
 
-    Of rows with one seed it is empty. Several splits are each of their own, and averaged.
+    Over the seeds of a split, on average over the splits; and over splits, of the mean over seeds:
+    the tests are then of other conditions, which is most of it.
+
+    **Returns:** a row for each predictor and what it is `over`, `seeds` or `splits`; none where
+    there is one alone.
     """
     means = scores.groupby(["predictor", "evaluation", "seed"], sort=False)[[*shown]].mean()
-    sds: Any = means.groupby(["predictor", "evaluation"], sort=False).std()
-    return sds.groupby("predictor", sort=False).mean().dropna(how="all")
+    of_seeds: Any = means.groupby(["predictor", "evaluation"], sort=False)
+    seeds = of_seeds.std().groupby("predictor", sort=False).mean()
+    splits = of_seeds.mean().groupby("predictor", sort=False).std()
+    both = pd.concat({"seeds": seeds, "splits": splits}, names=["over"])
+    return both.swaplevel().dropna(how="all")

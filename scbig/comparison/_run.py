@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.random as jr
 import numpy as np
 import pandas as pd
 
 from scbig._claims import in_use
+from scbig._compiled import forget_many
 from scbig._errors import NumericalFailure
 from scbig._files import atomic
 from scbig.data import CONTROL, Columns, control_cells
@@ -100,8 +100,7 @@ def _once(comparison: Comparison, unit: Unit, say: Callable[[str], None]) -> str
         record = {"told": told, "cost": cost}
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
-    if comparison.recipes[unit.predictor].draws:
-        jax.clear_caches()  # every training compiles its own, and mapped memory is limited
+    forget_many()
     return record.get("failed")
 
 

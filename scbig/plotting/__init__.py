@@ -14,6 +14,7 @@ from ._cells import (
 from ._comparison import comparison as comparison
 from ._curves import training_curves as training_curves
 from ._density import density as density
+from ._dots import dots as dots
 from ._programs import (
     enrichment_heatmap as enrichment_heatmap,
     interaction_heatmap as interaction_heatmap,

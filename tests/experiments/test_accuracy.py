@@ -89,7 +89,7 @@ def test_unseen_doubles_are_scored_by_models_that_have_not_seen_them(shared_file
         "interactions": shared_file("priors/string_v12_ge800.tsv.gz"),
         "pathways": shared_file("priors/ReactomePathways.gmt"),
     }
-    run = script["Accuracy"](**given, model=bare(), out=tmp_path, seeds=1, held=8)
+    run = script["Accuracy"](**given, model=bare(), out=tmp_path, seeds=1, held=15)
     averages = script["main"](run)
     assert averages.index[0] == "scBIG"
     assert {"scBIG, as published", "anchor", "additive", "autoencoder ceiling"} <= {*averages.index}

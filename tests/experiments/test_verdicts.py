@@ -51,7 +51,8 @@ def test_a_claim_holds_if_the_interval_is_on_its_side(v, ahead, metric, verdict)
     assert row["p"] == pytest.approx(test.pvalue)
     said = v.sentences(found)
     assert said.startswith(f"- one is ahead: **{verdict}** ({metric} {ahead:+.3f} [")
-    assert said.endswith("12 conditions, 1 seed(s)).")
+    assert "12 conditions, 1 seed(s)).\n" in said
+    assert said.endswith("what another training would change is not in them.")
 
 
 def test_a_mean_that_a_few_conditions_make_is_not_seen(v):
@@ -85,17 +86,26 @@ def test_the_papers_value_stands_beside_each_row(v):
     assert other.endswith("] |  |")
 
 
-def test_the_spread_is_that_of_the_means_of_each_seed(v):
+def test_the_spread_is_over_seeds_and_over_splits(v):
     rng, rows = np.random.default_rng(1), {}
     for name, seeds in {"drawn": 4, "fixed": 1}.items():
-        for seed in range(seeds):
-            for place in range(5):
-                value = {"pearson_delta": rng.normal(), "mse": rng.normal()}
-                rows["e", name, seed, "", f"g{place}"] = value
+        for split in "ef":
+            for seed in range(seeds):
+                for place in range(5):
+                    value = {"pearson_delta": rng.normal(), "mse": rng.normal()}
+                    rows[split, name, seed, "", f"g{place}"] = value
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index = pd.MultiIndex.from_tuples(table.index, names=LEVELS)
+    table = table.sort_index()
     found = v.spread(table, ["pearson_delta", "mse"])
-    assert [*found.index] == ["drawn"]
-    own: Any = table.xs("drawn", level="predictor")
-    by_hand = [own.xs(seed, level="seed")["mse"].mean() for seed in range(4)]
-    assert found.loc["drawn", "mse"] == pytest.approx(np.std(np.array(by_hand), ddof=1))
+    assert {*found.index} == {("drawn", "seeds"), ("drawn", "splits"), ("fixed", "splits")}
+    means = {
+        split: [table.loc[split, "drawn", seed]["mse"].mean() for seed in range(4)]
+        for split in "ef"
+    }
+    of_seeds = np.mean([np.std(own, ddof=1) for own in means.values()])
+    assert found.loc[("drawn", "seeds"), "mse"] == pytest.approx(of_seeds)
+    of_splits = np.std([np.mean(own) for own in means.values()], ddof=1)
+    assert found.loc[("drawn", "splits"), "mse"] == pytest.approx(of_splits)
+    one = v.spread(table.loc[["e"]], ["mse"])
+    assert [*one.index] == [("drawn", "seeds")]
