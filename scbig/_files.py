@@ -21,6 +21,23 @@ _VERSIONS = ("scbig-jax", "jax", "equinox")
 _PARTS = ("header", "versions", "bytes", "sha256")
 
 
+def to_read(path: str | os.PathLike[str], what: str, *, folder: bool = False) -> pathlib.Path:
+    """The path of what is to be read, once it is known to be there.
+
+    **Arguments:** `what` it should be, for the message: "a split, as `Split.save` writes it";
+    `folder`, whether it may be a folder, as zarr is.
+
+    **Raises:** `FileNotFoundError`, and `IsADirectoryError` for a folder that should be a file, in
+    a sentence that names the path and what it should be.
+    """
+    found = pathlib.Path(path)
+    if not found.exists():
+        raise FileNotFoundError(f"There is no file {path}: it should be {what}.")
+    if found.is_dir() and not folder:
+        raise IsADirectoryError(f"{path} is a folder: it should be {what}.")
+    return found
+
+
 @contextlib.contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     """Yields a temporary path of the same suffix beside `path`, and renames it at a clean exit.
@@ -127,6 +144,15 @@ def read_tree(
             f"by {made}, or has been put together by hand: write it again."
         ) from error
     return line["header"], tree
+
+
+def versions(path: str | os.PathLike[str], kind: str) -> dict[str, str]:
+    """The versions of scBIG, JAX and Equinox that wrote a file of `write_tree`, by package.
+
+    **Raises:** `ValueError` if the file is of another kind.
+    """
+    with pathlib.Path(path).open("rb") as file:
+        return _parse(file.readline(), path, kind)["versions"]
 
 
 def _parse(first: bytes, path: str | os.PathLike[str], kind: str) -> dict[str, Any]:

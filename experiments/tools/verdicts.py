@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from scbig import baselines, comparison, metrics
 
@@ -33,16 +34,16 @@ class Claim:
 def judged(scores: pd.DataFrame, claims: Sequence[Claim]) -> pd.DataFrame:
     """Each claim whose two rows are there, with the difference paired by condition.
 
-    A claim holds if the whole 95 % bootstrap interval is on its side and p of a Wilcoxon test is
-    below 0.05, and is contradicted if both are so on the other side; what lies between says
-    nothing, and so do fewer than six conditions. Neither is corrected for the number of claims,
-    and of one seed they are of other conditions under the same trainings.
+    A claim holds if the whole 95 % bootstrap interval over conditions is on its side, p of a
+    Wilcoxon test is below 0.05, and so is that of a t test of the seeds' mean differences: on other
+    conditions, and in other trainings. It is contradicted if all are so on the other side; what
+    lies between says nothing, and so do fewer than six conditions. Of one seed nothing is known of
+    other trainings, which the verdict then says. None is corrected for the number of claims.
 
     **Returns:** the columns `claim`, `verdict`, `metric`, `difference`, `low`, `high`, `p`,
-    `conditions` and `seeds`.
+    `conditions`, `seeds`, and `p_seeds`, of the t test.
     """
     made = {str(name) for name in scores.index.get_level_values("predictor")}
-    seeds = scores.index.get_level_values("seed").nunique()
     rows = []
     for claim in claims:
         if not {claim.ahead, claim.behind} <= made:
@@ -50,29 +51,59 @@ def judged(scores: pd.DataFrame, claims: Sequence[Claim]) -> pd.DataFrame:
         found = baselines.paired(scores, claim.ahead, claim.behind, claim.metric)
         labels = scores.index.get_level_values("condition").unique()
         things = len({*baselines.things_of(labels)})
+        seeds = by_seed(scores, claim)
+        told = verdict(found, metrics.ahead(claim.metric), things, seeds)
         rows.append(
             {
-                "claim": claim.said, "verdict": verdict(found, metrics.ahead(claim.metric), things),
-                "metric": claim.metric, "difference": found.mean, "low": found.low,
-                "high": found.high, "p": found.chance, "conditions": found.number, "seeds": seeds,
+                "claim": claim.said, "verdict": told, "metric": claim.metric,
+                "difference": found.mean, "low": found.low, "high": found.high, "p": found.chance,
+                "conditions": found.number, "seeds": len(seeds), "p_seeds": chance(seeds),
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def verdict(found: baselines.Interval, sign: float, things: int) -> str:
-    """In three words at most, where `sign` is 1 if more is better.
+def by_seed(scores: pd.DataFrame, claim: Claim) -> np.ndarray:
+    """The mean difference over conditions under each seed; a row that draws nothing has one."""
+    sides = [
+        scores.xs(name, level="predictor")[claim.metric].unstack("seed")
+        for name in (claim.ahead, claim.behind)
+    ]
+    drawn = max(sides, key=lambda own: own.shape[1]).columns
+    left, right = (
+        own.reindex(columns=drawn, method=None if own.shape[1] > 1 else "nearest") for own in sides
+    )
+    return (left - right).dropna().mean().to_numpy(np.float64)
 
-    **Arguments:** `things`, perturbations, whatever the number of contexts and doses.
+
+def chance(seeds: np.ndarray) -> float:
+    """p of a t test that differences under several seeds are of mean zero; NaN of one."""
+    if len(seeds) < 2:
+        return float("nan")
+    spread = seeds.std(ddof=1)
+    if spread == 0:
+        return float(seeds.mean() == 0)
+    size = abs(seeds.mean()) / (spread / np.sqrt(len(seeds)))
+    return float(2 * stats.t.sf(size, len(seeds) - 1))
+
+
+def verdict(found: baselines.Interval, sign: float, things: int, seeds: np.ndarray) -> str:
+    """In a few words, where `sign` is 1 if more is better.
+
+    **Arguments:** `things`, perturbations, whatever the number of contexts and doses; `seeds`, the
+    mean difference of each.
     """
     if min(found.number, things) < FEWEST:
         return "too few conditions"
     low, high = sorted((sign * found.low, sign * found.high))
     if not np.isfinite(low):
         return "undefined"
-    if found.chance is None or found.chance >= LEVEL:
+    if found.chance is None or found.chance >= LEVEL or low <= 0 <= high:
         return "not seen"
-    return "holds" if low > 0 else "contradicted" if high < 0 else "not seen"
+    told = "holds" if low > 0 else "contradicted"
+    if len(seeds) < 2:
+        return f"{told}, of one training"
+    return told if chance(seeds) < LEVEL else "not seen over seeds"
 
 
 def sentences(found: pd.DataFrame) -> str:
@@ -83,14 +114,17 @@ def sentences(found: pd.DataFrame) -> str:
         size = max(abs(own["low"]), abs(own["high"]))
         digits = 3 if not np.isfinite(size) or size >= 0.01 else 4
         where = ", ".join(f"{own[end]:.{digits}f}" for end in ("low", "high"))
-        number = f"{own['conditions']} conditions, {own['seeds']} seed(s)"
+        number = f"{own['conditions']} conditions, 1 seed"
+        if own["seeds"] > 1:
+            number = f"{own['conditions']} conditions; {own['seeds']} seeds, p {own['p_seeds']:.1g}"
         lines.append(
             f"- {own['claim']}: **{own['verdict']}** ({own['metric']} "
             f"{own['difference']:+.{digits}f} [{where}], p {own['p']:.1g}, {number})."
         )
-    if lines and (found["seeds"] == 1).any():
+    if lines:
         lines.append(
-            "\nIntervals are over conditions: what another training would change is not in them."
+            "\nIntervals, and the first p, are over conditions, under the same trainings; the p of "
+            "seeds is over trainings."
         )
     return "\n".join(lines)
 

@@ -7,10 +7,13 @@ import pandas as pd
 from jaxtyping import Float
 
 from scbig._typing import PRNGKeyArray
-from scbig.data import Screen
+from scbig.data import CONTROL, Screen
 from scbig.service import Course, TrainedModel, courses
 
 from ._resample import bounds, means_drawn
+
+ANCHORED = "control moved by the anchor"
+"""What the flow of a model with an anchor starts from; that of others from the control itself."""
 
 
 def times_of(number: int) -> tuple[float, ...]:
@@ -37,14 +40,15 @@ def trajectories(
     **Arguments:** as for `scbig.service.courses`; `times`, how many, equally spaced.
 
     **Returns:** a row for each context, condition, cell (the name of its control) and `time`, with
-    its place `x`, `y`, and the `share` of the latents' variance that the plane holds.
+    its place `x`, `y`, the `share` of the latents' variance that the plane holds, and what the flow
+    starts from (`start`): the control, or what an anchor has made of it.
 
     **Raises:** as `scbig.service.courses`; `ValueError` for fewer than two times.
     """
     given = controls, conditions, times_of(times)
     found = [*courses(model, *given, cells=cells, key=key)]
     plane, centre, share = _plane(found)
-    tables = []
+    start, tables = ANCHORED if model.anchor is not None else CONTROL, []
     for own in found:
         places = (own.latents - centre) @ plane
         count, number = places.shape[:2]
@@ -55,6 +59,7 @@ def trajectories(
                     "cell": np.tile(own.sources, count), "number": np.tile(range(number), count),
                     "time": np.repeat(own.times, number),
                     "x": places[..., 0].ravel(), "y": places[..., 1].ravel(), "share": share,
+                    "start": start,
                 }
             )
         )  # fmt: skip
@@ -89,11 +94,17 @@ def program_course(
 ) -> pd.DataFrame:
     """How the mean expression of each program changes along the flow, from its start.
 
+    The flow of a model with an anchor starts at controls that the anchor has moved: the change from
+    time 0 is what the flow adds to the anchor's, which is not in it. The whole response is that of
+    `program_response` of predicted cells.
+
     **Arguments:** as for `trajectories`; `draws` of cells with replacement, and their `seed`.
 
     **Returns:** a row for each context, condition, time and program: the `response`, the change
     from time 0 in log expression, with its 95 % bootstrap interval over cells from `low` to
     `high`.
+
+    **Raises:** as `trajectories`.
     """
     weights = np.asarray(model.pure.partition.averaging(), np.float64)
     rng, tables = np.random.default_rng(seed), []

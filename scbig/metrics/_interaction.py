@@ -9,6 +9,8 @@ from scipy.spatial.distance import cdist
 from ._response import pearson, response
 
 Response = Float[np.ndarray, " genes"]
+BLOCK = 512
+"""Points whose distances to all others are in memory at once."""
 
 INTERACTIONS = (
     "gi_pearson",
@@ -109,16 +111,20 @@ def distance_correlation(
 
     **Arguments:** `x` and `y`, a number or a row of numbers for each point.
     """
-    a, b = (_doubly_centred(np.asarray(own, np.float64).reshape(len(own), -1)) for own in (x, y))
-    covariance, first, second = (float(np.mean(p)) for p in (a * b, a * a, b * b))
+    points = [np.asarray(own, np.float64).reshape(len(own), -1) for own in (x, y)]
+    number = len(points[0])
+    rows, products = np.empty((2, number)), np.zeros(3)
+    # The matrices of distances, of which a block at a time is in memory; that they are centred only
+    # takes the means of rows from the mean of a product.
+    for start in range(0, number, BLOCK):
+        part = slice(start, start + BLOCK)
+        a, b = (cdist(own[part], own) for own in points)
+        rows[0, part], rows[1, part] = a.mean(axis=1), b.mean(axis=1)
+        products += [np.vdot(one, other) for one, other in ((a, b), (a, a), (b, b))]
+    centre = lambda i, j: rows[i].mean() * rows[j].mean() - 2 * np.mean(rows[i] * rows[j])
+    centred = (centre(0, 1), centre(0, 0), centre(1, 1))
+    covariance, first, second = products / number**2 + centred
+    # Of what is constant every distance is zero, and so are these, exactly.
     if first <= 0 or second <= 0:
         return float("nan")
     return float(np.sqrt(max(covariance, 0.0) / np.sqrt(first * second)))
-
-
-def _doubly_centred(
-    points: Float[np.ndarray, "genes dimensions"],
-) -> Float[np.ndarray, "genes genes"]:
-    distances = cdist(points, points)
-    means = distances.mean(axis=0)
-    return distances - means[None] - means[:, None] + distances.mean()

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scbig._names import examples
-from scbig.metrics import ERRORS
 
-from ._style import FONT, INK, colour_of, grid, new_figure
+from ._style import FONT, INK, colour_of, grid, inches, new_figure, titled
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -26,7 +25,9 @@ def comparison(table: "pandas.DataFrame", *, metrics: Sequence[str]) -> "matplot
     """
     _check(table, metrics)
     down, across = grid(len(metrics))
-    figure = new_figure(1.3 + 1.7 * across, down * (0.75 + 0.22 * len(table)))
+    figure = new_figure(
+        0.4 + inches(map(str, table.index)) + 1.7 * across, down * (0.9 + 0.22 * len(table))
+    )
     panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
     for panel, metric in zip(panels, metrics, strict=False):
         _panel(panel, [str(name) for name in table.index], table[metric].to_numpy(float), metric)
@@ -80,6 +81,5 @@ def _panel(
     panel.tick_params(axis="y", length=0)
     panel.tick_params(axis="x", labelsize=FONT - 1)
     panel.locator_params(axis="x", nbins=3)
-    arrow = "lower is better" if metric in ERRORS else ""
-    panel.set_title(metric + (f"\n({arrow})" if arrow else ""), fontsize=FONT)
+    panel.set_title(titled(metric), fontsize=FONT)
     panel.spines[["top", "right", "left"]].set_visible(False)

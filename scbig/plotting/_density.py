@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from scbig._names import examples
 
-from ._style import FONT, SCBIG, new_figure
+from ._style import FONT, SCBIG, broken, key, line, new_figure, patch
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -26,6 +26,7 @@ def density(
     measured: str = "measured",
     control: str = "control",
     conditions: Sequence[str] = (),
+    plane: str = "UMAP",
 ) -> "matplotlib.figure.Figure":
     """Contours of measured and predicted cells in a plane, a column for each predictor (Figure 7).
 
@@ -33,8 +34,8 @@ def density(
     and 80 % of a population's cells, by a Gaussian kernel (Scott's rule).
 
     **Arguments:** `table`, a row for each cell: `condition`, `population` (`measured`, `control`,
-    or the name of a predictor), and the place `x`, `y`, from UMAP for instance; `conditions`, a row
-    of panels each, by default all but that of the controls.
+    or the name of a predictor), and the place `x`, `y`; `conditions`, a row of panels each, by
+    default all but that of the controls; `plane`, what made the places, which names the axes.
 
     **Raises:** `ValueError` for a column that is not there, no measured or no predicted cells of a
     condition, fewer than four of either, and places that are not finite.
@@ -59,7 +60,7 @@ def density(
     ]  # fmt: skip
     if few:
         raise ValueError(f"density: fewer than four cells of {examples(few)}.")
-    figure = new_figure(0.6 + 2.2 * len(predictors), 0.3 + 2.1 * len(shown))
+    figure = new_figure(0.8 + 2.2 * len(predictors), 0.4 + 2.1 * len(shown))
     panels = figure.subplots(len(shown), len(predictors), sharex=True, sharey=True, squeeze=False)
     everything = table[["x", "y"]].to_numpy(float)
     low, high = everything.min(axis=0), everything.max(axis=0)
@@ -76,12 +77,12 @@ def density(
             panel.set_xticks([])
             panel.set_yticks([])
             if row == 0:
-                panel.set_title(predictor, fontsize=FONT)
+                panel.set_title(broken(predictor, 30), fontsize=FONT)
+            if row == len(shown) - 1:
+                panel.set_xlabel(f"{plane} 1", fontsize=FONT - 1)
             if column == 0:
-                panel.set_ylabel(name, fontsize=FONT)
-    figure.legend(
-        handles=_keys(), loc="outside lower center", ncols=3, fontsize=FONT - 1, frameon=False
-    )
+                panel.set_ylabel(f"{broken(name, 30)}\n{plane} 2", fontsize=FONT - 1)
+    key(figure, _handles(len(still) > 0))
     return figure
 
 
@@ -113,12 +114,10 @@ def _contours(
 GREYS = ("#DDDDDD", "#B5B5B5", "#8A8A8A")
 
 
-def _keys() -> list[Any]:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
+def _handles(controls: bool) -> list[Any]:
+    held = f"{', '.join(f'{100 * share:.0f}' for share in LEVELS)} % of them"
     return [
-        Patch(color=GREYS[1], label="measured"),
-        Line2D([], [], color=SCBIG, label="predicted"),
-        Line2D([], [], color="#C8C8C8", marker=".", linestyle="", label="control"),
+        patch(f"measured cells, dark to light: {held}", color=GREYS[1]),
+        line(f"predicted cells, inner to outer line: {held}", color=SCBIG),
+        *([line("a control cell", color="#C8C8C8", marker=".", linestyle="")] if controls else []),
     ]

@@ -79,7 +79,7 @@ def judged(run: Run, screen: Screen, *, cells: int, key: PRNGKeyArray) -> Judged
     """
     if run.split is None:
         return None
-    measured = _of_contexts(screen, run.split.test_contexts)
+    measured = of_contexts(screen, run.split.test_contexts)
     there = [place for place in measured.contexts if place] or [None]
     names = {c.name for c in measured.conditions}
     tested = tuple(
@@ -106,7 +106,7 @@ def judged(run: Run, screen: Screen, *, cells: int, key: PRNGKeyArray) -> Judged
     return Judged(found, tested, measured, _predicted(run, measured, tested, cells, key))
 
 
-def _of_contexts(screen: Screen, contexts: Sequence[str]) -> Screen:
+def of_contexts(screen: Screen, contexts: Sequence[str]) -> Screen:
     """The cells of some contexts, of all if none is named."""
     if not contexts:
         return screen

@@ -18,7 +18,7 @@ from scbig.data import Screen
 from scbig.priors import PathwayLibrary
 from scbig.programs import GenePartition
 
-from . import _html as h
+from . import _html as h, _looks as looks
 from ._capability import capabilities
 from ._judged import Judged, judged
 from ._run import Run
@@ -54,14 +54,15 @@ def write_report(
         which = f"one side alone has {examples(apart)}" if apart else "they have another order"
         raise ValueError(f"The cells do not have the genes of the run: {which}.")
     scored = None if screen is None else judged(run, screen, cells=cells, key=key)
+    shown = [] if scored is None else _predicted(run, scored, cells=cells, key=key)
     sections = [
         ("What was trained", _trained(run)),
         *([] if screen is None else [("The cells", _cells(screen))]),
-        ("How good it is", _scores(scored, run)),
+        ("How good it is", _scores(scored, run, given=screen is not None)),
         ("Best and worst predicted", _extremes(scored)),
         ("What it cannot know", h.table(capabilities(run.model, run.split))),
         ("Gene programs", _programs(run, pathways)),
-        *([] if scored is None else [("What programs do", _responses(run, scored))]),
+        *shown,
         ("Training", _curves(run.history)),
         ("Configuration", h.folded("all settings", h.lines(json.dumps(run.config, indent=1)))),
     ]
@@ -72,6 +73,17 @@ def write_report(
     return path
 
 
+def _predicted(run: Run, scored: Judged, *, cells: int, key: PRNGKeyArray) -> list[tuple[str, str]]:
+    """The sections of what the predicted cells of tested conditions are like."""
+    return [
+        ("What programs do", _responses(run, scored)),
+        ("On the way along the flow", looks.course(run, scored, cells=cells, key=key)),
+        ("Whom predictions resemble", looks.neighbours(scored)),
+        ("What happens to the target", looks.targets(scored)),
+        ("Two perturbations together", looks.interactions(scored)),
+    ]
+
+
 def _trained(run: Run) -> str:
     names, model = run.model.names, run.model
     facts = {
@@ -79,7 +91,8 @@ def _trained(run: Run) -> str:
         "perturbations with a vector": len(names.perturbations),
         "contexts": len(names.contexts) or "not told apart",
         "flow starts from": "the anchor" if model.anchor is not None else "controls",
-        "models averaged": 1 + len(model.others), "written with": f"scBIG {VERSION}",
+        "models averaged": 1 + len(model.others), "trained with": f"scBIG {run.version}",
+        "reported with": f"scBIG {VERSION}",
     }  # fmt: skip
     if run.split is not None:
         for part in ("train", "validation", "test"):
@@ -93,9 +106,13 @@ def _cells(screen: Screen) -> str:
     return h.lines(str(screen.report()))
 
 
-def _scores(scored: Judged | None, run: Run) -> str:
+def _scores(scored: Judged | None, run: Run, *, given: bool) -> str:
     if scored is None:
-        why = "it has no split" if run.split is None else "no condition of its test has cells here"
+        why = "no condition of its test has cells here"
+        if run.split is None:
+            why = "it has no split"
+        elif not given:
+            why = "no cells were given. Give those of training and test, with --data"
         return h.paragraph(f"The run was not scored: {why}.")
     figure = plotting.standing(comparison.summary(scored.scores, scored.shown))
     parts = [
@@ -110,8 +127,8 @@ def _scores(scored: Judged | None, run: Run) -> str:
         h.picture(
             figure,
             "Mean scores with intervals of the model and of simple rules",
-            "Points are means over tested conditions, lines their intervals; dotted: simple rules "
-            "and the ceiling.",
+            "Points are means over tested conditions, bars their intervals; upright lines: simple "
+            "rules and the ceiling.",
             large=True,
         ),
         h.download(scored.scores.reset_index(), "scores.csv"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from scbig._files import versions
 from scbig.programs import ProgramTable, read_programs
 from scbig.service import TrainedModel, load
 from scbig.splits import Split
@@ -19,7 +20,8 @@ class Run:
     """A finished run.
 
     **Fields:** `folder`; `model`; `programs`, by name; `config`, as it was written; `history`, the
-    metrics of each compiled call; `split`, if the run has one.
+    metrics of each compiled call; `split`, if the run has one; `version` of scBIG that wrote the
+    model.
     """
 
     folder: pathlib.Path
@@ -28,6 +30,7 @@ class Run:
     config: dict[str, Any]
     history: pd.DataFrame
     split: Split | None
+    version: str
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "Run":
@@ -50,4 +53,5 @@ class Run:
             config=json.loads(config.read_text()) if config.exists() else model.config.to_dict(),
             history=MetricsLog(path / "metrics.jsonl").table(),
             split=Split.read(split) if split.exists() else None,
+            version=versions(path / "model.scbig", "model")["scbig-jax"],
         )

@@ -1,5 +1,7 @@
 """Cells on their way: ends that are predictions, ways against Euler's method by hand."""
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -9,6 +11,8 @@ import pytest
 
 from scbig import analysis, plotting
 from scbig._errors import NumericalFailure
+from scbig.anchor import AbstractFittedAnchor, Moves
+from scbig.data import Condition
 from scbig.flow import adaptive, fixed
 from scbig.model import Changed
 from scbig.service import courses
@@ -55,6 +59,7 @@ def test_the_plane_is_that_of_principal_components(model, four_genes):
     given: Any = {"times": 3, "cells": 5, "key": jr.key(1)}
     table = analysis.trajectories(model, four_genes, CONDITIONS, **given)
     assert len(table) == 2 * 5 * 3
+    assert {*table["start"]} == {"control"}
     found = [*courses(model, four_genes, CONDITIONS, (0, 0.5, 1), cells=5, key=jr.key(1))]
     whole = np.concatenate([own.latents.reshape(15, -1) for own in found]).astype(np.float64)
     values, vectors = np.linalg.eigh(np.cov(whole.T))
@@ -105,6 +110,36 @@ def test_a_solve_that_does_not_end_names_its_population(four_genes):
         list(courses(model, four_genes, ["g2"], (0, 1), cells=2, key=jr.key(0)))
 
 
+class Raised(AbstractFittedAnchor):
+    """An anchor that raises every gene by a half."""
+
+    def moves(self, conditions: Sequence[Condition], contexts: Sequence[str]) -> Moves:
+        number, genes = len(conditions), 20
+        still, shift = jnp.zeros((number, genes)), jnp.full((number, genes), 0.5)
+        axes, stretch = jnp.zeros((1, genes)), jnp.zeros((number, 1, 1))
+        return Moves(shift, stretch, axes, still, jnp.ones(number))
+
+    def deviations(self, conditions: Sequence[Condition], contexts: Sequence[str]) -> np.ndarray:
+        return np.zeros((len(conditions), 20))
+
+
+def test_with_an_anchor_the_start_is_a_moved_control_and_the_course_leaves_its_move_out(
+    four_genes,
+):
+    plain = untrained(four_genes, 0, emission=Changed(), transport=adaptive(1e-6, 1e-6))
+    model = dataclasses.replace(plain, anchor=Raised())
+    given: Any = {"cells": 6, "key": jr.key(3)}
+    table = analysis.trajectories(model, four_genes, ["g2"], times=2, **given)
+    assert {*table["start"]} == {"control moved by the anchor"}
+    (way,) = courses(model, four_genes, ["g2"], (0, 1), **given)
+    controls: Any = four_genes.to_anndata()[[*way.sources]].X
+    np.testing.assert_allclose(way.expression[0], controls.toarray() + 0.5, atol=1e-5)
+    table = analysis.program_course(model, four_genes, ["g2"], times=2, **given)
+    whole = (way.expression[1] - controls.toarray()).mean(axis=0).reshape(5, 4).mean(axis=0)
+    end = table[table["time"] == 1.0]["response"]
+    np.testing.assert_allclose(end, whole - 0.5, atol=1e-4)
+
+
 def test_ways_and_pairs_are_drawn(model, four_genes, tmp_path):
     table = analysis.trajectories(model, four_genes, CONDITIONS, cells=3, key=jr.key(1))
     figure = plotting.trajectories(table)
@@ -113,6 +148,10 @@ def test_ways_and_pairs_are_drawn(model, four_genes, tmp_path):
     assert len(ways) == 3
     own = table[(table["condition"] == "g0+g1") & (table["number"] == 0)]
     np.testing.assert_allclose(ways[0].get_xdata(), own["x"])
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words == ["start: control", "way along the flow", "end of the flow"]
+    moved = plotting.trajectories(table.assign(start="something else"))
+    assert moved.legends[0].get_texts()[0].get_text() == "start: something else"
     plotting.save(figure, tmp_path / "ways.png")
     with pytest.raises(ValueError, match="no condition 'g3'"):
         plotting.trajectories(table, conditions=["g3"])
@@ -129,7 +168,20 @@ def test_ways_and_pairs_are_drawn(model, four_genes, tmp_path):
     assert np.ma.getmaskarray(square)[1, 2]  # a pair that was not measured
     low, high = figure.axes[0].images[0].get_clim()
     np.testing.assert_allclose((low + high) / 2, 2**0.5)
+    handles: Any = figure.legends[0].legend_handles
+    colours = {own.get_label(): own for own in handles}
+    image: Any = figure.axes[0].images[0]
+    for words, at in (("synergy: more", high), ("the sum", 2**0.5), ("buffering: less", low)):
+        (own,) = [colours[name] for name in colours if name.startswith(words)]
+        np.testing.assert_allclose(own.get_facecolor(), image.to_rgba(at), atol=0.01)
+    assert "no such pair" in colours
+    # Colours of values that none has are not shown.
+    assert figure.axes[1].get_ylim()[0] == max(low, 0.0)
     plotting.save(figure, tmp_path / "map.png")
+    wide = plotting.interaction_map(pairs, bound=2.0, title="measured")
+    np.testing.assert_allclose(wide.axes[0].images[0].get_clim(), [2**0.5 - 2, 2**0.5 + 2])
+    assert wide.axes[1].get_ylim()[0] == 0.0
+    assert wide.axes[0].get_title() == "measured"
     with pytest.raises(ValueError, match="no column 'x'"):
         plotting.interaction_map(pairs, value="x")
     with pytest.raises(ValueError, match="at least one"):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import wilcoxon
+from scipy.stats import ttest_1samp, wilcoxon
 
 LEVELS = ["evaluation", "predictor", "seed", "context", "condition"]
 
@@ -32,11 +32,11 @@ def scores(ahead: float, number: int = 12, metric: str = "pearson_delta") -> pd.
 @pytest.mark.parametrize(
     ("ahead", "metric", "verdict"),
     [
-        (0.1, "pearson_delta", "holds"),
-        (-0.1, "pearson_delta", "contradicted"),
+        (0.1, "pearson_delta", "holds, of one training"),
+        (-0.1, "pearson_delta", "contradicted, of one training"),
         (0.0, "pearson_delta", "not seen"),
-        (0.1, "mse", "contradicted"),
-        (-0.1, "mse", "holds"),
+        (0.1, "mse", "contradicted, of one training"),
+        (-0.1, "mse", "holds, of one training"),
     ],
 )
 def test_a_claim_holds_if_the_interval_is_on_its_side(v, ahead, metric, verdict):
@@ -51,8 +51,42 @@ def test_a_claim_holds_if_the_interval_is_on_its_side(v, ahead, metric, verdict)
     assert row["p"] == pytest.approx(test.pvalue)
     said = v.sentences(found)
     assert said.startswith(f"- one is ahead: **{verdict}** ({metric} {ahead:+.3f} [")
-    assert "12 conditions, 1 seed(s)).\n" in said
-    assert said.endswith("what another training would change is not in them.")
+    assert "12 conditions, 1 seed).\n" in said
+    assert said.endswith("the p of seeds is over trainings.")
+
+
+def over_seeds(ahead: list[float]) -> pd.DataFrame:
+    """One row is ahead by so much under each seed; the other draws nothing."""
+    parts = [scores(size).rename(index={0: seed}, level="seed") for seed, size in enumerate(ahead)]
+    kept = [part.xs("one", level="predictor", drop_level=False) for part in parts]
+    return pd.concat([*kept, parts[0].xs("other", level="predictor", drop_level=False)])
+
+
+@pytest.mark.parametrize(
+    ("ahead", "verdict"),
+    [
+        ([0.1, 0.11, 0.09], "holds"),
+        ([-0.1, -0.11, -0.09], "contradicted"),
+        # Sure over conditions, and as likely the other way in another training.
+        ([0.4, -0.1, 0.05], "not seen over seeds"),
+    ],
+)
+def test_a_claim_holds_in_other_trainings_too(v, ahead, verdict):
+    (row,) = v.judged(over_seeds(ahead), [v.Claim("one is ahead", "one", "other")]).to_dict(
+        "records"
+    )
+    assert row["verdict"] == verdict
+    assert row["seeds"] == 3
+    assert row["p_seeds"] == pytest.approx(ttest_1samp(np.array(ahead), 0.0).pvalue)
+    assert row["low"] * row["high"] > 0
+    found = pd.DataFrame([row])
+    assert f"12 conditions; 3 seeds, p {row['p_seeds']:.1g})" in v.sentences(found)
+
+
+def test_seeds_that_agree_exactly_are_sure_unless_nothing_is_apart(v):
+    assert v.chance(np.array([0.1, 0.1])) == 0.0
+    assert v.chance(np.zeros(3)) == 1.0
+    assert np.isnan(v.chance(np.array([0.1])))
 
 
 def test_a_mean_that_a_few_conditions_make_is_not_seen(v):

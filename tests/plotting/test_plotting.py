@@ -40,8 +40,8 @@ def test_comparison_shows_every_value_and_marks_scbig():
     assert [(x, y) for x, y, _ in dots(mse)] == [(0.05, 0), (0.03, 1), (0.01, 2)]
     assert [(x, y) for x, y, _ in dots(pearson)] == [(0.62, 1), (0.85, 2)]
     assert [text.get_text() for text in pearson.texts] == ["n/a", "0.620", "0.850"]
-    assert pearson.get_title() == "pearson_delta"
-    assert mse.get_title() == "mse\n(lower is better)"
+    assert pearson.get_title() == "pearson_delta\ncorrelation of responses"
+    assert mse.get_title() == "mse\nsquared error of means\n(lower is better)"
     control, additive, scbig = (colour for *_, colour in dots(mse))
     assert control == additive != scbig
     assert dots(pearson)[-1][-1] == scbig

@@ -1,4 +1,4 @@
-"""Curves over sizes and contours of populations: what is drawn, and what cannot be."""
+"""Curves over sizes, contours of populations, dots: what is drawn, and what cannot be."""
 
 from typing import Any
 
@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from scbig.baselines import Interval
-from scbig.plotting import density, save, sweep
+from scbig.plotting import density, dots, save, sweep
+
+from .keys import said
 
 
 def at(mean: float) -> dict[str, Interval]:
@@ -24,6 +26,12 @@ def test_a_sweep_has_a_line_of_its_own_kind_for_each_series(tmp_path):
     np.testing.assert_allclose(drawn[1].get_ydata(), [0.4, 0.6])
     assert len({line.get_linestyle() for line in drawn}) == 2
     assert len({line.get_color() for line in drawn}) == 2
+    assert len({line.get_marker() for line in drawn}) == 2
+    assert panel.get_xlabel() == "programs"
+    handles: Any = figure.legends[0].legend_handles
+    styles = {handle.get_label(): handle.get_linestyle() for handle in handles}
+    assert [styles[name] for name in lines] == [line.get_linestyle() for line in drawn]
+    assert "95 % interval of the mean" in styles
     np.testing.assert_allclose(drawn[0].get_xdata(), [8, 32], rtol=0.05)
     assert [tick.get_text() for tick in panel.get_xticklabels()] == ["8", "32"]
     (ends,) = boxes[0].lines[2]
@@ -51,7 +59,16 @@ def test_contours_hold_the_shares_of_the_cells_that_they_say(tmp_path):
     np.testing.assert_allclose(np.median(radius), np.sqrt(-2 * np.log(0.2)), rtol=0.1)
     centre = np.concatenate([path.vertices for path in lines.get_paths()]).mean(axis=0)
     np.testing.assert_allclose(centre, 4, atol=0.6)
+    first = figure.axes[0]
+    assert [panel.get_xlabel() for panel in figure.axes] == ["UMAP 1", "UMAP 1"]
+    assert first.get_ylabel() == "A\nUMAP 2"
+    for words in ("dark to light: 20, 50, 80 % of them", "inner to outer line: 20", "a control"):
+        assert words in said(figure)
     save(figure, tmp_path / "density.png")
+    perturbed: Any = table[table["population"] != "control"]
+    other = density(perturbed, plane="PC")
+    assert other.axes[0].get_xlabel() == "PC 1"
+    assert "control" not in said(other)
     flat = table.assign(y=1.0)
     assert len(density(flat, conditions=["A"]).axes) == 2
 
@@ -66,3 +83,24 @@ def test_what_has_no_density_is_named():
         density(table.assign(x=np.nan))
     with pytest.raises(ValueError, match="at least one predictor"):
         density(cells(0, "A", "measured"))
+
+
+def test_dots_have_a_shape_of_their_own_for_each_column(tmp_path):
+    table = pd.DataFrame({"ours": [1.0, 10.0], "paper": [2.0, np.nan]}, pd.Index(["one", "two"]))
+    figure = dots(table, xlabel="milliseconds", log=True)
+    (panel,) = figure.axes
+    drawn: Any = panel.lines
+    np.testing.assert_allclose([line.get_xdata() for line in drawn], [[1, 10], [2, np.nan]])
+    assert len({line.get_marker() for line in drawn}) == 2
+    assert len({line.get_color() for line in drawn}) == 2
+    assert [tick.get_text() for tick in panel.get_yticklabels()] == ["one", "two"]
+    assert panel.get_xscale() == "log"
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["ours", "paper"]
+    save(figure, tmp_path / "dots.png")
+    wrongs: Any = (table[:0], table[[]], pd.concat([table] * 3, axis=1))
+    for wrong in wrongs:
+        with pytest.raises(ValueError, match="one to 4 columns"):
+            dots(wrong, xlabel="x")
+    with pytest.raises(ValueError, match="must be positive"):
+        dots(-table, xlabel="x", log=True)

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import importlib.metadata
 import io
 import json
 import pathlib
@@ -11,23 +12,27 @@ import subprocess
 from html.parser import HTMLParser
 from typing import Any, cast
 
+import anndata as ad
 import jax.random as jr
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from scipy.sparse import csr_matrix
 
-from scbig import baselines, plotting
+from scbig import analysis, baselines, plotting
 from scbig.cli import main
 from scbig.data import Columns, Screen
 from scbig.model import Dosing
 from scbig.priors import PathwayLibrary
 from scbig.programs import ProgramTable, SoftPartition
-from scbig.report import Run, capabilities, write_report
+from scbig.report import Run, _looks, capabilities, write_report
+from scbig.report._judged import Judged
 from scbig.service import save
 from scbig.splits import Split
 
 from ..analysis.test_ranking import untrained
+from ..analysis.test_trajectories import Raised
 
 FIGURE = Figure()
 TEST = ["g0+g1", "g2+g3"]
@@ -63,6 +68,12 @@ def page(folder, four_genes) -> pathlib.Path:
     sets = PathwayLibrary({"FIRST": tuple(f"g{n}" for n in range(0, 20, 4)), "SOME": ("g1", "g2")})
     options: Any = {"screen": four_genes, "pathways": sets, "cells": 12, "key": jr.key(0)}
     return write_report(Run.read(folder), folder / "report.html", **options)
+
+
+@pytest.fixture
+def no_course(monkeypatch):
+    """Leaves out the way along the flow, whose solve is compiled for each number of cells."""
+    monkeypatch.setattr(_looks, "course", lambda run, scored, **options: "")
 
 
 class Read(HTMLParser):
@@ -157,6 +168,89 @@ def test_programs_are_named_by_what_they_are_enriched_in(page):
     assert {*responses["condition"]} == {*TEST}
 
 
+def test_what_predictions_are_like_is_told_of_each_tested_condition(page, folder, four_genes):
+    text = page.read_text()
+    found = Read(text)
+    near = found.csv("nearest.csv")
+    assert {*near["condition"]} == {*TEST}
+    assert {*near["neighbour"]} <= {c.name for c in four_genes.conditions if not c.is_control}
+    target = found.csv("on_target.csv").set_index(["condition", "gene"])
+    measured = four_genes.responses()
+    names = [measured.conditions[place].name for place in measured.condition_index]
+    changes = dict(zip(names, measured.changes, strict=True))
+    assert target["change measured"]["g2+g3", "g3"] == pytest.approx(changes["g2+g3"][3], abs=1e-5)
+    pairs = found.csv("interactions.csv").set_index("condition")
+    assert {*pairs.index} == {*TEST}
+    parts = np.stack([changes["g2"], changes["g3"]], axis=1).astype(np.float64)
+    (one, other), *_ = np.linalg.lstsq(parts, changes["g2+g3"], rcond=None)
+    assert pairs["magnitude measured"]["g2+g3"] == pytest.approx(np.hypot(one, other), rel=1e-3)
+    way = found.csv("course.csv")
+    assert way["condition"].nunique() == 1
+    assert (way[way["time"] == 0]["response"] == 0).all()
+    for about in ("Map of the predicted magnitude", "Map of the measured magnitude"):
+        assert any(alt.startswith(about) for alt in found.images)
+
+
+def in_two_lines(screen: Screen) -> Screen:
+    """Every cell in the one and in the other."""
+    cells = ad.concat([screen.to_anndata()] * 2, keys=["x", "y"], index_unique="-", label="line")
+    return Screen.from_anndata(cells, Columns(context="line"))
+
+
+def test_the_course_is_of_the_strongest_where_it_is_and_says_its_start(
+    folder, four_genes, monkeypatch
+):
+    asked, size = [], 1.0
+
+    def made(model: Any, controls: Screen, names: list[str], **options: Any) -> pd.DataFrame:
+        asked.append((controls, names, options))
+        known: Any = {"context": "y", "condition": names[0], "low": 0.0, "high": 1.0}
+        return pd.DataFrame(
+            [
+                known | {"time": time, "program": program, "response": size * time}
+                for time in (0.0, 0.5, 1.0) for program in range(4)
+            ]
+        )  # fmt: skip
+
+    monkeypatch.setattr(analysis, "program_course", made)
+    measured = in_two_lines(four_genes)
+    predicted = measured.select(TEST)
+    moved = predicted.dense()
+    moved[predicted.rows("g2+g3", "y")] += 1.0
+    predicted = dataclasses.replace(predicted, expression=csr_matrix(moved))
+    found = Judged(pd.DataFrame(), tuple(TEST), measured, predicted)
+    run = Run.read(folder)
+    text = _looks.course(run, found, cells=500, key=jr.key(0))
+    controls, names, options = asked[0]
+    assert controls.contexts == ("y",)
+    assert controls.num_cells == 24
+    assert names == ["g2+g3"]
+    assert options["cells"] == 64
+    assert "g2+g3 in y is predicted to change expression most." in text
+    assert "The flow starts from controls: this is" in text
+    assert "data:text/csv" in text
+    size = 0.0
+    several = dataclasses.replace(run.model, anchor=Raised(), others=(run.model.pure,))
+    text = _looks.course(dataclasses.replace(run, model=several), found, cells=5, key=jr.key(0))
+    assert "starts from controls that the anchor has moved: this is what it adds" in text
+    assert "the first is followed. It adds nothing to the mean of any program: that change" in text
+    assert asked[1][2]["cells"] == 5
+    assert "<img" not in text
+
+
+def test_the_version_is_that_which_wrote_the_model(folder, tmp_path):
+    raw = (folder / "model.scbig").read_bytes()
+    line, arrays = raw.split(b"\n", 1)
+    header = json.loads(line)
+    header["versions"]["scbig-jax"] = "0.0.7"
+    other = shutil.copytree(folder, tmp_path / "run")
+    (other / "model.scbig").write_bytes(json.dumps(header).encode() + b"\n" + arrays)
+    page = write_report(Run.read(other), tmp_path / "old.html", key=jr.key(0))
+    rows = {row[0]: row[-1] for row in Read(page.read_text()).rows}
+    assert rows["trained with"] == "scBIG 0.0.7"
+    assert rows["reported with"] == f"scBIG {importlib.metadata.version('scbig-jax')}"
+
+
 def test_what_cannot_be_known_is_said(folder, four_genes):
     run = Run.read(folder)
     answers = capabilities(run.model, run.split).set_index("question")["answer"]
@@ -192,6 +286,7 @@ def test_programs_that_share_genes_are_named_too(folder, tmp_path):
     assert rows["P0"][3].startswith("FIRST (")
 
 
+@pytest.mark.usefixtures("no_course")
 def test_a_split_of_contexts_is_scored_where_it_tests(folder, four_genes, tmp_path):
     cells = four_genes.to_anndata()
     # g2+g3 has cells in one line alone.
@@ -215,12 +310,13 @@ def test_a_split_of_contexts_is_scored_where_it_tests(folder, four_genes, tmp_pa
 
 def test_without_cells_it_says_that_nothing_is_scored(folder, tmp_path):
     text = write_report(Run.read(folder), tmp_path / "x.html", key=jr.key(0)).read_text()
-    assert "The run was not scored: no condition of its test has cells here." in text
+    assert "not scored: no cells were given. Give those of training and test, with --data." in text
     run = dataclasses.replace(Run.read(folder), split=None)
     text = write_report(run, tmp_path / "y.html", key=jr.key(0)).read_text()
     assert "The run was not scored: it has no split." in text
 
 
+@pytest.mark.usefixtures("no_course")
 def test_the_command_writes_it_into_the_folder_and_names_what_is_not_one(
     folder, four_genes, tmp_path, capsys
 ):
