@@ -26,6 +26,7 @@ from ._ranking import (
     predicted_effects as predicted_effects,
     ranked as ranked,
 )
+from ._response import gene_response as gene_response
 from ._summary import (
     adjusted_rand as adjusted_rand,
     audit as audit,

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scbig.data import Screen
 from scbig.programs import AbstractPartition
 
-from ._resample import bounds, drawn, means_drawn, populations
+from ._resample import bounds, drawn, means_drawn, populations, response_rows
 
 
 def program_means(
@@ -47,16 +47,8 @@ def program_response(
     for context, name, rows, controls in populations(screen, tuple(conditions)):
         change = means[rows].mean(axis=0) - means[controls].mean(axis=0)
         again = means_drawn(means[rows], draws, rng) - means_drawn(means[controls], draws, rng)
-        low, high = bounds(again)
-        tables.append(
-            pd.DataFrame(
-                {
-                    "context": context, "condition": name, "program": np.arange(len(change)),
-                    "response": change, "low": low, "high": high,
-                    "cells": len(rows), "controls": len(controls),
-                }
-            )
-        )  # fmt: skip
+        key = {"context": context, "condition": name, "program": np.arange(len(change))}
+        tables.append(response_rows(key, change, bounds(again), len(rows), len(controls)))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -57,6 +57,7 @@ class Predict:
         if not wanted:
             raise ValueError("Nothing to predict: give --conditions or --split.")
         model = load(self.model)
+        model.names.readable(wanted, model.config.max_tokens)  # the last of them too, and now
         screen = read_screen(self.data, self.labels, on_disk=True, layer=self.layer)
         controls = screen.select([]).to_anndata()
         context_key = None if screen.contexts == ("",) else "context"

@@ -19,6 +19,7 @@ from jaxtyping import Float, Float32, Int
 from scipy import sparse
 from zarr.errors import BaseZarrError
 
+from scbig._files import to_read
 from scbig.data._columns import Columns
 from scbig.data._matrix import read_csr
 from scbig.data._scale import (
@@ -40,8 +41,7 @@ _NOTES = ("source", "log1p")
 @contextlib.contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turns what h5py and zarr raise for a broken file into one `ValueError` that names it."""
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"There is no file {path}.")
+    to_read(path, "cells, an h5ad file or a zarr folder", folder=True)
     try:
         yield
     except Exception as error:

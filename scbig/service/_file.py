@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from scbig._files import read_tree, write_tree
+from scbig._files import read_tree, to_read, write_tree
 from scbig._names import examples
 from scbig._value import plain, read
 from scbig.anchor import AbstractFittedAnchor
@@ -64,8 +64,10 @@ def load(path: str | os.PathLike[str], *, genes: Sequence[str] | None = None) ->
     names in the model's order.
 
     **Raises:** `ValueError` if the file is no model, of another version, truncated or damaged, if
-    it names a class that is not imported, or if its genes differ from `genes`.
+    it names a class that is not imported, or if its genes differ from `genes`; `OSError` that says
+    so if it is not there, or a folder.
     """
+    to_read(path, "a model, such as the file model.scbig of a run")
     header, (pure, arrays, others) = read_tree(path, "model", lambda header: _checked(header, path))
     names = Names.from_dict(header["names"])
     config = ScBIGConfig.from_dict(header["config"])

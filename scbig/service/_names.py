@@ -58,10 +58,8 @@ class Names:
         **Raises:** `ValueError` naming every perturbation or context that a table lacks, every
         condition of more than `max_tokens` perturbations, and doses that the model cannot read.
         """
-        parsed = [c if isinstance(c, Condition) else Condition.parse(c) for c in conditions]
+        parsed = self.readable(conditions, max_tokens)
         row = {name: number for number, name in enumerate(self.perturbations)}
-        self._check(parsed, row, max_tokens)
-        self._check_doses(parsed)
         index = np.zeros((len(parsed), max_tokens), np.int32)
         mask = np.zeros((len(parsed), max_tokens), bool)
         doses = np.zeros((len(parsed), max_tokens, self.dose_features), np.float32)
@@ -77,6 +75,19 @@ class Names:
             doses=jnp.asarray(doses),
             context=jnp.asarray(self._context_rows(contexts, len(parsed))),
         )
+
+    def readable(self, conditions: Sequence[str | Condition], max_tokens: int) -> list[Condition]:
+        """The conditions, once it is known that the model reads every one, in whatever context.
+
+        **Arguments:** `conditions`, parsed or as labels in the usual spelling; `max_tokens`, of the
+        model's configuration.
+
+        **Raises:** `ValueError` as `tokens` does, but for contexts.
+        """
+        parsed = [c if isinstance(c, Condition) else Condition.parse(c) for c in conditions]
+        self._check(parsed, max_tokens)
+        self._check_doses(parsed)
+        return parsed
 
     def _context_rows(self, contexts: Sequence[str] | None, count: int) -> np.ndarray:
         if not self.contexts:
@@ -104,8 +115,8 @@ class Names:
             )
         return np.array([row[name] for name in contexts], np.int32)
 
-    def _check(self, parsed: list[Condition], row: dict[str, int], max_tokens: int) -> None:
-        unknown = sorted({p for c in parsed for p in c.perturbations if p not in row})
+    def _check(self, parsed: list[Condition], max_tokens: int) -> None:
+        unknown = sorted({p for c in parsed for p in c.perturbations} - {*self.perturbations})
         if unknown:
             near = difflib.get_close_matches(unknown[0], self.perturbations, n=3)
             hint = f" Close to {unknown[0]}: {', '.join(near)}." if near else ""

@@ -6,12 +6,11 @@ import json
 import math
 import operator
 import os
-import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from scbig._files import atomic
+from scbig._files import atomic, to_read
 from scbig._names import examples, tidied
 from scbig.data import JOINT, Condition, Controls, Screen, check_labels
 
@@ -132,10 +131,12 @@ class Split:
     def read(cls, path: str | os.PathLike[str]) -> "Split":
         """Reads what `save` wrote.
 
-        **Raises:** a ValueError if the file is not a split, or was changed since it was saved.
+        **Raises:** a ValueError if the file is not a split, or was changed since it was saved; an
+        OSError that says so if it is not there.
         """
+        there = to_read(path, "a split, a JSON file that Split.save wrote")
         try:
-            file = json.loads(pathlib.Path(path).read_text(encoding="utf-8-sig"))
+            file = json.loads(there.read_text(encoding="utf-8-sig"))
         except ValueError as error:
             raise ValueError(f"{path} is not a split: it is truncated, or no JSON.") from error
         if not isinstance(file, dict) or file.get("kind") != KIND:

@@ -151,7 +151,8 @@ def test_scores_of_interactions_may_have_any_column(files, capsys):
 def test_a_missing_file_is_one_sentence(tmp_path, capsys):
     code, _, errors = run(capsys, "inspect", tmp_path / "nothing.h5ad")
     assert code == 1
-    assert errors == f"scbig: There is no file {tmp_path / 'nothing.h5ad'}.\n"
+    should = "it should be cells, an h5ad file or a zarr folder"
+    assert errors == f"scbig: There is no file {tmp_path / 'nothing.h5ad'}: {should}.\n"
 
 
 MESSAGES = [

@@ -9,6 +9,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from scbig.data import Condition
 from scbig.method import ScBIGConfig
 from scbig.model import make_model
 from scbig.nn import (
@@ -95,3 +96,28 @@ def test_a_first_line_without_a_part_is_no_models(written, tmp_path, lacking):
     path = put(tmp_path / "m.scbig", {k: v for k, v in header.items() if k != lacking}, payload)
     with pytest.raises(ValueError, match=rf"not a scBIG model file: its header lacks {lacking}"):
         load(path)
+
+
+def test_a_model_that_is_not_there_is_named_with_what_it_should_be(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"no file .*none\.scbig: it should be a model, such"
+    ):
+        load(tmp_path / "none.scbig")
+    with pytest.raises(IsADirectoryError, match="is a folder: it should be a model, such as"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        (["a", "c", "b+d"], "No embedding for 2 perturbation.*'c', 'd'"),
+        (["a", "a@0.1"], "have a dose, but no training condition had one: 'a@0.1'"),
+        (["a", "a+b"], "more than max_tokens=1 perturbations: 'a\\+b'"),
+    ],
+)
+def test_what_a_model_cannot_read_is_known_without_its_arrays(conditions, message):
+    names = Names(genes=tuple("abcdef"), perturbations=("a", "b"), contexts=("x", "y"))
+    with pytest.raises(ValueError, match=message):
+        names.readable(conditions, 1)
+    read = names.readable(["b+a", "control", Condition(("b",))], 2)
+    assert read == [Condition(("a", "b")), Condition(), Condition(("b",))]

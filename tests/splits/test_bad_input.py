@@ -180,6 +180,15 @@ assert d.additive(labels, seed=np.int64(3)) == d.additive(labels, seed=3)
 """
 
 
+def test_a_split_that_is_not_there_is_named_with_what_it_should_be(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"no file .*none\.json: it should be a split, a JSON"
+    ):
+        Split.read(tmp_path / "none.json")
+    with pytest.raises(IsADirectoryError, match="is a folder: it should be a split"):
+        Split.read(tmp_path)
+
+
 def test_wrong_types_are_named_where_no_checker_watches():
     done = subprocess.run([sys.executable, "-c", UNCHECKED], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
