@@ -65,7 +65,7 @@ def judged(scores: pd.DataFrame, claims: Sequence[Claim]) -> pd.DataFrame:
 
 def by_seed(scores: pd.DataFrame, claim: Claim) -> np.ndarray:
     """The mean difference over conditions under each seed; a row that draws nothing has one."""
-    sides = [
+    sides: list[Any] = [
         scores.xs(name, level="predictor")[claim.metric].unstack("seed")
         for name in (claim.ahead, claim.behind)
     ]

@@ -95,7 +95,8 @@ def test_unseen_doubles_are_scored_by_models_that_have_not_seen_them(shared_file
     assert {"scBIG, as published", "anchor", "additive", "autoencoder ceiling"} <= {*averages.index}
     scores = pd.read_csv(tmp_path / "scores.csv")
     assert (scores.groupby("predictor").size() == 15).all()
-    # A double that was learned from would be its own measured mean, shrunk.
-    assert averages.pearson_delta["anchor"] < averages.pearson_delta["autoencoder ceiling"] + 0.5
+    # Of a double that was learned from the anchor would say its own measured mean, shrunk; of one
+    # that was not, hardly more than its singles do.
+    assert abs(averages.pearson_delta["anchor"] - averages.pearson_delta["additive"]) < 0.1
     again = script["main"](run)
     pd.testing.assert_frame_equal(again, averages, check_exact=False)

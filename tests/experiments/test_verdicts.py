@@ -77,7 +77,8 @@ def test_a_claim_holds_in_other_trainings_too(v, ahead, verdict):
     )
     assert row["verdict"] == verdict
     assert row["seeds"] == 3
-    assert row["p_seeds"] == pytest.approx(ttest_1samp(np.array(ahead), 0.0).pvalue)
+    test: Any = ttest_1samp(np.array(ahead), 0.0)
+    assert row["p_seeds"] == pytest.approx(test.pvalue)
     assert row["low"] * row["high"] > 0
     found = pd.DataFrame([row])
     assert f"12 conditions; 3 seeds, p {row['p_seeds']:.1g})" in v.sentences(found)
