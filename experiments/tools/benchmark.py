@@ -12,6 +12,7 @@ import tyro
 import scbig
 from scbig import baselines, comparison, method, metrics, nn, plotting
 
+from . import markdown
 from .measured import Measured, evaluations, priors_of, screen_of
 from .recorded import record
 from .verdicts import APART, Claim, apart, judged, means, sentences
@@ -91,7 +92,7 @@ class Table:
     against; `published`, the paper's Pearson delta of each row that has one; `claims` of the paper;
     `shown`, its metrics, and `apart`, those of the differences; `scoring`, options of
     `scbig.evaluate`; `kind`, which part of the table a condition is in, by default one for all, and
-    `of_kind`, the paper's values of each part, in place of `published`.
+    `of_kind`, the paper's values of each part, in place of `published`; `paper`, its whole tables.
     """
 
     arms: Mapping[str, scbig.ScBIGConfig | baselines.AbstractRecipe]
@@ -103,6 +104,7 @@ class Table:
     scoring: Mapping[str, Any] = field(default_factory=dict)
     kind: Callable[[str], str] | None = None
     of_kind: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    paper: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def run(bench: Benchmark, table: Table) -> pd.DataFrame:
@@ -170,6 +172,8 @@ def summary(scores: pd.DataFrame, table: Table, shown: Sequence[str], out: pathl
             means(part, shown, table.of_kind.get(str(kind), table.published)),
             apart(part, [*table.arms], table.whole, table.apart),
         ]
+    for title, own in table.paper.items():
+        parts.append(f"In the paper, on its own cells ({title}):\n\n{markdown.frame(own)}")
     pd.concat(claims).to_csv(out / "claims.csv", index=False)
     return "\n\n".join(part.strip() for part in parts) + "\n"
 

@@ -1,6 +1,8 @@
 """The methods of Tables 1 to 3, by the names that their rows have here."""
 
-from collections.abc import Mapping
+import pathlib
+
+import pandas as pd
 
 import scbig
 from scbig import baselines, comparison, data, method
@@ -22,6 +24,8 @@ NAMES = {
     "scBIG": PUBLISHED,
 }
 """The paper's names; of those that need pretrained weights, what stands in for them."""
+KNOWN = {*NAMES, *NAMES.values(), "CPA"}
+FOLDER = pathlib.Path(__file__).parents[1] / "published"
 METRICS = (
     "pearson_delta", "pearson_delta_deg20", "acc", "acc_deg20", "des", "pds", "l2", "mse", "mae",
 )  # fmt: skip
@@ -40,9 +44,15 @@ def methods(
     }
 
 
-def values(paper: Mapping[str, float]) -> dict[str, float]:
-    """The paper's values by the rows of this library."""
-    return {NAMES[name]: value for name, value in paper.items() if name in NAMES}
+def published(name: str) -> pd.DataFrame:
+    """A table of the paper: its metrics by its methods."""
+    return pd.read_csv(FOLDER / f"{name}.csv", index_col="method")
+
+
+def values(paper: pd.DataFrame) -> dict[str, float]:
+    """The paper's Pearson delta by the rows of this library."""
+    own = {str(name): float(x) for name, x in paper["pearson_delta"].dropna().items()}
+    return {NAMES.get(name, name): x for name, x in own.items() if name in KNOWN}
 
 
 def claims(measured: tuple[str, ...] = ("pearson_delta",)) -> tuple[Claim, ...]:
