@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from tools.benchmark import Benchmark
+from tools.benchmark import Benchmark, chosen
 from tools.measured import priors_of, screen_of
 from tools.recorded import record
 from tools.timing import autoencoder, gigabytes, written
@@ -43,12 +43,14 @@ def main(bench: Costs) -> pd.DataFrame:
     # What a program holds does not matter to the time, and Gene-Relation Clustering of one gene
     # each would find nothing.
     arms = {
-        clusters: scbig.but(bench.base, programs=programs.FileOrder(clusters))
+        f"{clusters} programs": scbig.but(bench.base, programs=programs.FileOrder(clusters))
         for clusters in (*sizes, *([screen.num_genes] if bench.each else ()))
     }
-    record(given.out, bench, {f"{clusters} programs": own for clusters, own in arms.items()})
+    arms = chosen(bench, arms)
+    record(given.out, bench, arms)
     rows: list[dict[str, Any]] = []
-    for clusters, config in arms.items():
+    for config in arms.values():
+        clusters = config.programs.clusters
         time, _ = autoencoder(screen, known, config, calls=bench.passes)
         row = {"programs": clusters, "genes in each": -(-screen.num_genes // clusters)}
         paper = {"paper, ms": PAPER.get(clusters, float("nan"))}

@@ -107,6 +107,14 @@ class Table:
     paper: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
+def chosen(bench: Benchmark, arms: Mapping[str, Any]) -> dict[str, Any]:
+    """The arms of `--only`, by default all."""
+    unknown = sorted({*bench.only} - {*arms})
+    if unknown:
+        raise SystemExit(f"No arm {unknown[0]!r}; there are {', '.join(arms)}.")
+    return {name: arm for name, arm in arms.items() if not bench.only or name in bench.only}
+
+
 def run(bench: Benchmark, table: Table) -> pd.DataFrame:
     """Trains, predicts and scores every arm; what the folder has is not made again.
 
@@ -116,10 +124,7 @@ def run(bench: Benchmark, table: Table) -> pd.DataFrame:
     `scores.csv`, `costs.csv`, `config.json`, `claims.csv`, `comparison.png`, the whole page,
     `table.md`, and its first part alone, `summary.md`.
     """
-    unknown = sorted({*bench.only} - {*table.arms})
-    if unknown:
-        raise SystemExit(f"No arm {unknown[0]!r}; there are {', '.join(table.arms)}.")
-    arms = {name: arm for name, arm in table.arms.items() if not bench.only or name in bench.only}
+    arms = chosen(bench, table.arms)
     given = bench.measured
     screen, out = screen_of(given), given.out
     recipes = {name: _recipe(arm, bench.folder / "autoencoders") for name, arm in arms.items()}

@@ -123,7 +123,7 @@ PLANS: tuple[Plan, ...] = (
     Plan("figure7", "figure7", "Figure 7: where the cells are"),
     Plan(
         "table7", "table7", "Table 7: what the alignment losses cost",
-        own={"smoke": ("--calls", "2")},
+        own={"smoke": ("--calls", "2", "--only", "neither", "both")},
     ),
     Plan(
         "table8", "table8", "Table 8: what programs cost",

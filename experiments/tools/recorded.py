@@ -21,7 +21,9 @@ def record(out: pathlib.Path, run: Any, arms: Arms) -> None:
     **Arguments:** `run`, the options, a dataclass; `arms`, by the names of their rows. Of a recipe
     with arrays inside, their SHA-256 stands after what it tells of itself.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    unknown = sorted({*getattr(run, "only", ())} - {*arms})
+    if unknown:
+        raise SystemExit(f"No arm {unknown[0]!r}; there are {', '.join(arms)}.")
     told = {
         "made with": {
             "scbig": scbig.__version__, "jax": jax.__version__,
@@ -30,6 +32,7 @@ def record(out: pathlib.Path, run: Any, arms: Arms) -> None:
         "run": {"is": type(run).__name__, **dataclasses.asdict(run)},
         "arms": {name: _told(arm) for name, arm in arms.items()},
     }  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(told, indent=1, default=str) + "\n")
 
 

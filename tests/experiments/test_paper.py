@@ -142,6 +142,15 @@ def test_steps_are_timed_without_the_first_call(cells, tmp_path):
     assert screen.num_genes == 2100
 
 
+@pytest.mark.parametrize("name", ["table5", "table7", "table8", "figure4", "figure7"])
+def test_an_arm_that_a_script_does_not_have_is_named(name, cells, tmp_path):
+    found = script(name)
+    kind = {"table5": "Pairs", "figure4": "Attention", "figure7": "Places"}.get(name, "Costs")
+    with pytest.raises(SystemExit, match="No arm 'nothing'; there are"):
+        found["main"](found[kind](**options(cells, tmp_path / "run"), only=("nothing",)))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_spread_is_of_several(cells, tmp_path):
     found = script("table11")
     with pytest.raises(SystemExit, match="at least two --seeds, or two --split-seeds"):
