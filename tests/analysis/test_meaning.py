@@ -4,35 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scipy import sparse
 
 from scbig import analysis
-from scbig.data import Condition, Screen
 
-SINGLES, GENES = ("A", "B", "C"), ("A", "B", "x", "y", "z", "w")
-EFFECTS = {
-    "A": [-2, 0, 1, 0, 0, 0],
-    "B": [0, -1, 0, 1, 0, 0],
-    "C": [0, 0, 0, 0, 1, 0.5],
-    "A+B": [-2, -1, 1, 1, 0, 0],
-    "B+C": [0, -1, 0, 1, 1, 2.5],
-}
+from .means import EFFECTS, GENES, screen
 
-
-def screen(effects: dict[str, list[float]], names: tuple[str, ...] = GENES) -> Screen:
-    """Cells of which each is the mean of its condition, around 3."""
-    conditions = tuple(sorted([Condition(), *map(Condition.parse, effects)], key=lambda c: c.name))
-    shift = {Condition.parse(name).name: np.array(own) for name, own in effects.items()}
-    means = np.array([3.0 + shift.get(c.name, np.zeros(6)) for c in conditions])
-    group = np.repeat(np.arange(len(conditions)), 4)
-    return Screen(
-        expression=sparse.csr_matrix(means[group].astype(np.float32)),
-        genes=names,
-        cells=tuple(map(str, range(len(group)))),
-        conditions=conditions,
-        condition_index=group.astype(np.int32),
-        context_index=np.zeros(len(group), np.int32),
-    )
+SINGLES = ("A", "B", "C")
 
 
 def test_the_nearest_measured_perturbation_is_the_one_with_that_response():
@@ -60,7 +37,7 @@ def test_a_perturbation_is_held_against_its_own_gene():
     assert table["rank"]["B+C", "B"] == 2
     np.testing.assert_allclose(table.level, 3, rtol=1e-5)
     with pytest.raises(ValueError, match="No perturbation is named after a measured gene: 'A'"):
-        analysis.on_target(screen({"A": [1, 0, 0, 0, 0, 0]}, names=tuple("uvwxyz")))
+        analysis.on_target(screen({"A": [1, 0, 0, 0, 0, 0]}, genes=tuple("uvwxyz")))
 
 
 def test_interactions_are_what_is_beyond_the_sum():
@@ -82,7 +59,7 @@ def test_interactions_are_what_is_beyond_the_sum():
 
 
 def test_screens_of_other_genes_and_contexts_are_refused():
-    one, other = screen(EFFECTS), screen(EFFECTS, names=GENES[::-1])
+    one, other = screen(EFFECTS), screen(EFFECTS, genes=GENES[::-1])
     for ask in (analysis.nearest_measured, analysis.genetic_interactions):
         with pytest.raises(ValueError, match="same genes in the same order"):
             ask(one, other)

@@ -4,46 +4,20 @@ import base64
 import html
 import io
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
 
 from scbig import plotting
-from scbig.data import Condition, Screen
+from scbig.data import Screen
 from scbig.report._judged import Judged
 from scbig.report._looks import FEW, interactions, neighbours, targets
 
-GENES = ("A", "B", "x", "y", "z", "w")
-MEASURED = {
-    "A": [-2, 0, 1, 0, 0, 0],
-    "B": [0, -1, 0, 1, 0, 0],
-    "C": [0, 0, 0, 0, 1, 0.5],
-    "A+B": [-2, -1, 1, 1, 0, 0],
-    "B+C": [0, -1, 0, 1, 1, 2.5],
-}
+from ..analysis.means import EFFECTS, screen
+
 PREDICTED = {"A+B": [-1, 0.5, 1, 1, 0, 0], "B+C": [0, -1, 0, 1, 1, 1]}
-
-
-def screen(
-    effects: Mapping[str, list[float]], genes: tuple[str, ...] = GENES, level: float = 3
-) -> Screen:
-    """Cells of which each is the mean of its condition, around one level."""
-    conditions = tuple(sorted([Condition(), *map(Condition.parse, effects)], key=lambda c: c.name))
-    shift = {Condition.parse(name).name: np.array(own) for name, own in effects.items()}
-    means = np.array([level + shift.get(c.name, np.zeros(len(genes))) for c in conditions])
-    group = np.repeat(np.arange(len(conditions)), 4)
-    return Screen(
-        expression=sparse.csr_matrix(means[group].astype(np.float32)),
-        genes=genes,
-        cells=tuple(map(str, range(len(group)))),
-        conditions=conditions,
-        condition_index=group.astype(np.int32),
-        context_index=np.zeros(len(group), np.int32),
-    )
 
 
 def scored(predicted: Screen, measured: Screen) -> Judged:
@@ -53,7 +27,7 @@ def scored(predicted: Screen, measured: Screen) -> Judged:
 
 @pytest.fixture(scope="module")
 def plain() -> Judged:
-    return scored(screen(PREDICTED), screen(MEASURED))
+    return scored(screen(PREDICTED), screen(EFFECTS))
 
 
 def csv(text: str) -> pd.DataFrame:
@@ -73,10 +47,10 @@ def test_neighbours_are_told_with_their_cosine_and_itself_as_itself(plain):
     cosine = lambda a, b: np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b)
     first, second = rows(text)
     assert first[0] == "A+B"
-    own = cosine(PREDICTED["A+B"], MEASURED["A"])
+    own = cosine(PREDICTED["A+B"], EFFECTS["A"])
     assert f"A ({own:.2f})" in first
-    assert f"itself ({cosine(PREDICTED['A+B'], MEASURED['A+B']):.2f})" in first
-    assert second[1] == f"itself ({cosine(PREDICTED['B+C'], MEASURED['B+C']):.2f})"
+    assert f"itself ({cosine(PREDICTED['A+B'], EFFECTS['A+B']):.2f})" in first
+    assert second[1] == f"itself ({cosine(PREDICTED['B+C'], EFFECTS['B+C']):.2f})"
     assert not first[1].startswith("itself")
     assert "is the nearest to 1 of 2 predictions, and one of the 5 nearest to 2." in text
     assert len(csv(text)) == 10
@@ -93,7 +67,7 @@ def test_the_target_is_told_on_both_sides_or_that_there_is_none(plain):
     # Those that were measured to change most come first.
     assert [row[1] for row in rows(text)] == ["A", "B", "B"]
     genes = tuple("uvwxyz")
-    text = targets(scored(screen(PREDICTED, genes), screen(MEASURED, genes)))
+    text = targets(scored(screen(PREDICTED, genes), screen(EFFECTS, genes)))
     assert text == "<p>No tested perturbation is named after a gene that was measured.</p>"
 
 
@@ -102,8 +76,8 @@ def test_pairs_are_told_beside_what_was_measured(plain):
     table = csv(text).set_index("condition")
     assert table["magnitude measured"]["A+B"] == pytest.approx(2**0.5, abs=1e-5)
     # Both sides are held against the measured singles.
-    for side, own in (("predicted", PREDICTED), ("measured", MEASURED)):
-        beyond = np.array(own["B+C"]) - MEASURED["B"] - MEASURED["C"]
+    for side, own in (("predicted", PREDICTED), ("measured", EFFECTS)):
+        beyond = np.array(own["B+C"]) - EFFECTS["B"] - EFFECTS["C"]
         wanted = np.linalg.norm(beyond) / np.linalg.norm(own["B+C"])
         assert table[f"beyond {side}"]["B+C"] == pytest.approx(wanted, abs=1e-5)
     # The farthest from the sum comes first; two make no correlation.
@@ -114,15 +88,15 @@ def test_pairs_are_told_beside_what_was_measured(plain):
 
 def test_without_a_pair_or_its_singles_a_sentence_says_so():
     single = {"A": PREDICTED["A+B"]}
-    assert interactions(scored(screen(single), screen(MEASURED))) == (
+    assert interactions(scored(screen(single), screen(EFFECTS))) == (
         "<p>No tested condition is of two perturbations.</p>"
     )
-    lacking = screen({name: MEASURED[name] for name in ("B", "A+B", "B+C")})
+    lacking = screen({name: EFFECTS[name] for name in ("B", "A+B", "B+C")})
     assert interactions(scored(screen(PREDICTED), lacking)) == (
         "<p>No tested double has both of its single perturbations among the cells.</p>"
     )
     # One that has them is told, beside one that has not.
-    some = screen({name: MEASURED[name] for name in ("A", "B", "A+B", "B+C")})
+    some = screen({name: EFFECTS[name] for name in ("A", "B", "A+B", "B+C")})
     assert {*csv(interactions(scored(screen(PREDICTED), some)))["condition"]} == {"A+B"}
 
 
