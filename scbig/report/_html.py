@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+DPI = 140
 STYLE = """
 :root { color-scheme: light; }
 * { box-sizing: border-box; }
@@ -23,8 +24,8 @@ th, td { padding: .2rem .6rem; text-align: left; vertical-align: top; border-bot
          overflow-wrap: normal; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.words { min-width: 12rem; }
-img { max-width: 100%; height: auto; display: block; } .large img { max-width: none; width: 100%;
-      min-width: 38rem; }
+img { width: var(--own); max-width: 100%; height: auto; display: block; }
+.large img { min-width: min(var(--own), 38rem); }
 .row { display: flex; flex-wrap: wrap; gap: 1rem; }
 .row figure { flex: 1 1 16rem; max-width: 26rem; }
 figure { margin: 1rem 0; } figcaption, .note { color: #555; font-size: .85rem; }
@@ -108,12 +109,15 @@ def picture(figure: Any, alt: str, caption: str, *, large: bool = False) -> str:
     a narrow screen, where it would be too small to read.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=140, format="png")
+    figure.savefig(buffer, dpi=DPI, format="png")
     data = base64.b64encode(buffer.getvalue()).decode()
     kind = "wide large" if large else "wide"
+    # Bytes 16 to 20 of a PNG. 115 pixels an inch: a figure's letters are about those of tables.
+    own = int.from_bytes(buffer.getvalue()[16:20], "big") * 115 // DPI
     return (
-        f'<figure><div class="{kind}"><img alt="{text(alt)}" src="data:image/png;base64,{data}">'
-        f"</div><figcaption>{text(caption)}</figcaption></figure>"
+        f'<figure><div class="{kind}"><img alt="{text(alt)}" style="--own: {own}px" '
+        f'src="data:image/png;base64,{data}"></div>'
+        f"<figcaption>{text(caption)}</figcaption></figure>"
     )
 
 

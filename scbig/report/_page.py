@@ -142,9 +142,14 @@ def _extremes(scored: Judged | None) -> str:
     table: Any = scored.by_condition
     few = min(5, -(-len(table) // 2))
     heads = [("best", table[:few]), ("worst", table[::-1][: min(few, len(table) - few)])]
-    parts = [h.paragraph("By Pearson delta, beside what simple rules have for the same condition.")]
+    parts = [
+        h.paragraph(
+            "By Pearson delta; the last columns are that of simple rules for the same condition."
+        )
+    ]
     for head, own in heads[: 1 + (len(table) > few)]:
-        parts += [f"<h3>{head}</h3>", h.table(own)]
+        shown = own.rename(columns=lambda name: name.removesuffix(": pearson_delta"))
+        parts += [f"<h3>{head}</h3>", h.table(shown)]
     parts.append(_scatters(scored, [*table["condition"][:2], *table["condition"][-2:]]))
     parts.append(h.download(table, "conditions.csv"))
     return "".join(parts)

@@ -342,7 +342,8 @@ def test_a_browser_shows_it_without_scrolling_sideways(page, tmp_path, width):
     # A window cannot be as narrow as a phone's, a frame in it can; it tells what it measures.
     probe = (
         "<script>addEventListener('load', () => { const d = document.documentElement;"
-        "const shown = [...document.images].filter(i => i.complete && i.naturalWidth > 0);"
+        "const shown = [...document.images].filter("
+        "i => i.complete && i.naturalWidth > 0 && i.width <= i.naturalWidth);"
         "parent.postMessage([d.scrollWidth, innerWidth, document.images.length, shown.length]"
         ".join(' '), '*') })</script></body>"
     )
