@@ -26,7 +26,7 @@ import jax
 import numpy as np
 import pandas as pd
 import tyro
-from tools import markdown
+from tools import markdown, verdicts
 from tools.plans import PLANS, Plan
 
 import scbig
@@ -224,12 +224,14 @@ def claimed(found: pd.DataFrame) -> str:
     """How many claims hold, and every one, as Markdown."""
     numbers = ", ".join(f"{name} {n}" for name, n in found["verdict"].value_counts().items())
     said = f"{len(found)} claims, whose p are not corrected for their number: {numbers}.\n\n"
-    heads, lines = ["table", "claim", "here", "metric", "difference", "conditions"], []
+    heads = ["table", "claim", "here", "metric", "difference", "p", "conditions", "seeds, p"]
+    lines = []
     for row in found.fillna({"part": ""}).to_dict("records"):
         where = f"{row['table']}{', ' if row['part'] else ''}{row['part']}"
-        apart = f"{row['difference']:+.3f} [{row['low']:.3f}, {row['high']:.3f}]"
         own = (row[name] for name in ("claim", "verdict", "metric"))
-        lines.append([where, *own, apart, row["conditions"]])
+        seeds = f"{row['seeds']}, {row['p_seeds']:.1g}" if row["seeds"] > 1 else "1"
+        numbers = (verdicts.difference(row), f"{row['p']:.1g}", row["conditions"], seeds)
+        lines.append([where, *own, *numbers])
     return said + markdown.rows(heads, lines).strip()
 
 

@@ -106,20 +106,25 @@ def verdict(found: baselines.Interval, sign: float, things: int, seeds: np.ndarr
     return told if chance(seeds) < LEVEL else "not seen over seeds"
 
 
+def difference(row: Mapping[str, Any]) -> str:
+    """A claim's difference with its interval, in digits that show it."""
+    size = max(abs(row["low"]), abs(row["high"]))
+    digits = 3 if not np.isfinite(size) or size >= 0.01 else 4
+    low, high = (f"{row[end]:.{digits}f}" for end in ("low", "high"))
+    return f"{row['difference']:+.{digits}f} [{low}, {high}]"
+
+
 def sentences(found: pd.DataFrame) -> str:
     """The claims as a list in Markdown."""
     lines = []
     for row in found.to_dict("records"):
         own: Any = row
-        size = max(abs(own["low"]), abs(own["high"]))
-        digits = 3 if not np.isfinite(size) or size >= 0.01 else 4
-        where = ", ".join(f"{own[end]:.{digits}f}" for end in ("low", "high"))
         number = f"{own['conditions']} conditions, 1 seed"
         if own["seeds"] > 1:
             number = f"{own['conditions']} conditions; {own['seeds']} seeds, p {own['p_seeds']:.1g}"
         lines.append(
             f"- {own['claim']}: **{own['verdict']}** ({own['metric']} "
-            f"{own['difference']:+.{digits}f} [{where}], p {own['p']:.1g}, {number})."
+            f"{difference(own)}, p {own['p']:.1g}, {number})."
         )
     if lines:
         lines.append(

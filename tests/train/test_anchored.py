@@ -300,10 +300,15 @@ def predicted_from(model, screen, rows, name):
     starts = moves.whole(cells, centre)
     latents = model.pure.encode_cells(moves(cells, centre))
     tokens = model.names.tokens([name], 2)[0]
-    found, _ = model.pure.predict(
-        starts, latents, tokens, model.config.transport, model.config.emission, moves
+    found, _ = predict_once_compiled(
+        model.pure, starts, latents, tokens, model.config.transport, model.config.emission, moves
     )
     return np.asarray(nonnegative(found))
+
+
+@eqx.filter_jit
+def predict_once_compiled(pure, *given):
+    return pure.predict(*given)
 
 
 def test_a_flow_may_be_paired_by_plans_without_an_anchor(screen, priors):
