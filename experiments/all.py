@@ -4,8 +4,9 @@
         --embeddings enformer_tss_19685x32.npz --interactions string_v12_ge800.tsv.gz \
         --pathways ReactomePathways.gmt --annotations go_annotations_human.tsv.gz --out runs/all
 
-Without `--data` on a screen drawn around the effects of `--effects`; the drug screen is generated.
-`--lines FILE.h5ad` is a screen of several cell lines, for Table 18, which is left out without it.
+Without `--data` on a screen drawn around the effects of `--effects`, whose genes are those of
+Figures 3, 9 and 10 too; without `--drugs` the drug screen is generated. `--lines FILE.h5ad` is a
+screen of several cell lines, for Table 18. What a file is lacking for is left out, and named.
 Each script is a process of its own and goes on where it was stopped; one that fails is named in the
 page, and so is this command's exit status. `cpu` takes some hours of 2 cores, `smoke` is for a look
 at the scripts, `paper` for a GPU and the paper's screen.
@@ -18,7 +19,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -68,6 +69,13 @@ class All:
     """Log-normalised h5ad of several cell lines."""
     line_key: str = "cell_type"
     """The column of --lines that tells them apart."""
+    singles: pathlib.Path | None = None
+    """Log-normalised h5ad of single perturbations for Table 3, the paper's RPE1 for one; by default
+    the screen of the others."""
+    drugs: pathlib.Path | None = None
+    """Log-normalised h5ad of a drug screen that is split as ComboSciPlex is, for Table 4."""
+    drug_vectors: pathlib.Path | None = None
+    """Of --drugs, as `drug_embeddings.py` writes them."""
     other_interactions: pathlib.Path | None = None
     """Another file of interactions, another release for one, for the sensitivity to them."""
 
@@ -79,10 +87,15 @@ def main(run: All) -> str:
         known = ", ".join(dict.fromkeys(plan.script for plan in PLANS))
         raise SystemExit(f"No script {unknown[0]!r}; there are {known}.")
     chosen = [plan for plan in PLANS if not run.scripts or plan.script in run.scripts]
-    lacking = [plan for plan in chosen if plan.reads == "lines" and run.lines is None]
+    own = {"lines": run.lines, "effects": run.effects}
+    lacking = [plan for plan in chosen if plan.reads in own and own[plan.reads] is None]
     if lacking and run.scripts:
-        raise SystemExit(f"{lacking[0].script} needs --lines, a screen of several cell lines.")
+        raise SystemExit(f"{lacking[0].script} needs --{lacking[0].reads}: see --help.")
     chosen = [plan for plan in chosen if plan not in lacking]
+    if run.data is None and run.effects is None:
+        raise SystemExit("Give --data, or --effects to draw a screen around.")
+    if (run.drugs is None) != (run.drug_vectors is None):
+        raise SystemExit("--drugs and --drug-vectors are given together.")
     claim(run)
     screen = run.data or drawn(run)
     failed = []
@@ -109,7 +122,9 @@ def main(run: All) -> str:
 
 def claim(run: All) -> None:
     """Refuses a folder with what other cells or another preset made, which is not made again."""
-    told, path = repr(dataclasses.replace(run, scripts=())), run.out / "run.txt"
+    # What one table alone reads may come later: its own folder tells other files of its own.
+    late = dict.fromkeys(("lines", "singles", "drugs", "drug_vectors", "other_interactions"))
+    told, path = repr(dataclasses.replace(run, scripts=(), **late)), run.out / "run.txt"
     if path.exists() and path.read_text() != told:
         raise SystemExit(f"{run.out} has the tables of other arguments: choose another folder.")
     run.out.mkdir(parents=True, exist_ok=True)
@@ -121,8 +136,7 @@ def drawn(run: All) -> pathlib.Path:
     path = run.out / "screen.h5ad"
     if path.exists():
         return path
-    if run.effects is None:
-        raise SystemExit("Give --data, or --effects to draw a screen around.")
+    assert run.effects is not None
     given = simulate.read_effects(run.effects)
     config = simulate.SemiSyntheticConfig(
         cells_per_condition=run.cells, control_cells=run.controls, log_normalise=True
@@ -141,11 +155,16 @@ def options(plan: Plan, run: All) -> list[str]:
     given = plan.options(run.preset)
     if plan.reads == "lines":
         given = [*given, "--context-key", run.line_key]
+    if plan.reads == "drugs":
+        given = [*given, "--split", "file" if run.drugs is None else "combosciplex"]
     if plan.script == "sensitivity" and run.other_interactions is not None:
         given = [*given, "--others", f"other={run.other_interactions}"]
-    if plan.reads == "screen" and run.epochs is not None:
+    if plan.reads in ("screen", "singles") and run.epochs is not None:
         given = [*given, "--epochs", str(run.epochs)]  # the last one counts
-    return [run.combinations if part == "additive" else part for part in given]
+    place = given.index("--split") + 1 if "--split" in given else 0
+    if place and given[place] == "additive":
+        given[place] = run.combinations
+    return given
 
 
 def arguments(plan: Plan, run: All, screen: pathlib.Path) -> list[str]:
@@ -153,29 +172,42 @@ def arguments(plan: Plan, run: All, screen: pathlib.Path) -> list[str]:
     own = ["--preset", run.preset, "--out", str(run.out / plan.name), *options(plan, run)]
     if not plan.reads:
         return own
-    if plan.reads == "drugs":
-        folder = run.out / "drugs"
-        if not (folder / "split.json").exists():
-            few = ["--genes", "60", "--cells", "12"] if run.preset == "smoke" else []
-            folder.mkdir(parents=True, exist_ok=True)
-            code = run_script("drug_screen", ["--out", str(folder), *few], folder / "log.txt")
-            if code:
-                raise SystemExit(f"No drug screen, see {folder / 'log.txt'}.")
-        names = {
-            "data": "screen.h5ad", "split-files": "split.json", "perturbations": "drugs.npz",
-            "embeddings": "genes.npz", "interactions": "pairs.csv", "pathways": "sets.gmt",
-        }  # fmt: skip
-        files = [part for name, file in names.items() for part in (f"--{name}", folder / file)]
-        return [*own, *map(str, files), "--split", "file"]
+    if plan.reads == "drugs" and run.drugs is None:
+        return [*own, *generated_drugs(run)]
+    cells = {"lines": run.lines, "singles": run.singles, "drugs": run.drugs}.get(plan.reads)
+    priors: dict[str, pathlib.Path | None] = {
+        name: getattr(run.files, name) for name in ("embeddings", "interactions", "pathways")
+    }
+    if plan.reads == "effects":
+        return [*own, *options_of({"effects": run.effects, **priors})]
     given = {
-        "data": run.lines if plan.reads == "lines" else screen,
-        "embeddings": run.files.embeddings,
-        "interactions": run.files.interactions, "pathways": run.files.pathways,
-        "annotations": run.annotations, "aliases": run.files.aliases,
+        "data": cells or screen, **priors, "annotations": run.annotations,
+        "perturbations": run.drug_vectors if plan.reads == "drugs" else None,
+        "aliases": run.files.aliases, "shared": run.out / "shared",
     }  # fmt: skip
-    files = [part for n, path in given.items() if path is not None for part in (f"--{n}", path)]
-    shared = ["--shared", str(run.out / "shared")]
-    return [*own, *map(str, files), *shared]
+    return [*own, *options_of(given)]
+
+
+def options_of(files: Mapping[str, pathlib.Path | None]) -> list[str]:
+    """Files as options; those that are not given are left out."""
+    given = ((f"--{name}", str(path)) for name, path in files.items() if path is not None)
+    return [part for pair in given for part in pair]
+
+
+def generated_drugs(run: All) -> list[str]:
+    """The files of a generated drug screen, which is made unless it is there."""
+    folder = run.out / "drugs"
+    if not (folder / "split.json").exists():
+        few = ["--genes", "60", "--cells", "12"] if run.preset == "smoke" else []
+        folder.mkdir(parents=True, exist_ok=True)
+        code = run_script("drug_screen", ["--out", str(folder), *few], folder / "log.txt")
+        if code:
+            raise SystemExit(f"No drug screen, see {folder / 'log.txt'}.")
+    names = {
+        "data": "screen.h5ad", "split-files": "split.json", "perturbations": "drugs.npz",
+        "embeddings": "genes.npz", "interactions": "pairs.csv", "pathways": "sets.gmt",
+    }  # fmt: skip
+    return options_of({name: folder / file for name, file in names.items()})
 
 
 def run_script(name: str, given: Sequence[str], path: pathlib.Path) -> int:
@@ -198,7 +230,9 @@ def page(run: All, screen: pathlib.Path, plans: Sequence[Plan], failed: Sequence
     left = [plan.name for plan in PLANS if plan not in plans]
     if left:
         parts.append(f"Not run: {', '.join(left)}.")
-    parts += [f"{plan.title} is of {run.lines}." for plan in plans if plan.reads == "lines"]
+    files = {"lines": run.lines, "singles": run.singles, "drugs": run.drugs}
+    own = {plan.title: files.get(plan.reads) for plan in plans}
+    parts += [f"{title} is of {path.name}." for title, path in own.items() if path is not None]
     claims = []
     for plan in plans:
         path = run.out / plan.name / "claims.csv"
@@ -229,8 +263,11 @@ def claimed(found: pd.DataFrame) -> str:
     for row in found.fillna({"part": ""}).to_dict("records"):
         where = f"{row['table']}{', ' if row['part'] else ''}{row['part']}"
         own = (row[name] for name in ("claim", "verdict", "metric"))
-        seeds = f"{row['seeds']}, {row['p_seeds']:.1g}" if row["seeds"] > 1 else "1"
-        numbers = (verdicts.difference(row), f"{row['p']:.1g}", row["conditions"], seeds)
+        numbers = ("", "", "", "")
+        if row["verdict"] != verdicts.BROKEN:
+            seeds = f"{row['seeds']:.0f}, {row['p_seeds']:.1g}" if row["seeds"] > 1 else "1"
+            n = f"{row['conditions']:.0f}"
+            numbers = (verdicts.difference(row), f"{row['p']:.1g}", n, seeds)
         lines.append([where, *own, *numbers])
     return said + markdown.rows(heads, lines).strip()
 

@@ -66,14 +66,18 @@ def main(bench: Sweep):
     clusters, points = base.programs.clusters, base.encoder.mixing.points
     if name_of(clusters, points) not in made:
         clusters, points = (own[0] for own in sizes(bench))
-    claims = (
-        Claim("the preset's programs are ahead of many more",
-              name_of(clusters, points), name_of(max(sizes(bench)[0]), points)),
-        Claim("the preset's inducing points are ahead of fewer",
-              name_of(clusters, points), name_of(clusters, min(sizes(bench)[1]))),
-    )  # fmt: skip
+    preset = name_of(clusters, points)
+    claims = tuple(
+        Claim(f"the preset's {what} are ahead of {how}", preset, name_of(*other))
+        for what, how, other in (
+            ("programs", "fewest", (min(sizes(bench)[0]), points)),
+            ("programs", "most", (max(sizes(bench)[0]), points)),
+            ("inducing points", "fewest", (clusters, min(sizes(bench)[1]))),
+            ("inducing points", "most", (clusters, max(sizes(bench)[1]))),
+        )
+    )
     claims = tuple(claim for claim in claims if claim.ahead != claim.behind)
-    scores = run(bench, Table(arms=made, whole=name_of(clusters, points), claims=claims))
+    scores = run(bench, Table(arms=made, whole=preset, claims=claims))
     found = comparison.summary(scores, SHOWN)
     rows = {
         f"{points} points": {

@@ -16,6 +16,8 @@ from typing import Literal
 import jax.random as jr
 import numpy as np
 import pandas as pd
+from tools import markdown
+from tools.recorded import record
 
 from scbig import analysis, cli, plotting, priors, programs
 from scbig.data import Condition
@@ -108,6 +110,10 @@ def main(run: Programs) -> pd.DataFrame:
     by_variant = audit.groupby("partition", sort=False)
     for name in ("mean", "std"):
         print(f"\n{name} of {run.seeds} seeds\n{by_variant.agg(name).round(3).to_string()}")
+    seeds = f"Means of {run.seeds} seeds, {len(genes)} genes, {run.programs.clusters} programs."
+    shown = markdown.frame(pd.DataFrame(by_variant.mean()).round(3))
+    (run.out / "summary.md").write_text(f"{seeds}\n\n{shown}")
+    record(run.out, run, {})
     print(f"\nTables and figures: {run.out}")
     return audit
 

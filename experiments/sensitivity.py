@@ -5,12 +5,13 @@
 
 Thresholds need a score for each interaction; a file without scores has none. What such a file can
 say is how much their number matters: "half of them" are drawn at random, and `--others` are further
-files, another release for one. "shuffled" has as many interactions as the file, each gene with as
-many, between genes that do not interact. Embedding tables are varied by `figure5.py` and
-`table6e.py`, numbers of programs and of inducing points by `figure6.py`, seeds and splits by
+files, another release for one. "shuffled" has as many interactions between the screen's genes, each
+gene with as many, but with others than the file says. Embedding tables are varied by `figure5.py`
+and `table6e.py`, numbers of programs and of inducing points by `figure6.py`, seeds and splits by
 `table11.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,12 +49,14 @@ def arms(bench: Sensitivity) -> dict[str, scbig.ScBIGConfig | baselines.Abstract
         found[f"weight {weight:g}"] = scbig.but(
             bench.base, **{"programs.interaction_weight": weight}
         )
-    graph = priors_of(bench.measured, screen_of(bench.measured)).interactions
+    screen = screen_of(bench.measured)
+    graph = priors_of(bench.measured, screen).interactions
     if graph is None:
         raise SystemExit("--interactions is needed: it is what is varied.")
     graphs = {f"above {t}": graph.above(t / 1000) for t in bench.thresholds}
     graphs |= {n: priors.read_interactions(path) for n, path in named("others", bench.others)}
-    graphs |= {HALF: half(graph), SHUFFLED: shuffled(graph)}
+    true = between(graph, screen.genes)
+    graphs |= {HALF: half(true), SHUFFLED: shuffled(true)}
     for name, own in graphs.items():
         folder = bench.measured.out / "autoencoders" / name.replace(" ", "-")
         recipe = baselines.Arm(bench.base, folder)
@@ -61,24 +64,50 @@ def arms(bench: Sensitivity) -> dict[str, scbig.ScBIGConfig | baselines.Abstract
     return found
 
 
-def half(graph: priors.InteractionGraph) -> priors.InteractionGraph:
+def between(graph: priors.InteractionGraph, genes: Sequence[str]) -> list[tuple[str, str]]:
+    """The interactions of two different genes of a screen, each once."""
+    known = {*genes}
+    ends = zip(graph.first, graph.second, strict=True)
+    return sorted({(min(e), max(e)) for e in ends if e[0] != e[1] and known >= {*e}})
+
+
+def half(pairs: Sequence[tuple[str, str]]) -> priors.InteractionGraph:
     """Each interaction with a probability of one half."""
-    kept = np.random.default_rng(1).uniform(size=len(graph.first)) < 0.5
-    first, second = (np.asarray(end, object)[kept] for end in (graph.first, graph.second))
-    return priors.InteractionGraph(tuple(first), tuple(second))
+    kept = np.random.default_rng(1).uniform(size=len(pairs)) < 0.5
+    return of_pairs([pair for pair, keep in zip(pairs, kept, strict=True) if keep])
 
 
-def shuffled(graph: priors.InteractionGraph) -> priors.InteractionGraph:
-    """The same ends of interactions, joined anew; those of a gene with itself are left out."""
-    first = np.asarray(graph.first, object)
-    second = np.random.default_rng(0).permutation(np.asarray(graph.second, object))
-    kept = first != second
-    return priors.InteractionGraph(tuple(first[kept]), tuple(second[kept]))
+def shuffled(pairs: Sequence[tuple[str, str]]) -> priors.InteractionGraph:
+    """Two interactions at a time exchange an end, if that makes two that are new."""
+    rng, now = np.random.default_rng(0), list(pairs)
+    taken = {*pairs}  # what is true stays taken
+    for first, second in rng.integers(len(now), size=(50 * len(now), 2)):
+        (a, b), (c, d) = now[first], now[second][:: rng.choice([-1, 1])]
+        made = [(min(a, d), max(a, d)), (min(c, b), max(c, b))]
+        if len({a, b, c, d}) == 4 and not taken & {*made}:
+            taken -= {now[first], now[second]} - {*pairs}
+            taken |= {*made}
+            now[first], now[second] = made
+    return of_pairs(now)
+
+
+def of_pairs(pairs: Sequence[tuple[str, str]]) -> priors.InteractionGraph:
+    """The pairs as interactions."""
+    first, second = zip(*pairs, strict=True)
+    return priors.InteractionGraph(first, second)
 
 
 def main(bench: Sensitivity):
     """Runs the experiment; returns its scores."""
-    return run(bench, Table(arms=arms(bench), whole=WHOLE, claims=CLAIMS))
+    made, genes = arms(bench), screen_of(bench.measured).genes
+    counts = {
+        name: len(between(arm.interactions, genes))
+        for name, arm in made.items()
+        if isinstance(arm, comparison.WithPriors) and arm.interactions is not None
+    }
+    said = ", ".join(f"{name} {number}" for name, number in counts.items())
+    note = f"Interactions between the screen's genes: {said}."
+    return run(bench, Table(arms=made, whole=WHOLE, claims=CLAIMS, note=note))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """What the scripts of tables share: arms in, one folder of results out."""
 
+import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from .recorded import record
 from .verdicts import APART, Claim, apart, judged, means, sentences
 
 SHOWN = (*comparison.SHOWN, "acc", "acc_deg20")
+SIMPLE = ("perturbed mean", "additive")
 SMOKE = {
     "programs.clusters": 4,
     "programs.start.tries": 1,
@@ -92,7 +94,8 @@ class Table:
     against; `published`, the paper's Pearson delta of each row that has one; `claims` of the paper;
     `shown`, its metrics, and `apart`, those of the differences; `scoring`, options of
     `scbig.evaluate`; `kind`, which part of the table a condition is in, by default one for all, and
-    `of_kind`, the paper's values of each part, in place of `published`; `paper`, its whole tables.
+    `of_kind`, the paper's values of each part, in place of `published`; `paper`, its whole tables;
+    `note`, a sentence above all.
     """
 
     arms: Mapping[str, scbig.ScBIGConfig | baselines.AbstractRecipe]
@@ -105,6 +108,7 @@ class Table:
     kind: Callable[[str], str] | None = None
     of_kind: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     paper: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    note: str = ""
 
 
 def chosen(bench: Benchmark, arms: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,32 +128,29 @@ def run(bench: Benchmark, table: Table) -> pd.DataFrame:
     `scores.csv`, `costs.csv`, `config.json`, `claims.csv`, `comparison.png`, the whole page,
     `table.md`, and its first part alone, `summary.md`.
     """
-    arms = chosen(bench, table.arms)
     given = bench.measured
     screen, out = screen_of(given), given.out
-    recipes = {name: _recipe(arm, bench.folder / "autoencoders") for name, arm in arms.items()}
-    rules = {
-        name: baselines.Rule(comparison.RULES[name])
-        for name in ("perturbed mean", "additive")
-        if name not in recipes
-    }
-    plan = comparison.Comparison(
+    whole = comparison.Comparison(
         screen=screen,
         priors=priors_of(given, screen),
         evaluations=tuple(evaluations(given, screen)),
-        recipes={**rules, **recipes},
+        recipes=recipes(table.arms, bench.folder / "autoencoders"),
         seeds=given.seeds,
         cells=given.cells,
         out=out,
     )
-    record(out, bench, arms)
+    plan = of_arms(whole, chosen(bench, table.arms))
+    record(out, bench, {name: arm for name, arm in table.arms.items() if name in plan.recipes})
     failed = comparison.predict_all(plan)
     scores = comparison.score_all(plan, **table.scoring)
     costs = comparison.costs(plan)
     costs.to_csv(out / "costs.csv", index=False)
     effects = metrics.support(screen).assign(effect=baselines.effect_norms(screen))
     shown = tuple(metric for metric in table.shown if metric in scores)
-    first = summary(scores, table, shown, out)
+    still = {name for name, recipe in plan.recipes.items() if not recipe.draws}
+    broken = {unit.predictor for unit in plan.units() if str(unit.path) in failed}
+    first = summary(scores, table, shown, out, still=still, broken=broken)
+    first += "".join(f"\nNot made, {path}: {why}\n" for path, why in failed.items())
     (out / "summary.md").write_text(first)
     options: dict[str, Any] = {
         "metrics": shown, "failed": failed, "published": table.published,
@@ -162,13 +163,46 @@ def run(bench: Benchmark, table: Table) -> pd.DataFrame:
     return scores
 
 
-def summary(scores: pd.DataFrame, table: Table, shown: Sequence[str], out: pathlib.Path) -> str:
-    """Claims, means and differences of each part, in Markdown; the claims as csv too."""
+def recipes(
+    arms: Mapping[str, scbig.ScBIGConfig | baselines.AbstractRecipe], shared: pathlib.Path
+) -> dict[str, baselines.AbstractRecipe]:
+    """How each row is made; the mean effect and the sum of single effects are in every table."""
+    rules = {
+        name: baselines.Rule(comparison.RULES[name]) for name in ("perturbed mean", "additive")
+    }
+    own = {name: _recipe(arm, shared) for name, arm in arms.items()}
+    return {**{name: rule for name, rule in rules.items() if name not in own}, **own}
+
+
+def of_arms(whole: comparison.Comparison, arms: Collection[str]) -> comparison.Comparison:
+    """Some arms, with those that the folder has already, so that no row of a table is lost.
+
+    **Raises:** a ValueError for a folder with predictions of other cells or settings.
+    """
+    absent = comparison.missing(whole)
+    begun = {unit.predictor for unit in whole.units() if str(unit.path) in absent}
+    kept = {n: r for n, r in whole.recipes.items() if n in {*arms, *SIMPLE} or n not in begun}
+    return dataclasses.replace(whole, recipes=kept)
+
+
+def summary(
+    scores: pd.DataFrame,
+    table: Table,
+    shown: Sequence[str],
+    out: pathlib.Path,
+    *,
+    still: Collection[str] = (),
+    broken: Collection[str] = (),
+) -> str:
+    """Claims, means and differences of each part, in Markdown; the claims as csv too.
+
+    **Arguments:** `still`, rows that draw nothing; `broken`, those of which a training failed.
+    """
     names = scores.index.get_level_values("condition")
     kinds = [""] * len(names) if table.kind is None else [table.kind(name) for name in names]
-    parts, claims = [], []
+    parts, claims = [table.note] * bool(table.note), []
     for kind, part in scores.groupby(np.array(kinds, object)):
-        found = judged(part, table.claims)
+        found = judged(part, table.claims, still=still, broken=broken)
         claims.append(found.assign(part=kind))
         said = sentences(found)
         parts += [

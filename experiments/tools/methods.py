@@ -57,7 +57,8 @@ def values(paper: pd.DataFrame) -> dict[str, float]:
 
 def claims(measured: tuple[str, ...] = ("pearson_delta",)) -> tuple[Claim, ...]:
     """That scBIG is ahead of the paper's baselines, and, beyond the paper, of simple rules."""
-    others = ("Linear", "GEARS", "samsVAE", "STATE-like", "scGPT-style", CELLFLOW)
+    others = ("Linear", "Linear, gene vectors", "GEARS", "samsVAE", "STATE-like", "scGPT-style",
+              "CPA", CELLFLOW)  # fmt: skip
     return (
         *(Claim(f"scBIG as published is ahead of {name}", PUBLISHED, name) for name in others),
         *(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 FEW = ("perturbed mean", "additive", "CellFlow-like", "scBIG, as published")
 QUICK = (
@@ -17,38 +17,35 @@ QUICK = (
 class Plan:
     """One run of a script.
 
-    **Fields:** `name`, of its folder; `script`; `title`; `reads`, the screen, the drug screen, a
-    screen of cell lines, or none; `always`, options of every preset, and `own`, those of one.
+    **Fields:** `name`, of its folder; `script`; `title`; `reads`, the screen, one of singles if it
+    is given, the drug screen, a screen of cell lines, effects alone, or nothing; `always`, options
+    of every preset, and `own`, those of one; `once`, whether it trains under one seed alone.
     """
 
     name: str
     script: str
     title: str
-    reads: Literal["screen", "drugs", "lines", ""] = "screen"
+    reads: Literal["screen", "singles", "drugs", "lines", "effects", ""] = "screen"
     always: tuple[str, ...] = ("--split", "additive")
     own: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    once: bool = False
 
     def options(self, preset: str) -> list[str]:
         """The options under a preset, without files."""
-        return [*self.always, *EVERY[self.reads].get(preset, ()), *self.own.get(preset, ())]
+        seeds = SEEDS if self.reads in EVERY and preset != "smoke" and not self.once else ()
+        sizes = EVERY.get(self.reads, {}).get(preset, ())
+        return [*self.always, *sizes, *seeds, *self.own.get(preset, ())]
 
 
 SEEDS = ("--seeds", "0", "1", "2")
 """A difference that one training shows may be that of another: over conditions alone it is sure."""
+_SCREEN = {"smoke": ("--cells", "8"), "cpu": ("--epochs", "20", "--cells", "100")}
 EVERY: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "screen": {
-            "smoke": ("--cells", "8"),
-            "cpu": ("--epochs", "20", "--cells", "100", *SEEDS),
-            "paper": SEEDS,
-        },
-        "lines": {"smoke": ("--cells", "8"), "cpu": ("--cells", "100", *SEEDS), "paper": SEEDS},
-        "drugs": {
-            "smoke": ("--cells", "8"),
-            "cpu": ("--epochs", "40", "--cells", "100", *SEEDS),
-            "paper": SEEDS,
-        },
-        "": {},
+        "screen": _SCREEN,
+        "singles": _SCREEN,
+        "lines": {"smoke": ("--cells", "8"), "cpu": ("--cells", "100")},
+        "drugs": {"smoke": ("--cells", "8"), "cpu": ("--epochs", "40", "--cells", "100")},
     }  # fmt: skip
 )
 
@@ -57,7 +54,8 @@ def _methods(name: str, title: str, split: str) -> Plan:
     # What trains takes most of `smoke`: the published form once, in the first of them.
     few = FEW if name == "table1" else FEW[:3]
     own = {"smoke": ("--only", *few), "cpu": ("--only", *QUICK)}
-    return Plan(name, name, title, always=("--split", split), own=own)
+    reads: Any = "singles" if name == "table3" else "screen"
+    return Plan(name, name, title, reads, ("--split", split), own)
 
 
 def _over(what: Literal["seeds", "split-seeds"], name: str, title: str, split: str) -> Plan:
@@ -118,21 +116,26 @@ PLANS: tuple[Plan, ...] = (
         "table18", "table18", "Table 18: another cell line", "lines", ("--split", "contexts"),
         own={"smoke": ("--only", "perturbed mean", "CellFlow-like")},
     ),
-    Plan("table5", "table5", "Table 5: programs that move together"),
-    Plan("figure4", "figure4", "Figure 4: shifts of attention"),
-    Plan("figure7", "figure7", "Figure 7: where the cells are"),
+    Plan("table5", "table5", "Table 5: programs that move together", once=True),
+    Plan("figure4", "figure4", "Figure 4: shifts of attention", once=True),
+    Plan("figure7", "figure7", "Figure 7: where the cells are", once=True),
     Plan(
-        "table7", "table7", "Table 7: what the alignment losses cost",
+        "table7", "table7", "Table 7: what the alignment losses cost", once=True,
         own={"smoke": ("--calls", "2", "--only", "neither", "both")},
     ),
     Plan(
-        "table8", "table8", "Table 8: what programs cost",
+        "table8", "table8", "Table 8: what programs cost", once=True,
         own={"smoke": ("--passes", "2", "--clusters", "1", "4", "--no-each")},
     ),
     Plan(
         "table9", "table9", "Table 9: more genes", "", (),
         own={"smoke": ("--divide", "64", "--genes", "2051", "--calls", "2"),
              "cpu": ("--genes", "2051", "5018", "--calls", "3")},
+    ),
+    Plan(
+        "figures3-9-10", "programs", "Figures 3, 9 and 10: programs and their enrichment",
+        "effects", (),
+        own={"smoke": ("--seeds", "1", "--programs.clusters", "4"), "cpu": ("--seeds", "2")},
     ),
     _over("seeds", "table11", "Table 11: over seeds, unseen combinations", "additive"),
     _over("seeds", "table12", "Table 12: over seeds, unseen genes", "holdout"),

@@ -1,6 +1,6 @@
 """What a table says of the paper's claims: differences paired by condition, in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from scbig import baselines, comparison, metrics
 
 from . import markdown
 
+BROKEN = "not made"
 FEWEST = 6
 """Conditions of which a verdict can be: of fewer no signed-rank test reaches p 0.05."""
 LEVEL = 0.05
@@ -31,7 +32,13 @@ class Claim:
     metric: str = "pearson_delta"
 
 
-def judged(scores: pd.DataFrame, claims: Sequence[Claim]) -> pd.DataFrame:
+def judged(
+    scores: pd.DataFrame,
+    claims: Sequence[Claim],
+    *,
+    still: Collection[str] = (),
+    broken: Collection[str] = (),
+) -> pd.DataFrame:
     """Each claim whose two rows are there, with the difference paired by condition.
 
     A claim holds if the whole 95 % bootstrap interval over conditions is on its side, p of a
@@ -40,18 +47,25 @@ def judged(scores: pd.DataFrame, claims: Sequence[Claim]) -> pd.DataFrame:
     lies between says nothing, and so do fewer than six conditions. Of one seed nothing is known of
     other trainings, which the verdict then says. None is corrected for the number of claims.
 
+    **Arguments:** `still`, rows that draw nothing, whose one seed stands beside all; `broken`,
+    rows of which a training failed: nothing is said of them, and they are named.
+
     **Returns:** the columns `claim`, `verdict`, `metric`, `difference`, `low`, `high`, `p`,
     `conditions`, `seeds`, and `p_seeds`, of the t test.
     """
     made = {str(name) for name in scores.index.get_level_values("predictor")}
     rows = []
     for claim in claims:
-        if not {claim.ahead, claim.behind} <= made:
+        sides = {claim.ahead, claim.behind}
+        if sides & {*broken} and sides <= made | {*broken}:
+            rows.append({"claim": claim.said, "verdict": BROKEN, "metric": claim.metric})
+            continue
+        if not sides <= made:
             continue
         found = baselines.paired(scores, claim.ahead, claim.behind, claim.metric)
         labels = scores.index.get_level_values("condition").unique()
         things = len({*baselines.things_of(labels)})
-        seeds = by_seed(scores, claim)
+        seeds = by_seed(scores, claim, still)
         told = verdict(found, metrics.ahead(claim.metric), things, seeds)
         rows.append(
             {
@@ -63,15 +77,21 @@ def judged(scores: pd.DataFrame, claims: Sequence[Claim]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def by_seed(scores: pd.DataFrame, claim: Claim) -> np.ndarray:
-    """The mean difference over conditions under each seed; a row that draws nothing has one."""
+def by_seed(scores: pd.DataFrame, claim: Claim, still: Collection[str] = ()) -> np.ndarray:
+    """The mean difference over conditions under each seed that both rows have.
+
+    **Arguments:** `still`, rows that draw nothing: their one seed stands beside all.
+    """
     sides: list[Any] = [
         scores.xs(name, level="predictor")[claim.metric].unstack("seed")
         for name in (claim.ahead, claim.behind)
     ]
-    drawn = max(sides, key=lambda own: own.shape[1]).columns
+    fixed = [name in still for name in (claim.ahead, claim.behind)]
+    drawn = [own.columns for own, rule in zip(sides, fixed, strict=True) if not rule]
+    seeds = drawn[0].intersection(drawn[-1]) if drawn else sides[0].columns[:1]
     left, right = (
-        own.reindex(columns=drawn, method=None if own.shape[1] > 1 else "nearest") for own in sides
+        own.iloc[:, [0] * len(seeds)].set_axis(seeds, axis=1) if rule else own[seeds]
+        for own, rule in zip(sides, fixed, strict=True)
     )
     return (left - right).dropna().mean().to_numpy(np.float64)
 
@@ -107,7 +127,9 @@ def verdict(found: baselines.Interval, sign: float, things: int, seeds: np.ndarr
 
 
 def difference(row: Mapping[str, Any]) -> str:
-    """A claim's difference with its interval, in digits that show it."""
+    """A claim's difference with its interval, in digits that show it; nothing where not made."""
+    if row["verdict"] == BROKEN:
+        return ""
     size = max(abs(row["low"]), abs(row["high"]))
     digits = 3 if not np.isfinite(size) or size >= 0.01 else 4
     low, high = (f"{row[end]:.{digits}f}" for end in ("low", "high"))
@@ -119,9 +141,13 @@ def sentences(found: pd.DataFrame) -> str:
     lines = []
     for row in found.to_dict("records"):
         own: Any = row
-        number = f"{own['conditions']} conditions, 1 seed"
+        if own["verdict"] == BROKEN:
+            lines.append(f"- {own['claim']}: **{BROKEN}**, a training of one of the two failed.")
+            continue
+        number = f"{own['conditions']:.0f} conditions, 1 seed"
         if own["seeds"] > 1:
-            number = f"{own['conditions']} conditions; {own['seeds']} seeds, p {own['p_seeds']:.1g}"
+            seeds = f"{own['seeds']:.0f} seeds, p {own['p_seeds']:.1g}"
+            number = f"{own['conditions']:.0f} conditions; {seeds}"
         lines.append(
             f"- {own['claim']}: **{own['verdict']}** ({own['metric']} "
             f"{difference(own)}, p {own['p']:.1g}, {number})."
@@ -148,7 +174,9 @@ def apart(
         if name == whole or not {name, whole} <= made:
             continue
         found = [baselines.paired(scores, name, whole, metric) for metric in shown]
-        lines.append([name, found[0].number, *found])
+        most = max(own.number for own in found)
+        cells = [own if own.number in (0, most) else f"{own}, n {own.number}" for own in found]
+        lines.append([name, most, *cells])
     return said + markdown.rows(["arm", "conditions", *shown], lines)
 
 

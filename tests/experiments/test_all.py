@@ -53,6 +53,10 @@ def folder(tmp_path_factory) -> pathlib.Path:
     files = write_priors(path, tuple(cells.var_names))
     terms = [f"{gene}\t{1 + n % 4};{5 + n % 3};9" for n, gene in enumerate(cells.var_names)]
     (path / "go.tsv").write_text("\n".join(["gene\tgo", *terms]) + "\n")
+    np.savez(
+        path / "effects.npz",
+        genes=cells.var_names.to_numpy(str), single_conditions=["g0"], double_conditions=["g0+g1"],
+    )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(EXPERIMENTS))
         found = runpy.run_path(str(EXPERIMENTS / "all.py"))
@@ -60,7 +64,8 @@ def folder(tmp_path_factory) -> pathlib.Path:
         found["main"](
             found["All"](
                 preset="smoke", out=path / "out", data=path / "cells.h5ad", files=files,
-                annotations=path / "go.tsv", lines=path / "lines.h5ad", line_key="line",
+                annotations=path / "go.tsv", effects=path / "effects.npz",
+                lines=path / "lines.h5ad", line_key="line",
             )
         )  # fmt: skip
     return path / "out"

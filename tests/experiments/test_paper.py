@@ -1,5 +1,6 @@
 """The scripts of the other tables and figures, at their smallest: what they write and refuse."""
 
+import collections
 import dataclasses
 import importlib
 import pathlib
@@ -12,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scbig import cli, data, plotting, priors
+import scbig
+from scbig import baselines, cli, comparison, data, plotting, priors
 
 from .small import EXPERIMENTS, write_priors
 
@@ -34,13 +36,13 @@ def cells(four_genes, tmp_path_factory) -> pathlib.Path:
     return path
 
 
-def options(cells: pathlib.Path, out: pathlib.Path, **changes: Any) -> dict[str, Any]:
+def options(cells: pathlib.Path, out: pathlib.Path, /, **changes: Any) -> dict[str, Any]:
     """Those of every script: the screen of 20 genes at the smallest size."""
     names = {"embeddings": "genes.csv", "interactions": "pairs.csv", "pathways": "sets.gmt"}
     files: Any = {kind: cells / name for kind, name in names.items()}
     measured = importlib.import_module("tools.measured").Measured(
-        data=cells / "cells.h5ad", out=out, cells=8,
-        files=cli.PriorFiles(missing="mean", **files), **{"split": "additive", **changes},
+        data=cells / "cells.h5ad", out=out, files=cli.PriorFiles(missing="mean", **files),
+        **{"split": "additive", "cells": 8, **changes},
     )  # fmt: skip
     return {"measured": measured, "preset": "smoke", "shared": cells / "shared"}
 
@@ -97,6 +99,37 @@ def test_a_sweep_is_of_every_pair_of_sizes(cells, tmp_path):
     assert found["sizes"](found["Sweep"](**options(cells, tmp_path))) == ((2, 4, 16), (2, 4, 8))
 
 
+def test_rows_that_the_folder_has_stay_and_those_that_fail_are_named(cells, tmp_path):
+    benchmark = importlib.import_module("tools.benchmark")
+    claim = importlib.import_module("tools.verdicts").Claim("a is ahead", "Linear", "broken")
+
+    def broken(screen, priors):
+        raise ValueError("it lacks a prior")
+
+    arms = {"Linear": baselines.Rule(comparison.RULES["Linear"]), "broken": baselines.Rule(broken)}
+    table = benchmark.Table(arms=arms, whole="Linear", claims=(claim,), note="A note.")
+    run = lambda only, **more: benchmark.run(
+        benchmark.Benchmark(**options(cells, tmp_path, **more), only=only), table
+    )
+    run(("Linear",))
+    scores = run(("broken",))
+    assert "Linear" in scores.index.get_level_values("predictor")
+    text = (tmp_path / "summary.md").read_text()
+    assert text.startswith("A note.\n\n- a is ahead: **not made**, a training of one")
+    assert "Not made, additive-1/broken/fold0-seed0: it lacks a prior" in text
+    told = (tmp_path / "config.json").read_text()
+    with pytest.raises(ValueError, match="made from other cells, priors or settings"):
+        run(("Linear",), cells=9)
+    assert (tmp_path / "config.json").read_text() == told
+
+
+def test_without_embeddings_nothing_reads_them(cells, tmp_path):
+    arms = script("table6b")["arms"](scbig.cpu())
+    assert "genes" in arms["without interactions"].programs.reads
+    assert "genes" not in arms["without embeddings"].programs.reads
+    assert arms["without embeddings"].encoder.semantics is None
+
+
 def test_what_interacts_is_varied_and_how_many_do_is_not(cells, tmp_path):
     found = script("sensitivity")
     fewer = tmp_path / "fewer.csv"
@@ -111,8 +144,10 @@ def test_what_interacts_is_varied_and_how_many_do_is_not(cells, tmp_path):
     mixed = arms["shuffled"].interactions
     given = {tuple(sorted(row)) for row in table.astype(str).to_numpy().tolist()}
     new = {tuple(sorted(row)) for row in zip(mixed.first, mixed.second, strict=True)}
-    assert len(new & given) < len(given) / 2
-    assert 0.8 * len(table) < len(mixed.first) <= len(table)
+    assert len(mixed.first) == len(new) == len(given)
+    assert len(new & given) < len(given) / 4
+    ends = lambda pairs: collections.Counter(gene for pair in pairs for gene in pair)
+    assert ends(new) == ends(given)
     half = arms["half of them"].interactions
     assert {tuple(sorted(row)) for row in zip(half.first, half.second, strict=True)} < given
     assert 0.25 * len(table) < len(half.first) < 0.75 * len(table)
@@ -200,22 +235,40 @@ def test_all_of_it_is_one_page_that_names_what_failed(cells, tmp_path):
     (tmp_path / "table10" / "done").write_text("12\n")
     (tmp_path / "table10" / "summary.md").write_text("What was found.\n")
     claim = {"claim": "a is ahead", "verdict": "holds", "metric": "mse", "difference": 0.1,
-             "low": 0.05, "high": 0.2, "p": 0.01, "conditions": 9, "part": ""}  # fmt: skip
-    pd.DataFrame([claim]).to_csv(tmp_path / "table10" / "claims.csv", index=False)
+             "low": 0.05, "high": 0.2, "p": 0.01, "conditions": 9, "seeds": 3, "p_seeds": 0.02,
+             "part": ""}  # fmt: skip
+    broken = {"claim": "b is ahead", "verdict": "not made", "metric": "mse", "part": ""}
+    pd.DataFrame([claim, broken]).to_csv(tmp_path / "table10" / "claims.csv", index=False)
     made = subprocess.run(command, capture_output=True, text=True)
     assert made.returncode == 1, made.stdout + made.stderr
     assert "1 failed: table8" in made.stderr
     text = (tmp_path / "page.md").read_text()
     assert "## Table 8: what programs cost\n\nFailed: `" in text
     assert "nothing.csv" in text
-    assert "1 claims, whose p are not corrected for their number: holds 1." in text
+    assert "2 claims, whose p are not corrected for their number: holds 1, not made 1." in text
     assert "preset `smoke`. 240 cells x 20 genes, 10 conditions" in text
-    assert "| Table 10: pooling | a is ahead | holds | mse | +0.100 [0.050, 0.200] | 9 |" in text
+    row = "| Table 10: pooling | a is ahead | holds | mse | +0.100 [0.050, 0.200] |"
+    assert f"{row} 0.01 | 9 | 3, 0.02 |" in text
+    assert "| Table 10: pooling | b is ahead | not made | mse |  |  |  |  |" in text
     other = subprocess.run([*command, "--cells", "9"], capture_output=True, text=True)
     assert other.returncode == 1
     assert "Not run: table6a, table6c, table1," in text
     assert "has the tables of other arguments: choose another folder" in other.stderr
     assert "--only attention mean`, 12 s.\n\nWhat was found." in text
+
+
+def test_a_folder_is_taken_once_the_input_is_whole(tmp_path):
+    found, out = script("all"), tmp_path / "out"
+    with pytest.raises(SystemExit, match="Give --data, or --effects"):
+        found["main"](found["All"](out=out))
+    with pytest.raises(SystemExit, match="--drugs and --drug-vectors are given together"):
+        found["main"](found["All"](out=out, data=tmp_path / "c.h5ad", drugs=tmp_path / "d.h5ad"))
+    assert not out.exists()
+    # A file that one table alone reads may come later; the others may not change.
+    found["claim"](found["All"](out=out, data=tmp_path / "c.h5ad"))
+    found["claim"](found["All"](out=out, data=tmp_path / "c.h5ad", lines=tmp_path / "l.h5ad"))
+    with pytest.raises(SystemExit, match="the tables of other arguments"):
+        found["claim"](found["All"](out=out, data=tmp_path / "other.h5ad"))
 
 
 def test_cells_and_protocols_of_a_plan_are_those_that_were_given(cells, tmp_path):
@@ -228,6 +281,17 @@ def test_cells_and_protocols_of_a_plan_are_those_that_were_given(cells, tmp_path
     assert after(told("table6a", few), "--split") == "doubles"
     assert after(told("table6a", lines), "--split") == "additive"
     assert after(told("table2", few), "--split") == "holdout"
+    rows = told("table1", few)
+    assert "additive" in rows[rows.index("--only") :]
+    many = found["All"](
+        out=tmp_path, singles=tmp_path / "s.h5ad", drugs=tmp_path / "d.h5ad",
+        drug_vectors=tmp_path / "v.npz", data=tmp_path / "cells.h5ad",
+    )  # fmt: skip
+    assert after(told("table3", many), "--data") == str(tmp_path / "s.h5ad")
+    assert after(told("table3", few), "--data") == str(tmp_path / "cells.h5ad")
+    assert after(told("table4", many), "--data") == str(tmp_path / "d.h5ad")
+    assert after(told("table4", many), "--perturbations") == str(tmp_path / "v.npz")
+    assert after(told("table4", many), "--split") == "combosciplex"
     last = lambda given: given[len(given) - given[::-1].index("--epochs")]
     assert (last(told("table2", few)), last(told("table2", lines))) == ("100", "20")
     assert "--epochs" not in told("table18", few)
@@ -237,7 +301,7 @@ def test_cells_and_protocols_of_a_plan_are_those_that_were_given(cells, tmp_path
     assert after(told("table18", lines), "--split") == "contexts"
     made = found["page"](dataclasses.replace(lines, data=cells / "cells.h5ad"),
                          cells / "cells.h5ad", [plan["table18"]], [])  # fmt: skip
-    assert f"Table 18: another cell line is of {tmp_path / 'lines.h5ad'}." in made
+    assert "Table 18: another cell line is of lines.h5ad." in made
     with pytest.raises(SystemExit, match="table18 needs --lines"):
         found["main"](found["All"](out=tmp_path / "new", scripts=("table18",)))
     assert not (tmp_path / "new").exists()

@@ -72,9 +72,8 @@ def over_seeds(ahead: list[float]) -> pd.DataFrame:
     ],
 )
 def test_a_claim_holds_in_other_trainings_too(v, ahead, verdict):
-    (row,) = v.judged(over_seeds(ahead), [v.Claim("one is ahead", "one", "other")]).to_dict(
-        "records"
-    )
+    claims = [v.Claim("one is ahead", "one", "other")]
+    (row,) = v.judged(over_seeds(ahead), claims, still=("other",)).to_dict("records")
     assert row["verdict"] == verdict
     assert row["seeds"] == 3
     test: Any = ttest_1samp(np.array(ahead), 0.0)
@@ -82,6 +81,32 @@ def test_a_claim_holds_in_other_trainings_too(v, ahead, verdict):
     assert row["low"] * row["high"] > 0
     found = pd.DataFrame([row])
     assert f"12 conditions; 3 seeds, p {row['p_seeds']:.1g})" in v.sentences(found)
+
+
+def test_trainings_that_are_not_there_are_not_made_up(v):
+    parts = [scores(size).rename(index={0: seed}, level="seed") for seed, size in enumerate([1, 1])]
+    table, claims = pd.concat(parts), [v.Claim("one is ahead", "one", "other")]
+    of = table.index.get_level_values
+    lost = table[(of("predictor") != "other") | (of("seed") != 1)]
+    (row,) = v.judged(lost, claims).to_dict("records")
+    assert row["seeds"] == 1
+    assert row["verdict"] == "holds, of one training"
+    found = v.judged(lost, claims, broken=("other",))
+    assert [row["verdict"] for row in found.to_dict("records")] == ["not made"]
+    assert "- one is ahead: **not made**, a training of one of the two failed." in v.sentences(
+        found
+    )
+    gone = v.judged(table[of("predictor") != "other"], claims, broken=("other",))
+    assert gone["verdict"].tolist() == ["not made"]
+
+
+def test_metrics_of_fewer_conditions_say_so(v):
+    table = scores(0.1)
+    table = table.assign(acc=np.where(np.arange(len(table)) == 0, np.nan, 0.5))
+    text = v.apart(table, ["one"], "other", ["pearson_delta", "acc"])
+    (line,) = [line for line in text.splitlines() if line.startswith("| one ")]
+    assert line.startswith("| one | 12 | ")
+    assert line.endswith(", n 11 |")
 
 
 def test_seeds_that_agree_exactly_are_sure_unless_nothing_is_apart(v):
