@@ -128,6 +128,7 @@ def run(bench: Benchmark, table: Table) -> pd.DataFrame:
     `scores.csv`, `costs.csv`, `config.json`, `claims.csv`, `comparison.png`, the whole page,
     `table.md`, and its first part alone, `summary.md`.
     """
+    arms = chosen(bench, table.arms)
     given = bench.measured
     screen, out = screen_of(given), given.out
     whole = comparison.Comparison(
@@ -139,7 +140,7 @@ def run(bench: Benchmark, table: Table) -> pd.DataFrame:
         cells=given.cells,
         out=out,
     )
-    plan = of_arms(whole, chosen(bench, table.arms))
+    plan = of_arms(whole, arms)
     record(out, bench, {name: arm for name, arm in table.arms.items() if name in plan.recipes})
     failed = comparison.predict_all(plan)
     scores = comparison.score_all(plan, **table.scoring)
