@@ -12,7 +12,7 @@ disagree on, held against the error of their mean.
 import pandas as pd
 from tools import markdown
 from tools.benchmark import Benchmark, Table, run
-from tools.calibration import binned, calibration, over_seeds
+from tools.calibration import binned, calibration, of_the_draw, over_seeds
 from tools.measured import screen_of
 from tools.methods import CELLFLOW, METRICS, OURS, PUBLISHED, kind, methods
 from tools.verdicts import spread
@@ -44,8 +44,8 @@ def main(bench: Benchmark) -> pd.DataFrame:
     told = [["" if x != x else f"{x:.4f}" for x in row] for row in numbers]
     text = (
         f"Standard deviation of the mean over conditions: over {len(given.seeds)} seed(s) of "
-        f"training, and over {len(given.split_seeds)} split(s). `paper`, that of Pearson delta "
-        "over seeds.\n\n"
+        "the training and of the controls that predictions start from, and over "
+        f"{len(given.split_seeds)} split(s). `paper`, that of Pearson delta over seeds.\n\n"
     ) + markdown.rows(
         ["row", "over", *found],
         [[*names, *own] for names, own in zip(found.index, told, strict=True)],
@@ -78,7 +78,9 @@ def calibrated(bench: Benchmark, rows: list[str]) -> None:
     text = (
         "\nWhether seeds that disagree are wrong: rank correlation of their standard deviation "
         "with the error of their mean, over the genes of a condition and over conditions; how many "
-        "errors are within 1.96 of it and the measured mean's noise together.\n\n"
+        "errors are within 1.96 of it and the measured mean's noise together. Every seed starts "
+        "from other controls, which alone moves a gene's mean by "
+        f"{of_the_draw(screen, bench.measured.cells):.4f} (root mean square).\n\n"
     ) + markdown.rows(
         ["row", *told], [[n, *(f"{x:.3f}" for x in own)] for n, own in told.T.items()]
     )

@@ -59,8 +59,26 @@ def calibration(table: pd.DataFrame, kind: str) -> dict[str, float]:
     }
 
 
+def of_the_draw(screen: scbig.Screen, cells: int | None) -> float:
+    """By how much another draw of control cells to start from moves a gene's mean.
+
+    **Arguments:** `cells`, drawn in each context, with repeats if it has fewer; `None` for all.
+
+    **Returns:** the standard deviation, as a root mean square over genes and contexts.
+    """
+    squares = []
+    for context in screen.contexts:
+        controls = screen.dense(screen.rows("control", context or None))
+        there = len(controls)
+        number = there if cells is None else cells
+        repeats = number > there
+        variance = controls.var(axis=0, ddof=0 if repeats else 1)
+        squares.append(variance * (1 / number - (0 if repeats else 1 / there)))
+    return float(np.sqrt(np.mean(squares)))
+
+
 def over_seeds(screen: scbig.Screen, folder: pathlib.Path, seeds: Sequence[int]) -> pd.DataFrame:
-    """Errors and spread of trainings that differ in their seed alone.
+    """Errors and spread of trainings that differ in their seed, by which starts are drawn too.
 
     **Arguments:** `folder`, of one predictor in that of a comparison; `seeds`, of its trainings.
 

@@ -52,3 +52,18 @@ def test_seeds_are_those_that_are_asked_for(made, tmp_path):
 
 def test_where_no_fold_has_all_seeds_there_is_nothing(made, tmp_path):
     assert made[0](made[1], tmp_path, (0, 1, 2)).empty
+
+
+@pytest.mark.parametrize("number", [2, 4, 9, None])
+def test_another_draw_of_controls_moves_a_mean_by_what_is_told(made, number):
+    _, screen, _ = made
+    found = runpy.run_path(str(EXPERIMENTS / "table11.py"))["of_the_draw"](screen, number)
+    rng = np.random.default_rng(0)
+    controls = screen.dense(screen.rows("control")).astype(np.float64)
+    size = len(controls) if number is None else number
+    draws = [
+        controls[rng.choice(len(controls), size, replace=size > len(controls))].mean(axis=0)
+        for _ in range(20_000)
+    ]
+    expected = np.sqrt(np.mean(np.var(draws, axis=0)))
+    assert found == pytest.approx(expected, rel=0.02, abs=1e-6)
