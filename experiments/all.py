@@ -169,7 +169,8 @@ def options(plan: Plan, run: All) -> list[str]:
 
 def arguments(plan: Plan, run: All, screen: pathlib.Path) -> list[str]:
     """The command line of a script."""
-    own = ["--preset", run.preset, "--out", str(run.out / plan.name), *options(plan, run)]
+    sizes = [] if plan.reads == "effects" else ["--preset", run.preset]
+    own = [*sizes, "--out", str(run.out / plan.name), *options(plan, run)]
     if not plan.reads:
         return own
     if plan.reads == "drugs" and run.drugs is None:

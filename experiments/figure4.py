@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from tools.benchmark import Benchmark
 from tools.recorded import record
-from tools.trained import strongest, trained
+from tools.trained import once, strongest, trained
 
 from scbig import analysis, baselines, cli, plotting
 
@@ -31,6 +31,7 @@ class Attention(Benchmark):
 
 def main(bench: Attention) -> pd.DataFrame:
     """Runs the experiment; returns a row for each condition and program."""
+    once(bench.measured)
     record(bench.measured.out, bench, {"model": bench.base})
     found = trained(bench, bench.base, "model")
     names = bench.conditions or tuple(strongest(found, 4))
@@ -43,17 +44,17 @@ def main(bench: Attention) -> pd.DataFrame:
         plotting.save(plotting.attention_shifts(one), out / f"{kind}.png")
     both = tables["predicted"].merge(tables["measured"], on=KEY, suffixes=("", ", measured"))
     lines = []
-    for name in names:
-        own: Any = both[both["condition"] == name]
+    for (context, name), own in both.groupby(["context", "condition"], sort=False):
         place = int(own["shift, measured"].abs().to_numpy().argmax())
         row = own.iloc[place]
         low, high = (100 * float(row[f"{end}, measured"]) for end in ("low", "high"))
+        where = f"{name} in {context}" if context else name
         lines.append(
-            f"- {name}: most by {100 * row['shift, measured']:+.1f} % [{low:.1f}, {high:.1f}], to "
+            f"- {where}: most by {100 * row['shift, measured']:+.1f} % [{low:.1f}, {high:.1f}], to "
             f"program {row['program']}; in predicted cells {100 * row['shift']:+.1f} %."
         )
-    by_condition: Any = both.groupby("condition")[["shift", "shift, measured"]]
-    rho = [own.corr(method="spearman").iloc[0, 1] for _, own in by_condition]
+    populations: Any = both.groupby(["context", "condition"])[["shift", "shift, measured"]]
+    rho = [own.corr(method="spearman").iloc[0, 1] for _, own in populations]
     sure = (both["low, measured"] > 0) | (both["high, measured"] < 0)
     text = (
         f"Attention to {both['program'].nunique()} programs in measured cells of {len(names)} "

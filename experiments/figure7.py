@@ -17,7 +17,7 @@ from tools.benchmark import Benchmark
 from tools.methods import CELLFLOW, PUBLISHED
 from tools.recorded import record
 from tools.timing import table
-from tools.trained import strongest, together, trained
+from tools.trained import once, strongest, together, trained
 
 from scbig import cli, metrics, plotting
 
@@ -34,6 +34,7 @@ class Places(Benchmark):
 
 def main(bench: Places) -> pd.DataFrame:
     """Runs the experiment; returns the place of each cell."""
+    once(bench.measured)
     configs = {PUBLISHED: bench.base, CELLFLOW: bench.cellflow}
     record(bench.measured.out, bench, configs)
     made = {

@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from tools.benchmark import Benchmark
 from tools.recorded import record
 from tools.timing import table
-from tools.trained import strongest, trained
+from tools.trained import once, strongest, trained
 
 from scbig import analysis, baselines, cli, plotting
 
@@ -38,6 +38,7 @@ class Pairs(Benchmark):
 
 def main(bench: Pairs) -> pd.DataFrame:
     """Runs the experiment; returns a row for each condition and pair of programs."""
+    once(bench.measured)
     record(bench.measured.out, bench, {"model": bench.base})
     found = trained(bench, bench.base, "model")
     partition, names = found.model.pure.partition, strongest(found, bench.conditions)
@@ -53,7 +54,7 @@ def main(bench: Pairs) -> pd.DataFrame:
     programs = [f"M{row['one']} and M{row['other']}" for row in top.to_dict("records")]
     shown = [f"{own}, {side}" for side in SIDES for own in ("coactivation", "control", "above")]
     page = top.assign(programs=programs, perturbation=top["condition"])
-    pairs = len(whole) // max(len(names), 1)
+    pairs = len(whole[["one", "other"]].drop_duplicates())
     said = [
         f"- {side}: positive in 97.5 % of draws {_share(whole['positive, ' + side])} of pairs, "
         f"above the controls in 97.5 % {_share(whole['above, ' + side])}{_agreement(whole, side)}."
@@ -86,7 +87,7 @@ def _agreement(whole: pd.DataFrame, side: str) -> str:
     if side == "predicted":
         return ""
     change = lambda own, of: own[f"coactivation, {of}"] - own[f"control, {of}"]
-    parts = [own for _, own in whole.groupby("condition")]
+    parts = [own for _, own in whole.groupby(["context", "condition"])]
     rho = [spearmanr(change(own, "predicted"), change(own, side))[0] for own in parts]
     found = baselines.interval(np.asarray(rho, np.float64))
     return f"; rank correlation with the predicted change from the controls {found}"

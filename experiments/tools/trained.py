@@ -1,19 +1,20 @@
 """A model trained on one split, what it predicts of the test, and what was measured there."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import anndata as ad
 import jax.random as jr
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 import scbig
-from scbig import baselines, data, model as networks, service
+from scbig import analysis, baselines, data, service
 
 from .benchmark import Benchmark
-from .measured import evaluations, priors_of, screen_of
+from .measured import Measured, evaluations, priors_of, screen_of
 
 CELLS = 300
 """Predicted of each condition where the command does not say how many."""
@@ -23,9 +24,9 @@ CELLS = 300
 class Trained:
     """One training, and the populations of the test conditions.
 
-    **Fields:** `model`; `screen`, all measured cells; `test`, the conditions; `predicted`, their
-    predicted cells beside controls as the model has them: through the autoencoder, if predicted
-    cells are.
+    **Fields:** `model`; `screen`, all measured cells of the contexts that are tested; `test`, the
+    conditions; `predicted`, their predicted cells beside controls as the model has them: through
+    the autoencoder, if predicted cells are.
     """
 
     model: service.TrainedModel
@@ -41,9 +42,9 @@ class Trained:
     @property
     def decoded(self) -> data.Screen:
         """The same through the autoencoder, which leaves out much of what single cells do alone."""
-        cells = self.measured.to_anndata()
-        cells.X = self.model.round_trip(self.measured.dense(), self.measured.genes)
-        return data.Screen.from_anndata(cells)
+        own = self.measured
+        cells = self.model.round_trip(own.dense(), own.genes)
+        return dataclasses.replace(own, expression=sparse.csr_matrix(cells))
 
 
 def trained(bench: Benchmark, config: scbig.ScBIGConfig, name: str) -> Trained:
@@ -52,6 +53,7 @@ def trained(bench: Benchmark, config: scbig.ScBIGConfig, name: str) -> Trained:
     **Arguments:** `name`, of the folder of the run within `--out`.
     """
     given = bench.measured
+    once(given)
     given.out.mkdir(parents=True, exist_ok=True)
     screen = screen_of(given)
     split = next(iter(evaluations(given, screen))).splits[0]
@@ -61,29 +63,26 @@ def trained(bench: Benchmark, config: scbig.ScBIGConfig, name: str) -> Trained:
     out = bench.folder / "models" / name
     options: Any = {"validation": split.validation, "out": out, "key": fit_key}
     model = scbig.fit(cells, known, config, **options).model
-    test = tuple(c.name for c in screen.conditions if c.name in split.test)
-    controls = screen.select(["control"])
-    predicted = model.predict(controls, test, cells=given.cells or CELLS, key=predict_key)
-    return Trained(model, screen, test, beside_controls(model, predicted, controls))
+    # A condition of a split of contexts was trained on in the others.
+    own = analysis.of_contexts(screen, split.test_contexts)
+    test = tuple(c.name for c in own.conditions if c.name in split.test)
+    asked: Any = {"cells": given.cells or CELLS, "key": predict_key}
+    return Trained(model, own, test, analysis.predicted_screen(model, own, test, **asked))
 
 
-def beside_controls(
-    model: service.TrainedModel, predicted: ad.AnnData, controls: data.Screen
-) -> data.Screen:
-    """Predicted cells and the controls that they are to be held against, as one screen."""
-    own = controls.to_anndata()
-    if isinstance(model.config.emission, networks.Decoded):
-        own.X = model.round_trip(controls.dense(), controls.genes)
-    own.obs_names = [f"control-{name}" for name in own.obs_names]
-    key = predicted.uns["scbig_columns"].get("context")
-    columns = data.Columns(condition="condition", context=key)
-    keep = ["condition", *([key] if key else [])]
-    parts = [own, predicted]
-    for part in parts:
-        part.obs = part.obs[keep]
-    whole = ad.concat(parts, index_unique=None)
-    whole.obs_names_make_unique()
-    return data.Screen.from_anndata(whole, columns)
+def once(given: Measured) -> None:
+    """Refuses what would be several trainings, of which only the first would be made."""
+    several = {
+        "seeds": given.seeds,
+        "split-seeds": given.split_seeds,
+        "split-files": given.split_files if given.split == "file" else (),
+    }
+    for option, values in several.items():
+        if len(values) > 1:
+            raise SystemExit(
+                f"This script trains once: give one of --{option}; got "
+                f"{' '.join(map(str, values))}."
+            )
 
 
 def strongest(trained: Trained, most: int) -> Sequence[str]:
