@@ -249,10 +249,18 @@ def page(run: All, screen: pathlib.Path, plans: Sequence[Plan], failed: Sequence
             last = (folder / "log.txt").read_text().strip().splitlines()[-1:]
             parts.append(f"Failed: `{' '.join(last)}`")
         elif (folder / "summary.md").exists():
-            seconds = (folder / "done").read_text().strip()
-            parts.append(f"`{plan.script}.py {shlex.join(options(plan, run))}`, {seconds} s.")
+            parts.append(f"`{plan.script}.py {shlex.join(options(plan, run))}`, {time_of(folder)}.")
             parts.append((folder / "summary.md").read_text().strip())
     return "\n\n".join(parts) + "\n"
+
+
+def time_of(folder: pathlib.Path) -> str:
+    """How long a table took: its trainings, if it says, whose clock a halt does not begin anew."""
+    costs = folder / "costs.csv"
+    if costs.exists():
+        seconds = pd.read_csv(costs)[["fit_seconds", "predict_seconds"]].to_numpy().sum()
+        return f"{seconds:.0f} s of trainings and predictions"
+    return f"{(folder / 'done').read_text().strip()} s"
 
 
 def claimed(found: pd.DataFrame) -> str:

@@ -43,8 +43,9 @@ def main(bench: Attention) -> pd.DataFrame:
         one: Any = own[own["context"] == own["context"].iloc[0]]
         plotting.save(plotting.attention_shifts(one), out / f"{kind}.png")
     both = tables["predicted"].merge(tables["measured"], on=KEY, suffixes=("", ", measured"))
+    populations: Any = [*both.groupby(["context", "condition"], sort=False)]
     lines = []
-    for (context, name), own in both.groupby(["context", "condition"], sort=False):
+    for (context, name), own in populations:
         place = int(own["shift, measured"].abs().to_numpy().argmax())
         row = own.iloc[place]
         low, high = (100 * float(row[f"{end}, measured"]) for end in ("low", "high"))
@@ -53,8 +54,8 @@ def main(bench: Attention) -> pd.DataFrame:
             f"- {where}: most by {100 * row['shift, measured']:+.1f} % [{low:.1f}, {high:.1f}], to "
             f"program {row['program']}; in predicted cells {100 * row['shift']:+.1f} %."
         )
-    populations: Any = both.groupby(["context", "condition"])[["shift", "shift, measured"]]
-    rho = [own.corr(method="spearman").iloc[0, 1] for _, own in populations]
+    shifts = ["shift", "shift, measured"]
+    rho = [own[shifts].corr(method="spearman").iloc[0, 1] for _, own in populations]
     sure = (both["low, measured"] > 0) | (both["high, measured"] < 0)
     text = (
         f"Attention to {both['program'].nunique()} programs in measured cells of {len(names)} "

@@ -1,6 +1,7 @@
 """What the gene programs mean: pathways, interactions, agreement, against chance."""
 
 from ._attention import (
+    attends as attends,
     attention_shift as attention_shift,
     program_attention as program_attention,
 )
@@ -19,6 +20,11 @@ from ._meaning import (
     genetic_interactions as genetic_interactions,
     nearest_measured as nearest_measured,
     on_target as on_target,
+)
+from ._predicted import (
+    beside_controls as beside_controls,
+    of_contexts as of_contexts,
+    predicted_screen as predicted_screen,
 )
 from ._ranking import (
     CHUNK as CHUNK,

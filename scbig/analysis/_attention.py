@@ -20,6 +20,12 @@ from ._resample import bounds, means_drawn, populations
 BATCH = 256
 
 
+def attends(model: TrainedModel) -> bool:
+    """Whether the model's encoder has layers that attend to gene programs."""
+    encoder: Any = model.pure.encoder
+    return isinstance(encoder, GeneClusterEncoder) and len(encoder.blocks) > 0
+
+
 def program_attention(
     model: TrainedModel, screen: Screen, *, layer: int | None = None
 ) -> Float[np.ndarray, "cells programs"]:
@@ -35,7 +41,7 @@ def program_attention(
     layer that it has not.
     """
     encoder: Any = model.pure.encoder
-    if not isinstance(encoder, GeneClusterEncoder) or not encoder.blocks:
+    if not attends(model):
         raise ValueError(f"{type(encoder).__name__} has no layer that attends to gene programs.")
     if layer is not None and not 0 <= layer < len(encoder.blocks):
         raise ValueError(f"There are layers 0 to {len(encoder.blocks) - 1}; got {layer}.")

@@ -12,8 +12,9 @@ from jaxtyping import Float
 from scbig._names import examples
 from scbig._typing import PRNGKeyArray
 from scbig.data import Condition, Screen
-from scbig.model import Decoded
 from scbig.service import TrainedModel
+
+from ._predicted import as_modelled
 
 CHUNK = 16
 """Conditions that are predicted together: their cells are in memory at once."""
@@ -126,13 +127,9 @@ def _drawn(screen: Screen, cells: int, key: PRNGKeyArray) -> Screen:
 
 def _still(model: TrainedModel, controls: Screen) -> Float[np.ndarray, "contexts genes"]:
     """The mean of the controls in each context, as the model has them."""
-    dense = controls.dense()
-    if isinstance(model.config.emission, Decoded):
-        dense = model.round_trip(dense, controls.genes)
-    order = [controls.genes.index(gene) for gene in model.names.genes]
-    index = np.asarray(controls.context_index)
+    cells, index = as_modelled(model, controls), np.asarray(controls.context_index)
     each = range(len(controls.contexts))
-    return np.stack([dense[index == place][:, order].mean(axis=0) for place in each])
+    return np.stack([cells[index == place].mean(axis=0) for place in each])
 
 
 def _means(

@@ -27,7 +27,7 @@ td.words { min-width: 12rem; }
 img { width: var(--own); max-width: 100%; height: auto; display: block; }
 .large img { min-width: min(var(--own), 38rem); }
 .row { display: flex; flex-wrap: wrap; gap: 1rem; }
-.row figure { flex: 1 1 16rem; max-width: 26rem; }
+.row figure { flex: 0 1 24rem; min-width: 0; }
 figure { margin: 1rem 0; } figcaption, .note { color: #555; font-size: .85rem; }
 pre { overflow-x: auto; background: #f5f5f5; padding: .6rem; font-size: .8rem;
       white-space: pre-wrap; }
@@ -38,6 +38,11 @@ details { margin: .6rem 0; } summary { cursor: pointer; }
 def text(value: object) -> str:
     """Words as they are, whatever signs they have."""
     return html.escape(str(value), quote=True)
+
+
+def unbroken(interval: str) -> str:
+    """A number with its interval, of which no line of a table ends within the brackets."""
+    return interval.replace(", ", ",\N{NO-BREAK SPACE}")
 
 
 def page(title: str, sections: Sequence[tuple[str, str]]) -> str:
@@ -126,9 +131,13 @@ def beside(figures: Sequence[str]) -> str:
     return f'<div class="row">{"".join(figures)}</div>'
 
 
-def download(frame: pd.DataFrame, name: str) -> str:
-    """A link that saves a table as csv, which the page holds."""
-    data = base64.b64encode(frame.to_csv(index=False).encode()).decode()
+def download(frame: pd.DataFrame, name: str, *, digits: int | None = None) -> str:
+    """A link that saves a table as csv, which the page holds.
+
+    **Arguments:** `digits` of each number, where a long table should be short; by default all.
+    """
+    form = None if digits is None else f"%.{digits}g"
+    data = base64.b64encode(frame.to_csv(index=False, float_format=form).encode()).decode()
     return (
         f'<p><a download="{text(name)}" href="data:text/csv;base64,{data}">{text(name)}</a> '
         f"({len(frame)} rows)</p>"

@@ -10,7 +10,7 @@ from scbig._typing import PRNGKeyArray
 from scbig.data import Condition
 
 from . import _html as h
-from ._judged import Judged, of_contexts
+from ._judged import Judged
 from ._run import Run
 
 FEW = 12
@@ -53,7 +53,7 @@ def neighbours(scored: Judged) -> str:
             f"not see, is the nearest to {first} of {number} predictions, and one of the {NEAREST} "
             f"nearest to {found}."
         )
-        + _first(wide, number)
+        + beginning(wide, number)
         + h.download(table, "nearest.csv")
     )
 
@@ -65,7 +65,7 @@ def targets(scored: Judged) -> str:
     if not any(known & {*condition.perturbations} for condition in tested):
         return h.paragraph("No tested perturbation is named after a gene that was measured.")
     sides = [analysis.on_target(own) for own in (scored.predicted, scored.measured)]
-    # Both sides have the same controls.
+    # Controls out of a decoder are not those that were measured.
     sides[0] = sides[0].drop(columns=["level", "genes"])
     table: Any = sides[0].merge(sides[1], on=[*KEYS, "gene"], suffixes=BESIDE)
     columns = [f"{what} {side}" for what in ("change", "rank") for side in SIDES]
@@ -81,7 +81,7 @@ def targets(scored: Judged) -> str:
             "other sign, or none, the perturbation may not have worked. Predicted and measured "
             f"change have the same sign in {agree} of {len(table)}."
         )
-        + _first(shown, len(table))
+        + beginning(shown, len(table))
         + h.download(table, "on_target.csv")
     )
 
@@ -112,7 +112,7 @@ def interactions(scored: Judged) -> str:
     columns = [f"{name} {side}" for name in ("magnitude", "beyond") for side in SIDES]
     return (
         h.paragraph(_said(table))
-        + _first(table[[*KEYS, *columns]], len(table))
+        + beginning(table[[*KEYS, *columns]], len(table))
         + _maps(table)
         + h.download(table, "interactions.csv")
     )
@@ -161,7 +161,7 @@ def course(run: Run, scored: Judged, *, cells: int, key: PRNGKeyArray) -> str:
     strongest = int(np.argmax(found.norms()))
     name = found.conditions[found.condition_index[strongest]].name
     context = found.contexts[found.context_index[strongest]]
-    controls = of_contexts(scored.measured.select([]), [context] if context else [])
+    controls = analysis.of_contexts(scored.measured.select([]), [context] if context else [])
     given: Any = {"times": TIMES, "cells": min(cells, MOST_CELLS), "key": key}
     table = analysis.program_course(run.model, controls, [name], **given)
     where = f"{name} in {context}" if context else name
@@ -192,8 +192,8 @@ def course(run: Run, scored: Judged, *, cells: int, key: PRNGKeyArray) -> str:
     )
 
 
-def _first(table: pd.DataFrame, number: int) -> str:
-    """The first rows, without a context where there is none, and how many there are more."""
+def beginning(table: pd.DataFrame, number: int) -> str:
+    """A table's first rows, without a context where there is none, and how many there are more."""
     shown: Any = table[:FEW]
     if set(table["context"]) == {""}:
         shown = shown.drop(columns="context")

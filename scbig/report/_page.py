@@ -18,9 +18,9 @@ from scbig.data import Screen
 from scbig.priors import PathwayLibrary
 from scbig.programs import GenePartition
 
-from . import _html as h, _looks as looks
+from . import _html as h, _learned as learned, _looks as looks
 from ._capability import capabilities
-from ._judged import Judged, judged
+from ._judged import Asked, Judged, Place, judged
 from ._run import Run
 
 VERSION = importlib.metadata.version("scbig-jax")
@@ -58,8 +58,8 @@ def write_report(
     sections = [
         ("What was trained", _trained(run)),
         *([] if screen is None else [("The cells", _cells(screen))]),
-        ("How good it is", _scores(scored, run, given=screen is not None)),
-        ("Best and worst predicted", _extremes(scored)),
+        ("How good it is", _scores(scored, run, screen)),
+        ("Best and worst predicted", _extremes(scored, run)),
         ("What it cannot know", h.table(capabilities(run.model, run.split))),
         ("Gene programs", _programs(run, pathways)),
         *shown,
@@ -76,7 +76,10 @@ def write_report(
 def _predicted(run: Run, scored: Judged, *, cells: int, key: PRNGKeyArray) -> list[tuple[str, str]]:
     """The sections of what the predicted cells of tested conditions are like."""
     return [
+        ("What genes do", learned.genes(scored)),
         ("What programs do", _responses(run, scored)),
+        ("Programs that move together", learned.pairs(run, scored)),
+        ("What the encoder attends to", learned.attention(run, scored)),
         ("On the way along the flow", looks.course(run, scored, cells=cells, key=key)),
         ("Whom predictions resemble", looks.neighbours(scored)),
         ("What happens to the target", looks.targets(scored)),
@@ -106,23 +109,20 @@ def _cells(screen: Screen) -> str:
     return h.lines(str(screen.report()))
 
 
-def _scores(scored: Judged | None, run: Run, *, given: bool) -> str:
+def _scores(scored: Judged | None, run: Run, screen: Screen | None) -> str:
     if scored is None:
-        why = "no condition of its test has cells here"
-        if run.split is None:
-            why = "it has no split"
-        elif not given:
-            why = "no cells were given. Give those of training and test, with --data"
-        return h.paragraph(f"The run was not scored: {why}.")
+        return h.paragraph(f"The run was not scored: {_unscored(run, screen)}.")
     figure = plotting.standing(comparison.summary(scored.scores, scored.shown))
     parts = [
         h.paragraph(
             f"Conditions that the training did not see: {len(scored.tested)}. In brackets the 95 % "
             "bootstrap interval of the mean over conditions, the contexts of one together. Control "
             "predicts no change, perturbed mean the same change for all, additive the sum of what "
-            "single perturbations did; "
-            "split-half is one half of the measured cells against the other."
+            "single perturbations did; split-half is one half of the measured cells against the "
+            "other, and replicate what two measurements of as many cells as there are would have, "
+            "where that can be told."
         ),
+        h.paragraph(scored.left_out) if scored.left_out else "",
         h.table(scored.means),
         h.picture(
             figure,
@@ -136,7 +136,18 @@ def _scores(scored: Judged | None, run: Run, *, given: bool) -> str:
     return "".join(parts)
 
 
-def _extremes(scored: Judged | None) -> str:
+def _unscored(run: Run, screen: Screen | None) -> str:
+    """Why there are no scores."""
+    if run.split is None:
+        return "it has no split"
+    if screen is None:
+        return "no cells were given. Give those of training and test, with --data"
+    if Asked.of(run.split, screen).partial:
+        return "no condition of its test has cells in each of the tested contexts"
+    return "no condition of its test has cells here"
+
+
+def _extremes(scored: Judged | None, run: Run) -> str:
     if scored is None:
         return h.paragraph("Without scores none is best or worst.")
     table: Any = scored.by_condition
@@ -150,40 +161,35 @@ def _extremes(scored: Judged | None) -> str:
     for head, own in heads[: 1 + (len(table) > few)]:
         shown = own.rename(columns=lambda name: name.removesuffix(": pearson_delta"))
         parts += [f"<h3>{head}</h3>", h.table(shown)]
-    parts.append(_scatters(scored, [*table["condition"][:2], *table["condition"][-2:]]))
+    ranked = scored.ranked
+    parts += [h.paragraph(learned.origin(run)), _scatters(scored, [*ranked[:2], *ranked[-2:]])]
     parts.append(h.download(table, "conditions.csv"))
     return "".join(parts)
 
 
-def _scatters(scored: Judged, names: Sequence[str]) -> str:
-    """Predicted against measured responses of some conditions, in the first context."""
-    context, genes = scored.predicted.contexts[0], scored.predicted.genes
-    found = {side: _changes(own, context) for side, own in
-             {"predicted": scored.predicted, "measured": scored.measured}.items()}  # fmt: skip
-    where = f" in {context}" if context else ""
+def _scatters(scored: Judged, places: Sequence[Place]) -> str:
+    """Predicted against measured responses of some conditions, each in its context."""
+    genes = scored.predicted.genes
+    found = [_changes(own) for own in (scored.predicted, scored.measured)]
     parts = []
-    for name in dict.fromkeys(names):
-        responses = found["predicted"][name], found["measured"][name]
-        figure = plotting.response_scatter(*responses, genes, title=name)
+    for context, name in dict.fromkeys(places):
+        where = f"{name} in {context}" if context else name
+        predicted, measured = (own[context, name] for own in found)
         parts.append(
             h.picture(
-                figure,
-                f"Predicted against measured response of each gene under {name}",
-                f"{name}{where}: a point is a gene; on the line the prediction is right.",
+                plotting.response_scatter(predicted, measured, genes, title=where),
+                f"Predicted against measured response of each gene under {where}",
+                f"{where}: a point is a gene; on the line the prediction is right.",
             )
         )
     return h.beside(parts)
 
 
-def _changes(screen: Screen, context: str) -> dict[str, np.ndarray]:
-    """The mean change of each condition in a context."""
+def _changes(screen: Screen) -> dict[Place, np.ndarray]:
+    """The mean change of each condition in each context."""
     found = screen.responses()
     pairs = zip(found.context_index, found.condition_index, found.changes, strict=True)
-    return {
-        found.conditions[condition].name: change
-        for place, condition, change in pairs
-        if found.contexts[place] == context
-    }
+    return {(found.contexts[c], found.conditions[p].name): change for c, p, change in pairs}
 
 
 def _programs(run: Run, pathways: PathwayLibrary | None) -> str:

@@ -250,6 +250,9 @@ def test_all_of_it_is_one_page_that_names_what_failed(cells, tmp_path):
     row = "| Table 10: pooling | a is ahead | holds | mse | +0.100 [0.050, 0.200] |"
     assert f"{row} 0.01 | 9 | 3, 0.02 |" in text
     assert "| Table 10: pooling | b is ahead | not made | mse |  |  |  |  |" in text
+    times = {"fit_seconds": [3.0, 30.0], "predict_seconds": [1.0, 2.0]}
+    pd.DataFrame(times).to_csv(tmp_path / "table10" / "costs.csv", index=False)
+    assert script("all")["time_of"](tmp_path / "table10") == "36 s of trainings and predictions"
     other = subprocess.run([*command, "--cells", "9"], capture_output=True, text=True)
     assert other.returncode == 1
     assert "Not run: table6a, table6c, table1," in text

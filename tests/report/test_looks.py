@@ -66,6 +66,8 @@ def test_the_target_is_told_on_both_sides_or_that_there_is_none(plain):
     assert "the same sign in 2 of 3." in text
     # Those that were measured to change most come first.
     assert [row[1] for row in rows(text)] == ["A", "B", "B"]
+    # Where controls come out of a decoder too, the level is that of the measured ones.
+    assert {*csv(targets(scored(screen(PREDICTED, level=5), plain.measured)))["level"]} == {3}
     genes = tuple("uvwxyz")
     text = targets(scored(screen(PREDICTED, genes), screen(EFFECTS, genes)))
     assert text == "<p>No tested perturbation is named after a gene that was measured.</p>"

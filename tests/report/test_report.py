@@ -128,6 +128,10 @@ def test_the_page_asks_for_nothing_and_is_well_formed(page):
     assert all(found.images)
     for link in (own for own in found.addresses if own.startswith("#")):
         assert f'id="{link[1:]}"' in text
+    for head in ("What genes do", "Programs that move together", "What the encoder attends to"):
+        assert f">{head}</a>" in text
+    assert {"gene_responses.csv", "coactivation.csv", "attention.csv"} <= {*found.downloads}
+    assert text.count("predicted changes are from the controls as the autoencoder gives them") == 1
 
 
 def test_scores_are_those_of_compare_beside_simple_rules(page, folder, four_genes):
