@@ -64,7 +64,7 @@ def trained(bench: Benchmark, config: scbig.ScBIGConfig, name: str) -> Trained:
     options: Any = {"validation": split.validation, "out": out, "key": fit_key}
     model = scbig.fit(cells, known, config, **options).model
     # A condition of a split of contexts was trained on in the others.
-    own = analysis.of_contexts(screen, split.test_contexts)
+    own = data.of_contexts(screen, split.test_contexts)
     test = tuple(c.name for c in own.conditions if c.name in split.test)
     asked: Any = {"cells": given.cells or CELLS, "key": predict_key}
     return Trained(model, own, test, analysis.predicted_screen(model, own, test, **asked))

@@ -23,7 +23,6 @@ from ._meaning import (
 )
 from ._predicted import (
     beside_controls as beside_controls,
-    of_contexts as of_contexts,
     predicted_screen as predicted_screen,
 )
 from ._ranking import (

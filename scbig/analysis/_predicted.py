@@ -1,6 +1,5 @@
 """Predicted cells and the controls that they are to be held against, as one screen."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import anndata as ad
@@ -95,23 +94,3 @@ def as_modelled(model: TrainedModel, controls: Screen) -> Float32[np.ndarray, "c
             own = controls.context_index == place
             cells[own] = model.round_trip(cells[own])
     return cells
-
-
-def of_contexts(screen: Screen, contexts: Sequence[str]) -> Screen:
-    """The cells of some contexts, of all if none is named, as a split says that it tests all.
-
-    **Raises:** `ValueError` for a context that the screen has not.
-    """
-    if not contexts:
-        return screen
-    unknown = sorted({*contexts} - {*screen.contexts})
-    if unknown:
-        known = "none" if screen.contexts == ("",) else examples(screen.contexts)
-        raise ValueError(f"The screen has no context {examples(unknown)}; it has {known}.")
-    names = tuple(sorted({*contexts}))
-    # The others' cells are about to go; till then they count as cells of the first.
-    index = [names.index(name) if name in names else 0 for name in screen.contexts]
-    kept = np.isin(screen.context_index, [screen.contexts.index(name) for name in names])
-    moved = np.array(index, np.int32)[screen.context_index]
-    narrowed = dataclasses.replace(screen, contexts=names, context_index=moved)
-    return narrowed.take(np.flatnonzero(kept))

@@ -12,6 +12,7 @@ from ._columns import (
     contexts_of as contexts_of,
 )
 from ._condition import GUIDE as GUIDE, JOINT as JOINT, Condition as Condition
+from ._contexts import in_contexts as in_contexts, of_contexts as of_contexts
 from ._controls import CONTROL as CONTROL, CONTROLS as CONTROLS, Controls as Controls
 from ._describe import inspect_file as inspect_file
 from ._labelled import LabelledCells as LabelledCells, control_cells as control_cells

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scbig import analysis, baselines, comparison
 from scbig._names import examples
 from scbig._typing import PRNGKeyArray
-from scbig.data import Screen
+from scbig.data import Screen, of_contexts
 from scbig.splits import Split
 
 from . import _html as h
@@ -42,7 +42,7 @@ class Asked:
     @classmethod
     def of(cls, split: Split, screen: Screen) -> "Asked":
         """Looks at the cells of a screen."""
-        measured = analysis.of_contexts(screen, split.test_contexts)
+        measured = of_contexts(screen, split.test_contexts)
         there = [place for place in measured.contexts if place] or [None]
         known = {c.name for c in measured.conditions}
         found: dict[str, list[str]] = {"tested": [], "absent": [], "partial": []}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from scbig import analysis, plotting
-from scbig.data import Screen
+from scbig.data import Screen, of_contexts
 from scbig.model import Decoded
 
 from . import _html as h
@@ -237,7 +237,7 @@ def _sides(
 
 def _cells(screen: Screen, names: list[str], context: str, most: int | None) -> Screen:
     """Cells of some conditions and of the controls, in a context, at most so many of each."""
-    own = analysis.of_contexts(screen.select(names), [context] if context else [])
+    own = of_contexts(screen.select(names), [context] if context else [])
     rng, rows = np.random.default_rng(0), []
     for name in ("control", *names):
         rows.append(np.sort(rng.permutation(own.rows(name))[:most]))

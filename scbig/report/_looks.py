@@ -7,7 +7,7 @@ import pandas as pd
 
 from scbig import analysis, plotting
 from scbig._typing import PRNGKeyArray
-from scbig.data import Condition
+from scbig.data import Condition, of_contexts
 
 from . import _html as h
 from ._judged import Judged
@@ -161,7 +161,7 @@ def course(run: Run, scored: Judged, *, cells: int, key: PRNGKeyArray) -> str:
     strongest = int(np.argmax(found.norms()))
     name = found.conditions[found.condition_index[strongest]].name
     context = found.contexts[found.context_index[strongest]]
-    controls = analysis.of_contexts(scored.measured.select([]), [context] if context else [])
+    controls = of_contexts(scored.measured.select([]), [context] if context else [])
     given: Any = {"times": TIMES, "cells": min(cells, MOST_CELLS), "key": key}
     table = analysis.program_course(run.model, controls, [name], **given)
     where = f"{name} in {context}" if context else name

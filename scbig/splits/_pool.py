@@ -8,7 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from scbig._names import examples
-from scbig.data import JOINT, Condition, Controls, Screen, check_labels
+from scbig.data import (
+    JOINT,
+    Condition,
+    Controls,
+    Screen,
+    check_labels,
+    in_contexts,
+    of_contexts,
+)
 
 Conditions = Iterable[str | Condition] | Screen
 """Labels or conditions, one for each or one per cell; or a screen, for its conditions."""
@@ -129,10 +137,10 @@ def cells_of(
     No contexts means all. Contexts that are not kept are not in the result.
     """
     place = {condition.name: i for i, condition in enumerate(screen.conditions)}
-    keep = screen.is_control & _inside(screen, kept)
+    keep = screen.is_control & in_contexts(screen, kept)
     lacking: set[str] = set()
     for names, contexts in wanted:
-        inside = _inside(screen, contexts)
+        inside = in_contexts(screen, contexts)
         measured = set(screen.condition_index[inside].tolist())
         lacking.update(name for name in names if place.get(name) not in measured)
         keep |= inside & np.isin(screen.condition_index, [place.get(name, -1) for name in names])
@@ -142,23 +150,4 @@ def cells_of(
             f"{len(lacking)} conditions of the split have no cells{where}: "
             f"{examples(sorted(lacking))}. The screen and the split are not of the same conditions."
         )
-    return _narrowed(screen, kept).take(np.flatnonzero(keep))
-
-
-def _inside(screen: Screen, contexts: tuple[str, ...]) -> np.ndarray:
-    unknown = sorted(set(contexts).difference(screen.contexts))
-    if unknown:
-        raise ValueError(
-            f"The screen lacks {len(unknown)} contexts of the split: {examples(unknown)}; it has "
-            f"{examples(screen.contexts)}."
-        )
-    places = [i for i, name in enumerate(screen.contexts) if not contexts or name in contexts]
-    return np.isin(screen.context_index, places)
-
-
-def _narrowed(screen: Screen, kept: tuple[str, ...]) -> Screen:
-    # The other contexts' cells are about to go; till then they count as cells of the first.
-    names = tuple(name for name in screen.contexts if not kept or name in kept)
-    index = [names.index(name) if name in names else 0 for name in screen.contexts]
-    moved = np.array(index, np.int32)[screen.context_index]
-    return dataclasses.replace(screen, contexts=names, context_index=moved)
+    return of_contexts(screen, kept, keep)

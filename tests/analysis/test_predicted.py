@@ -159,20 +159,3 @@ def test_what_cannot_stand_beside_is_named(model, four_genes):
     guess.obs_names = ["a", "b", "a", "c"]
     with pytest.raises(ValueError, match="1 cell names are there more than once: 'a'"):
         analysis.beside_controls(model, guess, four_genes)
-
-
-def test_cells_of_some_contexts_are_those_and_no_others(four_genes):
-    screen = in_lines(four_genes)
-    found = analysis.of_contexts(screen, ["x"])
-    assert found.contexts == ("x",)
-    rows = np.flatnonzero(np.asarray(screen.context_index) == screen.contexts.index("x"))
-    assert found.cells == tuple(screen.cells[row] for row in rows)
-    np.testing.assert_array_equal(found.dense(), screen.dense(rows))
-    names = lambda own: [own.conditions[place].name for place in own.condition_index]
-    assert names(found) == [names(screen)[row] for row in rows]
-    assert analysis.of_contexts(screen, []) is screen
-    both = analysis.of_contexts(screen, ["y", "x"])
-    assert both.contexts == ("x", "y")
-    np.testing.assert_array_equal(both.context_index, screen.context_index)
-    with pytest.raises(ValueError, match="no context 'z'; it has 'x', 'y'"):
-        analysis.of_contexts(screen, ["z"])

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from scbig.data import Columns, Condition, Screen, _screen
+from scbig.data import Columns, Condition, Screen, _screen, of_contexts
 from scbig.data._matrix import read_csr
 
 
@@ -225,3 +225,21 @@ def test_the_glioma_cells_of_three_lines(shared_file):
     wanted = ((adata.obs["condition"] == "PLK4") & (adata.obs["cell_type"] == "T98G")).to_numpy()
     np.testing.assert_array_equal(screen.rows("PLK4", "T98G"), np.flatnonzero(wanted))
     assert_same(screen, read(screen.to_anndata(), context="context"))
+
+
+def test_cells_of_some_contexts_are_those_and_no_others():
+    screen = Screen.from_anndata(make_adata(), Columns(context="line"))
+    found = of_contexts(screen, ["x"])
+    assert found.contexts == ("x",)
+    rows = np.arange(0, 12, 2)
+    assert found.cells == tuple(screen.cells[row] for row in rows)
+    np.testing.assert_array_equal(found.dense(), screen.dense(rows))
+    names = lambda own: [own.conditions[place].name for place in own.condition_index]
+    assert names(found) == [names(screen)[row] for row in rows]
+    assert of_contexts(screen, []) is screen
+    assert of_contexts(screen, ["y", "x"]) is screen
+    some = np.arange(12) < 8
+    assert of_contexts(screen, ["y"], some).cells == ("cell1", "cell3", "cell5", "cell7")
+    assert of_contexts(screen, [], some).cells == tuple(f"cell{row}" for row in range(8))
+    with pytest.raises(ValueError, match="lacks 1 contexts .*: 'z'; it has 'x', 'y'"):
+        of_contexts(screen, ["z"])
