@@ -256,10 +256,10 @@ def page(run: All, screen: pathlib.Path, plans: Sequence[Plan], failed: Sequence
 
 def time_of(folder: pathlib.Path) -> str:
     """How long a table took: its trainings, if it says, whose clock a halt does not begin anew."""
-    costs = folder / "costs.csv"
-    if costs.exists():
-        seconds = pd.read_csv(costs)[["fit_seconds", "predict_seconds"]].to_numpy().sum()
-        return f"{seconds:.0f} s of trainings and predictions"
+    path, columns = folder / "costs.csv", ["fit_seconds", "predict_seconds"]
+    costs = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    if {*columns} <= {*costs}:  # that of Table 7 has times of steps
+        return f"{costs[columns].to_numpy().sum():.0f} s of trainings and predictions"
     return f"{(folder / 'done').read_text().strip()} s"
 
 

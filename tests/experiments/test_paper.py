@@ -253,6 +253,8 @@ def test_all_of_it_is_one_page_that_names_what_failed(cells, tmp_path):
     times = {"fit_seconds": [3.0, 30.0], "predict_seconds": [1.0, 2.0]}
     pd.DataFrame(times).to_csv(tmp_path / "table10" / "costs.csv", index=False)
     assert script("all")["time_of"](tmp_path / "table10") == "36 s of trainings and predictions"
+    pd.DataFrame({"ms a step": [3.0]}).to_csv(tmp_path / "table10" / "costs.csv", index=False)
+    assert script("all")["time_of"](tmp_path / "table10") == "12 s"
     other = subprocess.run([*command, "--cells", "9"], capture_output=True, text=True)
     assert other.returncode == 1
     assert "Not run: table6a, table6c, table1," in text
