@@ -103,15 +103,17 @@ def main(run: All) -> str:
         folder = run.out / plan.name
         folder.mkdir(exist_ok=True)
         begun = time.perf_counter()
-        if not (folder / "done").exists():
+        given = arguments(plan, run, screen)
+        if not ended(folder, given):
             print(f"{plan.name}: {plan.title} ...", flush=True)
-            code = run_script(plan.script, arguments(plan, run, screen), folder / "log.txt")
+            code = run_script(plan.script, given, folder / "log.txt")
             if code:
                 failed.append(plan.name)
                 print(f"{plan.name}: failed, see {folder / 'log.txt'}")
                 continue
-            (folder / "done").write_text(f"{time.perf_counter() - begun:.0f}\n")
-        print(f"{plan.name}: {(folder / 'done').read_text().strip()} s")
+            seconds = time.perf_counter() - begun
+            (folder / "done").write_text(f"{seconds:.0f}\n{shlex.join(given)}\n")
+        print(f"{plan.name}: {time_of(folder)}")
     text = page(run, screen, chosen, failed)
     (run.out / "page.md").write_text(text)
     print(f"\n{run.out / 'page.md'}")
@@ -120,9 +122,15 @@ def main(run: All) -> str:
     return text
 
 
+def ended(folder: pathlib.Path, given: Sequence[str]) -> bool:
+    """Whether a script ended there that was given the same; of other files it is run again."""
+    path = folder / "done"
+    return path.exists() and path.read_text().splitlines()[1:] == [shlex.join(given)]
+
+
 def claim(run: All) -> None:
     """Refuses a folder with what other cells or another preset made, which is not made again."""
-    # What one table alone reads may come later: its own folder tells other files of its own.
+    # What one table alone reads may come later: see `ended`.
     late = dict.fromkeys(("lines", "singles", "drugs", "drug_vectors", "other_interactions"))
     told, path = repr(dataclasses.replace(run, scripts=(), **late)), run.out / "run.txt"
     if path.exists() and path.read_text() != told:
@@ -260,7 +268,7 @@ def time_of(folder: pathlib.Path) -> str:
     costs = pd.read_csv(path) if path.exists() else pd.DataFrame()
     if {*columns} <= {*costs}:  # that of Table 7 has times of steps
         return f"{costs[columns].to_numpy().sum():.0f} s of trainings and predictions"
-    return f"{(folder / 'done').read_text().strip()} s"
+    return f"{(folder / 'done').read_text().splitlines()[0]} s"
 
 
 def claimed(found: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@
 from typing import Any
 
 from tools.benchmark import Benchmark, Table, run
-from tools.methods import deltas, published
+from tools.methods import published
 from tools.verdicts import Claim
 
 import scbig
@@ -34,16 +34,8 @@ def arms(base: scbig.ScBIGConfig) -> dict[str, scbig.ScBIGConfig]:
 
 def main(bench: Benchmark):
     """Runs the experiment; returns its scores."""
-    return run(
-        bench,
-        Table(
-            arms=arms(bench.base),
-            whole="mean",
-            published=deltas(PAPER),
-            paper={"Table 10": PAPER},
-            claims=CLAIMS,
-        ),
-    )
+    table = Table(arms=arms(bench.base), whole="mean", paper={"Table 10": PAPER}, claims=CLAIMS)
+    return run(bench, table)
 
 
 if __name__ == "__main__":

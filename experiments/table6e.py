@@ -10,7 +10,7 @@ GeneCompass and ESM2, are read where one has them; GO terms and random vectors n
 
 from tools.benchmark import Table, run
 from tools.embeddings import GIVEN, GO, RANDOM, WithTables, tables
-from tools.methods import deltas, published
+from tools.methods import published
 from tools.verdicts import Claim
 
 from scbig import baselines, cli, comparison
@@ -35,16 +35,8 @@ def arms(bench: WithTables) -> dict[str, baselines.AbstractRecipe]:
 
 def main(bench: WithTables):
     """Runs the experiment; returns its scores."""
-    return run(
-        bench,
-        Table(
-            arms=arms(bench),
-            whole=GIVEN,
-            published=deltas(PAPER),
-            paper={"Table 6e": PAPER},
-            claims=CLAIMS,
-        ),
-    )
+    table = Table(arms=arms(bench), whole=GIVEN, paper={"Table 6e": PAPER}, claims=CLAIMS)
+    return run(bench, table)
 
 
 if __name__ == "__main__":

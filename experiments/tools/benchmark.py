@@ -91,10 +91,10 @@ class Table:
     """What one table shows.
 
     **Fields:** `arms`, by the names of their rows; `whole`, the one that the others are held
-    against; `published`, the paper's Pearson delta of each row that has one; `claims` of the paper;
-    `shown`, its metrics, and `apart`, those of the differences; `scoring`, options of
-    `scbig.evaluate`; `kind`, which part of the table a condition is in, by default one for all, and
-    `of_kind`, the paper's values of each part, in place of `published`; `paper`, its whole tables;
+    against; `published`, the paper's Pearson delta of each row that has one, where `paper`, its
+    whole tables, does not say it by these names; `claims` of the paper; `shown`, its metrics, and
+    `apart`, those of the differences; `scoring`, options of `scbig.evaluate`; `kind`, which part of
+    the table a condition is in, by default one for all; `of_kind`, the paper's values of each part;
     `note`, a sentence above all.
     """
 
@@ -109,6 +109,14 @@ class Table:
     of_kind: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     paper: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     note: str = ""
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """The paper's Pearson delta by row: `published`, or what its one table has."""
+        if self.published or self.of_kind or len(self.paper) != 1:
+            return self.published
+        (own,) = self.paper.values()
+        return {str(name): float(x) for name, x in own["pearson_delta"].dropna().items()}
 
 
 def chosen(bench: Benchmark, arms: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +162,7 @@ def run(bench: Benchmark, table: Table) -> pd.DataFrame:
     first += "".join(f"\nNot made, {path}: {why}\n" for path, why in failed.items())
     (out / "summary.md").write_text(first)
     options: dict[str, Any] = {
-        "metrics": shown, "failed": failed, "published": table.published,
+        "metrics": shown, "failed": failed, "published": table.values,
         "published_split": "the paper",
     }  # fmt: skip
     text = first + "\n" + comparison.page(scores, costs, effects, **options)
@@ -168,11 +176,8 @@ def recipes(
     arms: Mapping[str, scbig.ScBIGConfig | baselines.AbstractRecipe], shared: pathlib.Path
 ) -> dict[str, baselines.AbstractRecipe]:
     """How each row is made; the mean effect and the sum of single effects are in every table."""
-    rules = {
-        name: baselines.Rule(comparison.RULES[name]) for name in ("perturbed mean", "additive")
-    }
-    own = {name: _recipe(arm, shared) for name, arm in arms.items()}
-    return {**{name: rule for name, rule in rules.items() if name not in own}, **own}
+    rules = {name: baselines.Rule(comparison.RULES[name]) for name in SIMPLE if name not in arms}
+    return {**rules, **{name: _recipe(arm, shared) for name, arm in arms.items()}}
 
 
 def of_arms(whole: comparison.Comparison, arms: Collection[str]) -> comparison.Comparison:
@@ -209,7 +214,7 @@ def summary(
         parts += [
             *([f"#### {kind}"] if kind else []),
             *([said] if said else []),
-            means(part, shown, table.of_kind.get(str(kind), table.published)),
+            means(part, shown, table.of_kind.get(str(kind), table.values)),
             apart(part, [*table.arms], table.whole, table.apart),
         ]
     for title, own in table.paper.items():

@@ -49,14 +49,10 @@ def published(name: str) -> pd.DataFrame:
     return pd.read_csv(FOLDER / f"{name}.csv", index_col="method")
 
 
-def deltas(paper: pd.DataFrame) -> dict[str, float]:
-    """Its Pearson delta by row, where there is one."""
-    return {str(name): float(x) for name, x in paper["pearson_delta"].dropna().items()}
-
-
 def values(paper: pd.DataFrame) -> dict[str, float]:
     """The paper's Pearson delta by the rows of this library, of the methods that it has."""
-    return {NAMES.get(name, name): x for name, x in deltas(paper).items() if name in KNOWN}
+    own = {str(name): float(x) for name, x in paper["pearson_delta"].dropna().items()}
+    return {NAMES.get(name, name): x for name, x in own.items() if name in KNOWN}
 
 
 def claims(measured: tuple[str, ...] = ("pearson_delta",)) -> tuple[Claim, ...]:

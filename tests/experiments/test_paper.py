@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import pathlib
 import runpy
+import shlex
 import subprocess
 import sys
 from typing import Any
@@ -107,7 +108,9 @@ def test_rows_that_the_folder_has_stay_and_those_that_fail_are_named(cells, tmp_
         raise ValueError("it lacks a prior")
 
     arms = {"Linear": baselines.Rule(comparison.RULES["Linear"]), "broken": baselines.Rule(broken)}
-    table = benchmark.Table(arms=arms, whole="Linear", claims=(claim,), note="A note.")
+    paper = pd.DataFrame({"pearson_delta": [0.5]}, index=pd.Index(["Linear"], name="method"))
+    more = {"claims": (claim,), "paper": {"Table 0": paper}, "note": "A note."}
+    table = benchmark.Table(arms=arms, whole="Linear", **more)
     run = lambda only, **more: benchmark.run(
         benchmark.Benchmark(**options(cells, tmp_path, **more), only=only), table
     )
@@ -115,6 +118,8 @@ def test_rows_that_the_folder_has_stay_and_those_that_fail_are_named(cells, tmp_
     scores = run(("broken",))
     assert "Linear" in scores.index.get_level_values("predictor")
     text = (tmp_path / "summary.md").read_text()
+    (row,) = [line for line in text.splitlines() if line.startswith("| Linear | ")][:1]
+    assert row.endswith(" | 0.500 |")
     assert text.startswith("A note.\n\n- a is ahead: **not made**, a training of one")
     assert "Not made, additive-1/broken/fold0-seed0: it lacks a prior" in text
     told = (tmp_path / "config.json").read_text()
@@ -232,7 +237,14 @@ def test_all_of_it_is_one_page_that_names_what_failed(cells, tmp_path):
     ]  # fmt: skip
     # What has ended is not run again.
     (tmp_path / "table10").mkdir(parents=True)
-    (tmp_path / "table10" / "done").write_text("12\n")
+    files = cli.PriorFiles(missing="mean", embeddings=cells / "nothing.csv")
+    given = {"preset": "smoke", "out": tmp_path, "data": cells / "cells.h5ad", "files": files}
+    found, plans = script("all"), importlib.import_module("tools.plans").PLANS
+    (plan,) = [own for own in plans if own.name == "table10"]
+    told = found["arguments"](plan, found["All"](**given), given["data"])
+    (tmp_path / "table10" / "done").write_text(f"12\n{shlex.join(told)}\n")
+    assert found["ended"](tmp_path / "table10", told)
+    assert not found["ended"](tmp_path / "table10", [*told, "--cells", "9"])
     (tmp_path / "table10" / "summary.md").write_text("What was found.\n")
     claim = {"claim": "a is ahead", "verdict": "holds", "metric": "mse", "difference": 0.1,
              "low": 0.05, "high": 0.2, "p": 0.01, "conditions": 9, "seeds": 3, "p_seeds": 0.02,
