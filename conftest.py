@@ -28,6 +28,8 @@ gc.set_threshold(100_000, 20, 20)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Where each operation was written is looked up at every compilation; errors name it without.
+jax.config.update("jax_traceback_in_locations_limit", 0)
 
 
 def pytest_configure(config: pytest.Config) -> None:
