@@ -9,7 +9,6 @@ of "GRC without interactions" and of k-means is not. GRC's density is of the gra
 """
 
 import pathlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,30 +16,13 @@ import jax.random as jr
 import numpy as np
 import pandas as pd
 from tools import markdown
+from tools.clusterings import clustered
 from tools.recorded import record
 
 from scbig import analysis, cli, plotting, priors, programs
 from scbig.data import Condition
-from scbig.method import but, plain
+from scbig.method import plain
 from scbig.programs import GRC
-
-
-def variants(grc: GRC) -> Mapping[str, programs.AbstractClustering]:
-    """What is compared: Gene-Relation Clustering, what it can do without, and beyond it."""
-    clusters, ten = grc.clusters, but(grc, runs=10, start=programs.KMeansStart(tries=1))
-    return {
-        "GRC": grc,
-        "GRC without interactions": but(grc, interaction_weight=0.0),
-        "GRC without embeddings": but(grc, semantic_weight=0.0, start=programs.RandomStart()),
-        "k-means": programs.KMeans(clusters),
-        "balanced k-means": programs.KMeans(clusters, balanced=True),
-        "file order": programs.FileOrder(clusters),
-        "GRC, exact rounding": but(grc, rounding=programs.ExactRounding()),
-        "GRC, best of 10 starts": ten,
-        "GRC, consensus of 10": but(ten, select=programs.Consensus()),
-        "GRC, sizes within 20 %": but(grc, tolerance=0.2),
-        "GRC, interactions x 10": but(grc, interaction_weight=10.0),
-    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,19 +56,12 @@ def main(run: Programs) -> pd.DataFrame:
     links = priors.read_interactions(run.interactions)
     library = priors.read_pathways(run.pathways)
     vectors, graph = table.align(genes, missing="zero"), links.align(genes)
-    sets, edges = library.align(genes), (graph.source, graph.target)
-    sure = graph.weight if graph.weighted else None
+    sets = library.align(genes)
+    options = {"background": run.background, "permutations": 1}
     audits, made = [], {}
     for seed in reversed(range(run.seeds)):
-        key, costs = jr.key(seed), {}
-        given = {"confidence": sure, "key": key}
-        for name, clustering in variants(run.programs).items():
-            found = programs.cluster_genes(vectors.vectors, *edges, clustering, **given)
-            made[name], costs[name] = found.partition, float(found.mean_cost)
-        mixed = jr.permutation(key, made["GRC"].labels)
-        made["random"] = programs.GenePartition.from_labels(mixed, run.programs.clusters)
-        options = {"background": run.background, "permutations": 1}
-        audit = analysis.audit(made, genes, sets, graph, **options, key=key)
+        made, costs = clustered(run.programs, vectors, graph, key=jr.key(seed))
+        audit = analysis.audit(made, genes, sets, graph, **options, key=jr.key(seed))
         audits.append(audit.assign(cost=pd.Series(costs), seed=seed).set_index("seed", append=True))
     audit, grc = pd.concat(audits), made["GRC"]
     fine = analysis.enrichment(grc, genes, sets)
@@ -104,7 +79,9 @@ def main(run: Programs) -> pd.DataFrame:
     for frame, name in ((fine, "fine"), (coarse, "coarse")):
         shown = list(top) if name == "coarse" else None
         plotting.save(plotting.enrichment_heatmap(frame, sets=shown), run.out / f"{name}.png")
-    folds = plotting.interaction_heatmap(analysis.interaction_folds(grc, *edges))
+    folds = plotting.interaction_heatmap(
+        analysis.interaction_folds(grc, graph.source, graph.target)
+    )
     plotting.save(folds, run.out / "interactions.png")
     print(vectors.coverage.summary(), graph.coverage.summary(), sets.summary(), sep="\n")
     by_variant = audit.groupby("partition", sort=False)

@@ -135,6 +135,10 @@ def test_without_embeddings_nothing_reads_them(cells, tmp_path):
     assert arms["without embeddings"].encoder.semantics is None
 
 
+def lines_of(name: str) -> int:
+    return len((EXPERIMENTS / f"{name}.py").read_text().splitlines())
+
+
 def test_what_interacts_is_varied_and_how_many_do_is_not(cells, tmp_path):
     found = script("sensitivity")
     fewer = tmp_path / "fewer.csv"
@@ -333,6 +337,9 @@ def test_every_plan_is_of_a_script_that_is_there():
         path.stem for pattern in ("table*", "figure*") for path in EXPERIMENTS.glob(f"{pattern}.py")
     }
     assert scripts <= {plan.script for plan in plans.PLANS}
+    # Each is to be read in one look: what they share is in `tools`.
+    long = {plan.script for plan in plans.PLANS if lines_of(plan.script) >= 100}
+    assert not long
     assert plotting
 
 
