@@ -82,4 +82,8 @@ def field_types(cls: type) -> dict[str, Any]:
 def subclasses(cls: type) -> list[type]:
     """The imported subclasses of a class, in the order in which they were defined."""
     # A class is also the origin of the generic ones made of it.
-    return [sub for own in cls.__subclasses__() for sub in (own, *subclasses(own))]
+    found, ahead = [], cls.__subclasses__()[::-1]
+    while ahead:
+        found.append(ahead.pop())
+        ahead += found[-1].__subclasses__()[::-1]
+    return found
