@@ -65,7 +65,8 @@ def main(bench: Pairs) -> pd.DataFrame:
         "cells through the autoencoder, as predicted ones are.\n\n" + "\n".join(said) + "\n\n"
         + table(page[["programs", "perturbation", *shown]].to_dict("records"))
     )  # fmt: skip
-    plotting.save(plotting.dots(drawn(page), xlabel="coactivation"), out / "coactivation.png")
+    what = "correlation of two programs over the cells of a condition"
+    plotting.save(plotting.dots(drawn(page), xlabel=what), out / "coactivation.png")
     (out / "summary.md").write_text(text)
     print(f"\n{text}")
     return whole
@@ -75,7 +76,8 @@ def drawn(page: pd.DataFrame) -> pd.DataFrame:
     """What the figure shows of the page's pairs."""
     names = pd.Index(page["programs"] + ", " + page["perturbation"])
     sides: Any = page[[f"coactivation, {side}" for side in SIDES]].set_axis(names, axis=0)
-    return sides.set_axis([*SIDES], axis=1)
+    named = {"decoded": "measured, through the autoencoder"}
+    return sides.set_axis([named.get(side, side) for side in SIDES], axis=1)
 
 
 def _share(draws: Any) -> str:

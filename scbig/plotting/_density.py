@@ -64,7 +64,9 @@ def density(
     panels = figure.subplots(len(shown), len(predictors), sharex=True, sharey=True, squeeze=False)
     everything = table[["x", "y"]].to_numpy(float)
     low, high = everything.min(axis=0), everything.max(axis=0)
-    room = 0.05 * (high - low) + 1e-9
+    # A kernel reaches past the outermost cell, by less than a standard deviation of its population.
+    each = [place(name, kind).std(axis=0) for name in shown for kind in (measured, *predictors)]
+    room = 0.05 * (high - low) + np.max(each, axis=0) + 1e-9
     axes = [np.linspace(low[i] - room[i], high[i] + room[i], SIDE) for i in (0, 1)]
     dots = still[["x", "y"]].to_numpy(float)
     for row, name in enumerate(shown):

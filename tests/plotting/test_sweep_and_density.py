@@ -73,6 +73,16 @@ def test_contours_hold_the_shares_of_the_cells_that_they_say(tmp_path):
     assert len(density(flat, conditions=["A"]).axes) == 2
 
 
+def test_no_contour_is_cut_off():
+    (panel,) = density(pd.concat([cells(1, "A", "measured", 5), cells(0, "A", "ours", 5)])).axes
+    (left, right), (low, high) = panel.get_xlim(), panel.get_ylim()
+    for drawn in panel.collections:
+        for path in drawn.get_paths():
+            x, y = np.asarray(path.vertices).T
+            assert left < x.min() < x.max() < right
+            assert low < y.min() < y.max() < high
+
+
 def test_what_has_no_density_is_named():
     table = pd.concat([cells(0, "A", "measured"), cells(0, "A", "ours", 3)])
     with pytest.raises(ValueError, match="fewer than four cells of 'A, ours'"):
