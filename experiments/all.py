@@ -259,6 +259,8 @@ def page(run: All, screen: pathlib.Path, plans: Sequence[Plan], failed: Sequence
         elif (folder / "summary.md").exists():
             parts.append(f"`{plan.script}.py {shlex.join(options(plan, run))}`, {time_of(folder)}.")
             parts.append((folder / "summary.md").read_text().strip())
+            figures = sorted(folder.glob("*.png"))
+            parts += [f"![{plan.title}, {own.stem}]({plan.name}/{own.name})" for own in figures]
     return "\n\n".join(parts) + "\n"
 
 

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import json
 import pathlib
+import re
 import runpy
 import sys
 from typing import Any
@@ -89,6 +90,8 @@ def test_every_table_and_figure_is_in_the_page(folder):
         files = {path.suffix for path in (folder / plan.name).iterdir()}
         assert {".csv", ".json", ".png", ".md"} <= files, plan.name
         assert f"## {plan.title}\n\n`{plan.script}.py" in page
+    shown = re.findall(r"!\[.+\]\((.+)\)", page)
+    assert {*shown} == {str(path.relative_to(folder)) for path in folder.glob("*/*.png")}
     claims = pd.concat(pd.read_csv(path) for path in folder.glob("*/claims.csv"))
     assert f"{len(claims)} claims, whose p are not corrected for their number" in page
 
