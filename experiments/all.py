@@ -8,8 +8,8 @@ Without `--data` on a screen drawn around the effects of `--effects`, whose gene
 Figures 3, 9 and 10 too; without `--drugs` the drug screen is generated. `--lines FILE.h5ad` is a
 screen of several cell lines, for Table 18. What a file is lacking for is left out, and named.
 Each script is a process of its own and goes on where it was stopped; one that fails is named in the
-page, and so is this command's exit status. `cpu` takes some twelve hours of one core, `smoke` is for a look
-at the scripts, `paper` for a GPU and the paper's screen.
+page, and so is this command's exit status. `cpu` takes some twelve hours of a core, `smoke` is for
+a look at the scripts, `paper` for a GPU and the paper's screen.
 """
 
 import dataclasses
