@@ -1,5 +1,6 @@
 """How sure a mean over conditions is, and a difference between two predictors."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,10 +99,14 @@ def things_of(index: pd.Index) -> Int[np.ndarray, " rows"]:
     many = isinstance(index, pd.MultiIndex) and CONTEXT in index.names
     frame = (index.droplevel(CONTEXT) if many else index).to_frame(index=False)
     if "condition" in frame:
-        labels = frame["condition"].astype(str)
-        perturbed = {name: Condition.parse(name).perturbations for name in labels.unique()}
-        frame["condition"] = [perturbed[name] for name in labels]
+        frame["condition"] = [_perturbed(name) for name in frame["condition"].astype(str)]
     return frame.groupby([*frame], sort=False).ngroup().to_numpy(np.int64)
+
+
+# Every interval of every row and metric reads the same labels.
+@functools.lru_cache(maxsize=65_536)
+def _perturbed(label: str) -> tuple[str, ...]:
+    return Condition.parse(label).perturbations
 
 
 def paired(
