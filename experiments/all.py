@@ -284,9 +284,13 @@ def claimed(found: pd.DataFrame) -> str:
         own = (row[name] for name in ("claim", "verdict", "metric"))
         numbers = ("", "", "", "")
         if row["verdict"] != verdicts.BROKEN:
-            seeds = f"{row['seeds']:.0f}, {row['p_seeds']:.1g}" if row["seeds"] > 1 else "1"
+            seeds = (
+                f"{row['seeds']:.0f}, {verdicts.probability(row['p_seeds'])}"
+                if row["seeds"] > 1
+                else "1"
+            )
             n = f"{row['conditions']:.0f}"
-            numbers = (verdicts.difference(row), f"{row['p']:.1g}", n, seeds)
+            numbers = (verdicts.difference(row), verdicts.probability(row["p"]), n, seeds)
         lines.append([where, *own, *numbers])
     return said + markdown.rows(heads, lines).strip()
 

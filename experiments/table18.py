@@ -3,7 +3,8 @@
     python experiments/table18.py --data lines.h5ad --split contexts --context-key cell_type \
         --embeddings genes.npz --interactions pairs.tsv.gz --pathways sets.gmt --out runs/table18
 
-The paper trains on Replogle 2022's K562 and tests its RPE1; here each line is held out once.
+Each line is held out once. The paper trains on Replogle 2022's K562 and tests its RPE1: that is
+`--held RPE1` on a screen of the two.
 """
 
 from tools.benchmark import Benchmark, Table, run

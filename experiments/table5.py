@@ -11,15 +11,14 @@ predicted change from the controls is the measured one.
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 from tools.benchmark import Benchmark
+from tools.pairs import told
 from tools.recorded import record
 from tools.timing import table
 from tools.trained import once, strongest, trained
 
-from scbig import analysis, baselines, cli, plotting
+from scbig import analysis, cli, plotting
 
 KEY = ["context", "condition", "one", "other"]
 SIDES = ("predicted", "measured", "decoded")
@@ -55,14 +54,11 @@ def main(bench: Pairs) -> pd.DataFrame:
     shown = [f"{own}, {side}" for side in SIDES for own in ("coactivation", "control", "above")]
     page = top.assign(programs=programs, perturbation=top["condition"])
     pairs = len(whole[["one", "other"]].drop_duplicates())
-    said = [
-        f"- {side}: positive in 97.5 % of draws {_share(whole['positive, ' + side])} of pairs, "
-        f"above the controls in 97.5 % {_share(whole['above, ' + side])}{_agreement(whole, side)}."
-        for side in SIDES
-    ]
+    said = [f"- {told(whole, side)}." for side in SIDES]
     text = (
         f"{pairs} pairs of programs under {len(names)} unseen conditions; `decoded` are measured "
-        "cells through the autoencoder, as predicted ones are.\n\n" + "\n".join(said) + "\n\n"
+        "cells through the autoencoder, as predicted ones are.\n\n" + "\n".join(said)
+        + f"\n\nThe {len(top)} pairs of strongest predicted coactivation:\n\n"
         + table(page[["programs", "perturbation", *shown]].to_dict("records"))
     )  # fmt: skip
     what = "correlation of two programs over the cells of a condition"
@@ -78,21 +74,6 @@ def drawn(page: pd.DataFrame) -> pd.DataFrame:
     sides: Any = page[[f"coactivation, {side}" for side in SIDES]].set_axis(names, axis=0)
     named = {"decoded": "measured, through the autoencoder"}
     return sides.set_axis([named.get(side, side) for side in SIDES], axis=1)
-
-
-def _share(draws: Any) -> str:
-    return f"{100 * (draws >= 0.975).mean():.0f} %"
-
-
-def _agreement(whole: pd.DataFrame, side: str) -> str:
-    """With the predicted change from the controls, within each condition."""
-    if side == "predicted":
-        return ""
-    change = lambda own, of: own[f"coactivation, {of}"] - own[f"control, {of}"]
-    parts = [own for _, own in whole.groupby(["context", "condition"])]
-    rho = [spearmanr(change(own, "predicted"), change(own, side))[0] for own in parts]
-    found = baselines.interval(np.asarray(rho, np.float64))
-    return f"; rank correlation with the predicted change from the controls {found}"
 
 
 if __name__ == "__main__":

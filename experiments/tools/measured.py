@@ -39,7 +39,10 @@ class Measured:
     """Folder for predictions, tables and the figure."""
     split: Protocol = "doubles"
     """The protocol of `scbig.splits`: `doubles`, `singles` and `genes` are folds, all scored
-    together; `contexts` holds out each context once; `file` reads `--split-files`."""
+    together; `contexts` holds out each context once, or those of `--held`; `file` reads
+    `--split-files`."""
+    held: tuple[str, ...] = ()
+    """Contexts that `--split contexts` holds out, each on its own; by default every one."""
     split_files: tuple[pathlib.Path, ...] = ()
     """What `Split.save` wrote."""
     split_seeds: tuple[int, ...] = (1,)
@@ -71,7 +74,10 @@ def _splits(given: Measured, screen: data.Screen, seed: int) -> Sequence[scbig.S
         return splits.kfold(screen, folds=given.folds, seed=seed, of=kind, validation=0.0)
     if given.split == "contexts":
         lines = screen.contexts
-        others = {held: [line for line in lines if line != held] for held in lines}
+        for held in given.held:
+            if held not in lines:
+                raise SystemExit(f"No context {held!r} to hold out; there are {', '.join(lines)}.")
+        others = {held: [line for line in lines if line != held] for held in given.held or lines}
         return [
             splits.cross_context(screen, train=rest, test=held, seed=seed, validation=0.0)
             for held, rest in others.items()

@@ -14,7 +14,8 @@ from . import markdown
 
 BROKEN = "not made"
 FEWEST = 6
-"""Conditions of which a verdict can be: of fewer no signed-rank test reaches p 0.05."""
+"""Conditions, and perturbations in them, of which a verdict can be: of fewer no signed-rank test
+reaches p 0.05."""
 LEVEL = 0.05
 APART = ("pearson_delta", "pearson_delta_deg20", "acc", "e_distance")
 
@@ -44,8 +45,9 @@ def judged(
     A claim holds if the whole 95 % bootstrap interval over conditions is on its side, p of a
     Wilcoxon test is below 0.05, and so is that of a t test of the seeds' mean differences: on other
     conditions, and in other trainings. It is contradicted if all are so on the other side; what
-    lies between says nothing, and so do fewer than six conditions. Of one seed nothing is known of
-    other trainings, which the verdict then says. None is corrected for the number of claims.
+    lies between says nothing, and so do fewer than six conditions, or six of fewer perturbations.
+    Of one seed nothing is known of other trainings, which the verdict then says. None is corrected
+    for the number of claims.
 
     **Arguments:** `still`, rows that draw nothing, whose one seed stands beside all; `broken`,
     rows of which a training failed: nothing is said of them, and they are named.
@@ -114,7 +116,7 @@ def verdict(found: baselines.Interval, sign: float, things: int, seeds: np.ndarr
     mean difference of each.
     """
     if min(found.number, things) < FEWEST:
-        return "too few conditions"
+        return f"too few {'conditions' if found.number < FEWEST else 'perturbations'}"
     low, high = sorted((sign * found.low, sign * found.high))
     if not np.isfinite(low):
         return "undefined"
@@ -136,6 +138,11 @@ def difference(row: Mapping[str, Any]) -> str:
     return f"{row['difference']:+.{digits}f} [{low}, {high}]"
 
 
+def probability(p: float) -> str:
+    """With a second digit where the first alone would not say on which side of the level it is."""
+    return f"{p:.2g}" if LEVEL / 2 < p < 2 * LEVEL else f"{p:.1g}"
+
+
 def sentences(found: pd.DataFrame) -> str:
     """The claims as a list in Markdown."""
     lines = []
@@ -146,11 +153,11 @@ def sentences(found: pd.DataFrame) -> str:
             continue
         number = f"{own['conditions']:.0f} conditions, 1 seed"
         if own["seeds"] > 1:
-            seeds = f"{own['seeds']:.0f} seeds, p {own['p_seeds']:.1g}"
+            seeds = f"{own['seeds']:.0f} seeds, p {probability(own['p_seeds'])}"
             number = f"{own['conditions']:.0f} conditions; {seeds}"
         lines.append(
             f"- {own['claim']}: **{own['verdict']}** ({own['metric']} "
-            f"{difference(own)}, p {own['p']:.1g}, {number})."
+            f"{difference(own)}, p {probability(own['p'])}, {number})."
         )
     if lines:
         lines.append(

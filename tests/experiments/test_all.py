@@ -164,7 +164,10 @@ def test_what_a_model_learned_is_held_against_what_was_measured(folder):
         assert rows[f"coactivation, {side}"].between(-1, 1).all()
     # Cells through the autoencoder have less of what single cells do alone.
     assert not np.allclose(rows["coactivation, measured"], rows["coactivation, decoded"])
-    assert (folder / "table5" / "summary.md").read_text().count("| M") == min(10, len(rows))
+    said = (folder / "table5" / "summary.md").read_text()
+    assert said.count("| M") == min(10, len(rows))
+    for side in ("predicted", "measured", "decoded"):
+        assert f"- {side}: median {rows['coactivation, ' + side].median():.2f} (quartiles" in said
     shifts = pd.read_csv(folder / "figure4" / "predicted.csv")
     assert {*shifts["program"]} == {0, 1, 2, 3}
     assert (folder / "figure4" / "measured.png").exists()

@@ -80,7 +80,12 @@ def test_a_claim_holds_in_other_trainings_too(v, ahead, verdict):
     assert row["p_seeds"] == pytest.approx(test.pvalue)
     assert row["low"] * row["high"] > 0
     found = pd.DataFrame([row])
-    assert f"12 conditions; 3 seeds, p {row['p_seeds']:.1g})" in v.sentences(found)
+    assert f"12 conditions; 3 seeds, p {v.probability(row['p_seeds'])})" in v.sentences(found)
+
+
+def test_a_chance_near_the_level_is_told_with_the_side_that_it_is_on(v):
+    found = [v.probability(p) for p in (0.0476, 0.0512, 0.3141, 0.00123)]
+    assert found == ["0.048", "0.051", "0.3", "0.001"]
 
 
 def test_trainings_that_are_not_there_are_not_made_up(v):
@@ -134,6 +139,9 @@ def test_few_conditions_say_nothing_and_rows_that_are_not_there_are_left_out(v):
     claims = [v.Claim("a", "one", "other"), v.Claim("b", "one", "none")]
     (row,) = v.judged(scores(0.3, number=5), claims).to_dict("records")
     assert row["verdict"] == "too few conditions"
+    doses = scores(0.3, number=6).rename(lambda name: f"drug@{name[1:]}.5", level="condition")
+    (row,) = v.judged(doses, claims[:1]).to_dict("records")
+    assert (row["conditions"], row["verdict"]) == (6, "too few perturbations")
     assert v.judged(scores(0.3), claims[1:]).empty
 
 

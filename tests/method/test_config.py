@@ -121,6 +121,10 @@ def test_what_the_paper_preset_adds_and_saves_beside_the_published_numbers():
     # 64 time features in place of 1,024; three LayerNorms.
     norms = 2 * (1024 + 1024 + 256)
     assert paper["velocity"] - released["velocity"] == norms - (1024 - 64) * 1024
+    flow = lambda entries: sum(
+        parameters(m.paper(), entries)[part] for part in ("velocity", "condition")
+    )
+    assert (flow(128), flow(5120)) == (5_980_211, 7_258_163)
 
 
 @pytest.mark.parametrize("base", [m.paper(), m.cpu()])
