@@ -15,7 +15,7 @@ def told(whole: pd.DataFrame, side: str) -> str:
     **Arguments:** `whole`, a row for each context, condition and pair, with the columns of
     `analysis.coactivation` for each side (`coactivation, measured`); `side`, of which it is told.
     """
-    own = {name: whole[f"{name}, {side}"] for name in ("coactivation", "control")}
+    own: dict[str, Any] = {name: whole[f"{name}, {side}"] for name in ("coactivation", "control")}
     return (
         f"{side}: median {_quartiles(own['coactivation'])}, in controls "
         f"{_quartiles(own['control'])}; positive in 97.5 % of draws "

@@ -120,17 +120,20 @@ def test_protocols_of_the_comparison_test_every_condition_once(four_genes, proto
     sizes = {"additive": 1, "singles": 4, "contexts": 18}
     for own in found:
         assert sum(len(split.test) for split in own.splits) == sizes[protocol]
-    if protocol == "contexts":
-        (one,) = script["evaluations"](
-            script["Measured"](**files, split=protocol, held=("b",)), screen
-        )
-        assert [(s.train_contexts, s.test_contexts) for s in one.splits] == [(("a",), ("b",))]
-        with pytest.raises(SystemExit, match="No context 'c' to hold out; there are a, b"):
-            [
-                *script["evaluations"](
-                    script["Measured"](**files, split=protocol, held=("c",)), screen
-                )
-            ]
+
+
+def test_contexts_of_ones_choice_are_held_out(four_genes):
+    script = runpy.run_path(str(EXPERIMENTS / "compare.py"))
+    place = (np.arange(four_genes.num_cells) % 2).astype(np.int32)
+    screen = dataclasses.replace(four_genes, contexts=("a", "b"), context_index=place)
+    files = dict.fromkeys(("data", "out"), pathlib.Path("nowhere"))
+    found = lambda *held: list(
+        script["evaluations"](script["Measured"](**files, split="contexts", held=held), screen)
+    )
+    (one,) = found("b")
+    assert [(s.train_contexts, s.test_contexts) for s in one.splits] == [(("a",), ("b",))]
+    with pytest.raises(SystemExit, match="No context 'c' to hold out; there are a, b"):
+        found("c")
 
 
 def test_a_table_of_a_gene_model_makes_rows(four_genes, tmp_path):
