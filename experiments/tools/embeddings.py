@@ -8,7 +8,7 @@ import numpy as np
 from scbig import priors
 
 from .benchmark import Benchmark
-from .measured import named, screen_of
+from .measured import named, renaming, screen_of
 
 GIVEN, GO, RANDOM = "given", "GO terms", "random"
 
@@ -37,6 +37,8 @@ def tables(bench: WithTables) -> dict[str, priors.EmbeddingTable]:
         known = priors.read_annotations(given.annotations)
         most = min(len(known.go), len({term for own in known.go.values() for term in own}))
         found[GO] = known.embeddings(components=min(64, most - 1))
+    own = {name: renaming(given, screen, table.names, name) for name, table in found.items()}
+    found = {name: table.renamed(own[name]) for name, table in found.items()}
     names = (*screen.genes, *(p for p in screen.perturbations if p not in {*screen.genes}))
     width = found[GIVEN].vectors.shape[1]
     found[RANDOM] = priors.EmbeddingTable(names, _random(names, width))

@@ -105,9 +105,28 @@ def screen_of(given: Measured) -> data.Screen:
 
 def priors_of(given: Measured, screen: data.Screen) -> scbig.Priors:
     """The priors, and the graph of what is measured or perturbed, linked by shared terms."""
-    graph = None
-    if given.annotations is not None:
-        genes = tuple(sorted({*screen.genes, *screen.perturbations}))
-        graph = priors.read_annotations(given.annotations).graph(genes)
     files = given.files.read(screen.genes, screen.perturbations)
-    return scbig.Priors(**files, perturbation_graph=graph)
+    return scbig.Priors(**files, perturbation_graph=_annotated(given, screen))
+
+
+def _annotated(given: Measured, screen: data.Screen) -> priors.InteractionGraph | None:
+    """The graph of shared terms, by the screen's names, which `--aliases` may know."""
+    if given.annotations is None:
+        return None
+    found = priors.read_annotations(given.annotations)
+    own = renaming(given, screen, found.genes, "annotations")
+    genes = {*screen.genes, *screen.perturbations} - {*own.values()} | {*own}
+    return found.graph(sorted(genes)).renamed(own)
+
+
+def renaming(
+    given: Measured, screen: data.Screen, known: Sequence[str], what: str
+) -> dict[str, str]:
+    """From the names of a file to those of the screen, as far as `--aliases` tells."""
+    if given.files.aliases is None:
+        return {}
+    genes = sorted({*screen.genes, *screen.perturbations})
+    aliases = priors.read_aliases(given.files.aliases)
+    match = priors.match_genes(genes, known, aliases=aliases)
+    print(f"{what}: {match.summary()}")
+    return match.inverse

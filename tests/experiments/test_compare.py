@@ -1,6 +1,7 @@
 """One command from predictors to a page."""
 
 import dataclasses
+import importlib
 import pathlib
 import runpy
 
@@ -168,6 +169,29 @@ def test_names_of_another_age_are_found_by_aliases(four_genes, tmp_path):
         given, out=tmp_path / "same", files=write_priors(tmp_path, four_genes.genes)
     )
     pd.testing.assert_series_equal(scored(same).pearson_delta, found, rtol=1e-4)
+
+
+def test_annotations_are_found_by_aliases_too(four_genes, tmp_path, capsys):
+    measured = importlib.import_module("tools.measured")
+    files = write_priors(tmp_path, four_genes.genes)
+    terms = [f"{gene}\t{1 + n % 4}" for n, gene in enumerate(four_genes.genes)]
+    (tmp_path / "go.tsv").write_text("\n".join(["gene\tgo", *terms]) + "\n")
+    later = [terms[0].replace("g0", "later"), *terms[1:]]
+    (tmp_path / "later.tsv").write_text("\n".join(["gene\tgo", *later]) + "\n")
+    (tmp_path / "aliases.csv").write_text("alias,symbol\ng0,later\n")
+
+    def edges(table, aliases):
+        given = measured.Measured(
+            data=tmp_path, out=tmp_path, annotations=tmp_path / table,
+            files=dataclasses.replace(files, aliases=aliases and tmp_path / aliases),
+        )  # fmt: skip
+        graph = measured.priors_of(given, four_genes).perturbation_graph
+        return {frozenset(pair) for pair in zip(graph.first, graph.second, strict=True)}
+
+    assert any("g0" in pair for pair in edges("go.tsv", None))
+    assert edges("later.tsv", "aliases.csv") == edges("go.tsv", None)
+    assert not any("g0" in pair for pair in edges("later.tsv", None))
+    assert "annotations: " in capsys.readouterr().out
 
 
 def test_a_predictor_that_is_not_there_is_named(tmp_path):
