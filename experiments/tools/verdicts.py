@@ -45,8 +45,8 @@ def judged(
     A claim holds if the whole 95 % bootstrap interval over conditions is on its side, p of a
     Wilcoxon test is below 0.05, and so is that of a t test of the seeds' mean differences: on other
     conditions, and in other trainings. It is contradicted if all are so on the other side; what
-    lies between says nothing, and so do fewer than six conditions, or six of fewer perturbations.
-    Of one seed nothing is known of other trainings, which the verdict then says. None is corrected
+    lies between says nothing, and so do fewer than six conditions, or than six perturbations. Of
+    one seed nothing is known of other trainings, which the verdict then says. None is corrected
     for the number of claims.
 
     **Arguments:** `still`, rows that draw nothing, whose one seed stands beside all; `broken`,
@@ -139,8 +139,11 @@ def difference(row: Mapping[str, Any]) -> str:
 
 
 def probability(p: float) -> str:
-    """With a second digit where the first alone would not say on which side of the level it is."""
-    return f"{p:.2g}" if LEVEL / 2 < p < 2 * LEVEL else f"{p:.1g}"
+    """With as many digits as say on which side of the level it is, and two at least near to it."""
+    if not LEVEL / 2 < p < 2 * LEVEL:
+        return f"{p:.1g}"
+    told = (f"{p:.{digits}g}" for digits in range(2, 17))
+    return next((own for own in told if (float(own) < LEVEL) == (p < LEVEL)), repr(p))
 
 
 def sentences(found: pd.DataFrame) -> str:

@@ -91,6 +91,20 @@ def test_tables_of_embeddings_differ_in_what_is_known_of_genes(cells, tmp_path):
     assert len({arm.recipe.folder for arm in other_arms.values()}) == 4
 
 
+def test_tables_that_call_a_gene_otherwise_are_read_by_aliases(cells, tmp_path):
+    other, aliases = tmp_path / "other.csv", tmp_path / "aliases.csv"
+    other.write_text("gene,a,b\ng0,0,1\nlater,4,-16\n")
+    aliases.write_text("alias,symbol\ng4,later\n")
+    given = options(cells, tmp_path / "run")
+    files = dataclasses.replace(given["measured"].files, aliases=aliases)
+    given["measured"] = dataclasses.replace(given["measured"], files=files)
+    bench = script("table6e")["WithTables"](**given, tables=(f"mine={other}",))
+    mine = importlib.import_module("tools.embeddings").tables(bench)["mine"]
+    row = dict(zip(mine.names, mine.vectors, strict=True))
+    np.testing.assert_allclose(row["g4"], [4, -16])
+    np.testing.assert_allclose(row["g1"], [2, -7.5])
+
+
 def test_a_sweep_is_of_every_pair_of_sizes(cells, tmp_path):
     found = script("figure6")
     bench = found["Sweep"](**options(cells, tmp_path), clusters=(4, 5), points=(4,))

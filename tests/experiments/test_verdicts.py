@@ -84,8 +84,18 @@ def test_a_claim_holds_in_other_trainings_too(v, ahead, verdict):
 
 
 def test_a_chance_near_the_level_is_told_with_the_side_that_it_is_on(v):
-    found = [v.probability(p) for p in (0.0476, 0.0512, 0.3141, 0.00123)]
-    assert found == ["0.048", "0.051", "0.3", "0.001"]
+    near = (0.0476, 0.0512, 0.0496, 0.0504, 0.05, 0.04996)
+    assert [v.probability(p) for p in near] == [
+        "0.048",
+        "0.051",
+        "0.0496",
+        "0.05",
+        "0.05",
+        "0.04996",
+    ]
+    assert [v.probability(p) for p in (0.3141, 0.00123)] == ["0.3", "0.001"]
+    for p in np.random.default_rng(0).uniform(0.02, 0.12, 200):
+        assert (float(v.probability(p)) < v.LEVEL) == (p < v.LEVEL)
 
 
 def test_trainings_that_are_not_there_are_not_made_up(v):
